@@ -1,0 +1,10 @@
+/** What travels on the wire, generated from protos/. One namespace per proto file. */
+export * as inference from './gen/inference/grpc_service.js';
+export * as modelConfig from './gen/inference/model_config.js';
+export * as registry from './gen/modelmill/v1/registry.js';
+export * as datasets from './gen/modelmill/v1/datasets.js';
+export * as jobs from './gen/modelmill/v1/jobs.js';
+export * as trainer from './gen/modelmill/v1/trainer.js';
+export * as optimizer from './gen/modelmill/v1/optimizer.js';
+export * as events from './gen/modelmill/v1/events.js';
+export { descriptorSet } from './descriptor-set.js';
