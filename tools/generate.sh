@@ -1,12 +1,14 @@
 #!/bin/sh
 # Generates packages/contracts/src/gen from protos/: the messages and services with ts-proto, and the descriptor set
-# (with its comments) that reflection and the REST door read. `./mill test` runs it and fails on a difference.
+# (with its comments) that reflection and the REST door read. With an argument it writes below that folder instead:
+# so the tests can compare.
 set -eu
 cd "$(dirname "$0")/.."
 PATH="$PWD/node_modules/.bin:$PATH"
-gen=packages/contracts/src/gen
+below=${1:-.}
+gen=$below/packages/contracts/src/gen
 rm -rf "$gen"
-buf generate
+buf generate -o "$below"
 set_file=$(mktemp)
 trap 'rm -f "$set_file"' EXIT
 buf build --as-file-descriptor-set -o "$set_file#format=binpb"

@@ -1,0 +1,55 @@
+import { readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+import { root, runTool } from './run-tool';
+
+jest.setTimeout(180_000);
+
+const arrows = (
+  createRequire(__filename)(join(root, '.dependency-cruiser.cjs')) as { arrows: Record<string, string[]> }
+).arrows;
+
+const cruise = (...paths: string[]) => runTool('depcruise', '--config', '.dependency-cruiser.cjs', ...paths);
+
+describe('the import rules', () => {
+  it('hold everywhere', () => {
+    const { code, output } = cruise('packages', 'services', 'test', 'bench');
+    expect(code === 0 ? '' : output).toBe('');
+  });
+
+  it.each([
+    ['services-meet-only-on-the-wire', 'services/trainer/src', `export * from '../../gateway/src/index.js';`],
+    ['onnx-stands-on-nothing', 'packages/onnx/src', `export * from '../../store/src/index.js';`],
+    ['cli-stands-on-client', 'packages/cli/src', `export * from '../../store/src/index.js';`],
+    ['enter-by-the-front-door', 'packages/runtime/src', `export * from '../../onnx/src/model.js';`],
+    ['onnx-and-autodiff-do-no-io', 'packages/autodiff/src', `export * from 'node:fs';`],
+    ['only-runtime-loads-onnxruntime', 'services/inference/src', `export * from 'onnxruntime-node';`],
+  ])('%s refuses a planted import', (rule, folder, code) => {
+    const planted = join(root, folder, 'planted-by-a-test.ts');
+    writeFileSync(planted, `${code}\n`);
+    try {
+      const { code: exit, output } = cruise(join(folder, 'planted-by-a-test.ts'));
+      expect(output).toContain(rule);
+      expect(exit).not.toBe(0);
+    } finally {
+      rmSync(planted);
+    }
+  });
+
+  it('are the arrows that docs/architecture.md draws', () => {
+    const [, drawing] = /```mermaid\nflowchart TB\n([^`]*)```/.exec(
+      readFileSync(join(root, 'docs/architecture.md'), 'utf8'),
+    ) ?? [undefined, ''];
+    const drawn = drawing
+      .trim()
+      .split('\n')
+      .flatMap((line) => {
+        const [from = '', to = ''] = line.trim().split(' --> ');
+        return from.split(' & ').flatMap((name) => to.split(' & ').map((below) => `${name} --> ${below}`));
+      });
+    const stated = Object.entries(arrows).flatMap(([folder, below]) =>
+      below.map((name) => `${folder.split('/')[1]} --> ${name}`),
+    );
+    expect(drawn.sort()).toEqual(stated.sort());
+  });
+});
