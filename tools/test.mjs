@@ -29,6 +29,8 @@ function read() {
   }
   const { numPassedTests, numFailedTests, numPendingTests, testResults } = JSON.parse(text);
   // a file that does not even load has no tests of its own to count
-  const unloadable = testResults.filter((file) => file.status === 'failed' && file.assertionResults.length === 0).length;
+  const unloadable = testResults.filter(
+    (file) => file.status === 'failed' && file.assertionResults.length === 0,
+  ).length;
   return { passed: numPassedTests, failed: numFailedTests + unloadable, skipped: numPendingTests };
 }
