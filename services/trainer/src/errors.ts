@@ -1,0 +1,31 @@
+import { status } from '@grpc/grpc-js';
+import { RpcError } from '@modelmill/service-kit';
+
+const invalid = (message: string) => new RpcError(status.INVALID_ARGUMENT, message);
+const notFound = (message: string) => new RpcError(status.NOT_FOUND, message);
+
+export const specMissing = () => invalid('spec is missing');
+export const badName = (field: string, got: string) =>
+  invalid(`${field} is '${got}', wants a name of [a-zA-Z0-9][a-zA-Z0-9_-]{0,62}`);
+export const layersOrBase = (got: string) => invalid(`the spec wants either layers or a base, got ${got}`);
+export const badWord = (field: string, got: string, allowed: readonly string[]) =>
+  invalid(`${field} is '${got}', wants one of ${allowed.join(', ')}`);
+export const outOfRange = (field: string, got: number | string, wanted: string) =>
+  invalid(`${field} is ${got}, wants ${wanted}`);
+export const badLayer = (message: string) => invalid(message);
+export const wrongOutputs = (got: readonly number[], wanted: number, why: string) =>
+  invalid(`the last layer gives [${got.join(', ')}] per example, wants [${wanted}]: ${why}`);
+export const wrongLoss = (loss: string, why: string) => invalid(`loss is '${loss}', ${why}`);
+export const wrongFeatures = (model: string, got: readonly number[], wanted: readonly number[]) =>
+  invalid(`${model} takes [${wanted.join(', ')}] per example, the dataset has [${got.join(', ')}]`);
+export const batchTooLarge = (batch: number, rows: number) =>
+  invalid(`batch_size is ${batch}, wants at most the ${rows} rows of the training split`);
+export const notTrainable = (message: string) => invalid(message);
+export const datasetNotFound = (name: string, version: string) =>
+  notFound(version === '' ? `dataset '${name}' does not exist` : `dataset '${name}' has no version '${version}'`);
+export const versionNotFound = (model: string, version: string) =>
+  notFound(`model '${model}' has no version or label '${version}'`);
+export const artifactNotFound = (sha256: string) => notFound(`artifact '${sha256}' does not exist`);
+export const jobNotFound = (id: string) => notFound(`training job '${id}' does not exist`);
+export const jobIsOtherwise = (id: string) =>
+  new RpcError(status.ALREADY_EXISTS, `job '${id}' exists with another spec`);

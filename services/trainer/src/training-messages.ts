@@ -1,0 +1,40 @@
+import type { DatasetFormat, Splits } from '@modelmill/data';
+import type { TrainingPlan } from './training-plan.js';
+
+/** What the trainer hands its child process: everything looked up, every file by a verified path. Plain JSON. */
+export interface TrainingOrder {
+  readonly plan: TrainingPlan;
+  readonly dataset: {
+    readonly path: string;
+    readonly format: DatasetFormat;
+    readonly splits: Omit<Splits, 'seed'> & { readonly seed: string };
+  };
+  /** The ONNX file to go on from; unset where layers are given. */
+  readonly basePath: string | undefined;
+  readonly teacherPath: string | undefined;
+  readonly checkpointPath: string | undefined;
+  /** Where the child writes what it makes; the trainer removes it. */
+  readonly folder: string;
+  readonly threads: number;
+  readonly checkpointMs: number;
+}
+
+/** trainer.TrainingProgress with its 64-bit counters as numbers. */
+export interface ProgressReport {
+  readonly epoch: number;
+  readonly epochs: number;
+  readonly step: number;
+  readonly steps: number;
+  readonly loss: number;
+  readonly metrics: Readonly<Record<string, number>>;
+  readonly examplesPerSecond: number;
+  readonly secondsLeft: number;
+  readonly learningRate: number;
+}
+
+export type FromTraining =
+  | { readonly kind: 'progress'; readonly progress: ProgressReport }
+  | { readonly kind: 'checkpoint'; readonly path: string; readonly step: number }
+  | { readonly kind: 'done'; readonly path: string; readonly metrics: Readonly<Record<string, number>> }
+  /** The training cannot succeed, now or on another try. */
+  | { readonly kind: 'failed'; readonly reason: string };

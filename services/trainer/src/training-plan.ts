@@ -1,0 +1,115 @@
+import type { LayerSpec, LossSpec, StepOptions } from '@modelmill/autodiff';
+import type { trainer } from '@modelmill/contracts';
+import { layerSpecs, word } from './layer-specs.js';
+import { badName, layersOrBase, outOfRange, specMissing } from './errors.js';
+import { schedules } from './schedule.js';
+import type { Schedule } from './schedule.js';
+
+const names = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/;
+const normalizations = ['standard', 'minmax', 'none'] as const;
+const losses = ['cross_entropy', 'mse'] as const;
+
+/** A training spec with its defaults filled in and its words understood. Plain data: it travels to a child process. */
+export interface TrainingPlan {
+  readonly model: string;
+  readonly dataset: string;
+  readonly datasetVersion: string;
+  readonly normalize: (typeof normalizations)[number];
+  readonly start:
+    | { readonly kind: 'layers'; readonly layers: readonly LayerSpec[] }
+    | { readonly kind: 'version'; readonly version: string; readonly keepZeros: boolean }
+    | { readonly kind: 'artifact'; readonly sha256: string; readonly keepZeros: boolean };
+  /** Unset: cross-entropy where the target is a class, else the mean squared error. */
+  readonly loss: LossSpec['kind'] | undefined;
+  readonly optimizer: StepOptions['optimizer'];
+  readonly learningRate: number;
+  readonly schedule: Schedule;
+  readonly clipNorm: number;
+  readonly epochs: number;
+  readonly batchSize: number;
+  /** Decimal, because JSON knows no 64-bit integers. */
+  readonly seed: string;
+  readonly distillation:
+    | { readonly model: string; readonly version: string; readonly temperature: number; readonly mix: number }
+    | undefined;
+}
+
+/** Checks what can be checked without looking anything up; throws an RpcError naming the field. */
+export function planTraining(spec: trainer.TrainingSpec | undefined): TrainingPlan {
+  if (spec === undefined) throw specMissing();
+  const { optimizer, distillation } = spec;
+  if (spec.label !== '') name(spec.label, 'label');
+  return {
+    model: name(spec.model, 'model'),
+    dataset: name(spec.data?.dataset ?? '', 'data.dataset'),
+    datasetVersion: spec.data?.version ?? '',
+    normalize: word(spec.data?.normalize || 'none', normalizations, 'data.normalize'),
+    start: start(spec),
+    loss: spec.loss === '' ? undefined : word(spec.loss, losses, 'loss'),
+    ...optimizerOf(optimizer),
+    schedule: word(optimizer?.schedule || 'constant', Object.keys(schedules) as Schedule[], 'optimizer.schedule'),
+    clipNorm: range(optimizer?.clipNorm ?? 0, 0, 1e9, 'optimizer.clip_norm'),
+    epochs: range(spec.epochs || 10, 1, 100_000, 'epochs'),
+    batchSize: range(spec.batchSize || 64, 1, 65_536, 'batch_size'),
+    seed: spec.seed.toString(),
+    distillation: distillation && {
+      model: distillation.model === '' ? spec.model : name(distillation.model, 'distillation.model'),
+      version: distillation.version,
+      temperature: range(distillation.temperature || 4, 0.1, 100, 'distillation.temperature'),
+      mix: range(distillation.mix || 0.7, 0, 1, 'distillation.mix'),
+    },
+  };
+}
+
+function start({ layers, base }: trainer.TrainingSpec): TrainingPlan['start'] {
+  if (layers.length > 0 && base !== undefined) throw layersOrBase('both');
+  if (layers.length > 0) return { kind: 'layers', layers: layerSpecs(layers) };
+  if (base?.source === undefined) throw layersOrBase('neither');
+  const { source, keepZeros } = base;
+  switch (source.$case) {
+    case 'version':
+      return { kind: 'version', version: source.version, keepZeros };
+    case 'artifactSha256':
+      return { kind: 'artifact', sha256: source.artifactSha256, keepZeros };
+  }
+}
+
+function optimizerOf(
+  optimizer: trainer.TrainingOptimizer | undefined,
+): Pick<TrainingPlan, 'optimizer' | 'learningRate'> {
+  const kind = optimizer?.kind;
+  switch (kind?.$case) {
+    case 'sgd': {
+      const { learningRate, momentum, nesterov } = kind.sgd;
+      if (learningRate === 0) throw outOfRange('optimizer.sgd.learning_rate', 0, 'a number above 0');
+      return {
+        optimizer: { kind: 'sgd', momentum: range(momentum, 0, 0.9999, 'optimizer.sgd.momentum'), nesterov },
+        learningRate: range(learningRate, 0, 1000, 'optimizer.sgd.learning_rate'),
+      };
+    }
+    case 'adam':
+    case undefined: {
+      const adam = kind?.adam;
+      return {
+        optimizer: {
+          kind: 'adam',
+          beta1: range(adam?.beta1 || 0.9, 0, 0.999999, 'optimizer.adam.beta1'),
+          beta2: range(adam?.beta2 || 0.999, 0, 0.999999, 'optimizer.adam.beta2'),
+          epsilon: range(adam?.epsilon || 1e-8, 0, 1, 'optimizer.adam.epsilon'),
+          weightDecay: range(adam?.weightDecay ?? 0, 0, 1, 'optimizer.adam.weight_decay'),
+        },
+        learningRate: range(adam?.learningRate || 0.001, 0, 1000, 'optimizer.adam.learning_rate'),
+      };
+    }
+  }
+}
+
+function range(value: number, lo: number, hi: number, field: string): number {
+  if (!(value >= lo && value <= hi)) throw outOfRange(field, value, `${lo} to ${hi}`);
+  return value;
+}
+
+function name(got: string, field: string): string {
+  if (!names.test(got)) throw badName(field, got);
+  return got;
+}
