@@ -1,1 +1,28 @@
-export {};
+/** The TypeScript SDK of a mesh. */
+export { connectMill } from './connect-mill.js';
+export type { Mill } from './connect-mill.js';
+export { MillError } from './mill-error.js';
+export type { CallOptions, ChannelOptions } from './channel.js';
+export type { Content } from './upload.js';
+export type { RegistryClient, VersionUpload } from './registry-client.js';
+export type { DatasetUpload, DatasetsClient } from './datasets-client.js';
+export { hasEnded } from './job.js';
+export type { SubmitOptions } from './job.js';
+export type { TrainerClient } from './trainer-client.js';
+export type { OptimizerClient } from './optimizer-client.js';
+export type { EventsClient, Subscription } from './events-client.js';
+export type { InferRequest, InferResponse, InferenceClient } from './inference-client.js';
+export type { Datatype, InputTensor, OutputTensor, TypedArray } from './tensors.js';
+
+// Specs and messages as JSON.
+export { fromJson, parseOptimizationSpec, parseTrainingSpec, toJson } from './json.js';
+export type { JsonValue } from './json.js';
+export { SpecError } from './spec-error.js';
+export type { MessageName, MessageOf } from './messages.js';
+export { datasets, events, inference, jobs, modelConfig, optimizer, registry, trainer } from '@modelmill/contracts';
+
+// For the gateway, which forwards bytes.
+export { createChannel } from './channel.js';
+export type { Channel, Method } from './channel.js';
+export { decodeTensor, encodeTensor } from './tensors.js';
+export { backoffMs, isRetryable } from './retry.js';

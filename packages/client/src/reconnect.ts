@@ -1,0 +1,37 @@
+import { MillError } from './mill-error.js';
+import { pauseAfter } from './pause.js';
+import { isUnavailable } from './retry.js';
+
+/** How long a stream may stay silent and broken before its reader is told. */
+const patienceMs = 60_000;
+
+/**
+ * Reads `open()` again and again: after a broken connection, and after an end that `isDone` does not expect.
+ * Ends quietly when the signal aborts.
+ */
+export async function* reconnecting<T>(
+  open: () => AsyncIterable<T>,
+  isDone: (last: T | undefined) => boolean,
+  signal: AbortSignal | undefined,
+): AsyncGenerator<T, void, undefined> {
+  let last: T | undefined;
+  let heardAt = Date.now();
+  for (let attempt = 1; !signal?.aborted; attempt++) {
+    let problem: unknown;
+    try {
+      for await (const message of open()) {
+        attempt = 1;
+        heardAt = Date.now();
+        last = message;
+        yield message;
+      }
+    } catch (error) {
+      if (signal?.aborted) return;
+      if (!isUnavailable(error)) throw error;
+      problem = error;
+    }
+    if (isDone(last)) return;
+    if (problem instanceof MillError && Date.now() - heardAt > patienceMs) throw problem;
+    await pauseAfter(attempt, signal);
+  }
+}

@@ -1,0 +1,87 @@
+import { registry } from '@modelmill/contracts';
+import type { CallOptions, Channel } from './channel.js';
+import { present } from './present.js';
+import { openUpload, verified } from './upload.js';
+import type { Content } from './upload.js';
+
+const { ModelRegistryService: methods } = registry;
+const transferDeadlineMs = 600_000;
+
+export interface VersionUpload {
+  readonly model: string;
+  readonly content: Content;
+  /** Lower-case hex. Bytes given whole are digested here; a stream's digest is checked against what the server stored. */
+  readonly sha256?: string | undefined;
+}
+
+/** Models, versions and labels. `version` takes a number or a label's name. */
+export function createRegistryClient(channel: Channel) {
+  return {
+    async listModels(options?: CallOptions): Promise<registry.Model[]> {
+      return (await channel.unary(methods.listModels, {}, { ...options, safe: true })).models;
+    },
+    async getModel(model: string, options?: CallOptions): Promise<registry.Model> {
+      return present((await channel.unary(methods.getModel, { model }, { ...options, safe: true })).model, 'model');
+    },
+    async getVersion(model: string, version: string, options?: CallOptions): Promise<registry.Version> {
+      const answer = await channel.unary(methods.getVersion, { model, version }, { ...options, safe: true });
+      return present(answer.version, 'version');
+    },
+    getReport(model: string, version: string, options?: CallOptions): Promise<registry.GetReportResponse> {
+      return channel.unary(methods.getReport, { model, version }, { ...options, safe: true });
+    },
+    /** Registers an ONNX file as the model's next version. */
+    async uploadVersion({ model, content, sha256 }: VersionUpload, options?: CallOptions): Promise<registry.Version> {
+      const upload = openUpload(content, sha256);
+      async function* requests(): AsyncGenerator<registry.UploadVersionRequest> {
+        yield { content: { $case: 'header', header: { model, sha256: upload.stated } } };
+        for await (const chunk of upload.chunks()) yield { content: { $case: 'chunk', chunk } };
+      }
+      const answer = await channel.clientStream(methods.uploadVersion, requests(), options);
+      const version = present(answer.version, 'version');
+      upload.verify(version.artifactSha256);
+      return version;
+    },
+    /** The ONNX file in chunks; throws DATA_LOSS at the end when its digest is not the version's. */
+    async *downloadVersion(
+      model: string,
+      version: string,
+      options?: CallOptions,
+    ): AsyncGenerator<Uint8Array, void, undefined> {
+      const { version: number, artifactSha256 } = await this.getVersion(model, version, options);
+      const stream = channel.serverStream(
+        methods.downloadVersion,
+        { model, version: number },
+        { deadlineMs: transferDeadlineMs, ...options },
+      );
+      async function* chunks() {
+        for await (const { chunk } of stream) yield chunk;
+      }
+      yield* verified(chunks(), artifactSha256);
+    },
+    async setLabel(model: string, label: registry.Label, options?: CallOptions): Promise<registry.Model> {
+      return present(
+        (await channel.unary(methods.setLabel, { model, label }, { ...options, safe: true })).model,
+        'model',
+      );
+    },
+    /** Points a label at the best version by a rule, and tells how every version fared. */
+    promoteVersion(
+      request: { model: string; label: string; rule: registry.PromotionRule },
+      options?: CallOptions,
+    ): Promise<registry.PromoteVersionResponse> {
+      return channel.unary(methods.promoteVersion, request, { ...options, safe: true });
+    },
+    async deleteLabel(model: string, label: string, options?: CallOptions): Promise<void> {
+      await channel.unary(methods.deleteLabel, { model, label }, options);
+    },
+    async deleteVersion(model: string, version: string, options?: CallOptions): Promise<void> {
+      await channel.unary(methods.deleteVersion, { model, version }, options);
+    },
+    async deleteModel(model: string, options?: CallOptions): Promise<void> {
+      await channel.unary(methods.deleteModel, { model }, options);
+    },
+  };
+}
+
+export type RegistryClient = ReturnType<typeof createRegistryClient>;
