@@ -1,1 +1,11 @@
-export {};
+// users of sessions
+export { openSession } from './session.js';
+export type { Session, SessionOptions } from './session.js';
+export type { TypedTensor, TensorArray, TensorData, TensorSignature } from './tensor.js';
+export { decodeStrings, elementBytes, elementCount, encodeStrings } from './tensor.js';
+export { availableProviders } from './providers.js';
+export type { Provider } from './providers.js';
+// users of runners
+export { RunnerError } from './runner-error.js';
+export type { RunnerErrorKind } from './runner-error.js';
+export type { LoadedModel, MeasuredCase, RunResult, Runner, RunnerOptions } from './runner.js';

@@ -1,0 +1,80 @@
+import { InferenceSession } from 'onnxruntime-node';
+import { chosenProviders } from './providers.js';
+import type { Provider } from './providers.js';
+import { datatypeOf, typedFromOrt, typedToOrt } from './tensor.js';
+import type { TensorSignature, TypedTensor } from './tensor.js';
+
+export interface SessionOptions {
+  /** Tried in order; the first that can hold the model is used. Default: CUDA where it is installed, else the CPU. */
+  readonly providers?: readonly Provider[];
+  /** Threads within one operator. Default: ONNX Runtime's choice. */
+  readonly threads?: number;
+  /** Where ONNX Runtime writes the graph it made of the model. */
+  readonly optimizedModelPath?: string;
+  readonly graphOptimization?: 'disabled' | 'basic' | 'extended' | 'all';
+}
+
+/** A model ready to run in this process: `run` blocks the event loop, so this belongs in a child process. */
+export interface Session extends AsyncDisposable {
+  readonly inputs: readonly TensorSignature[];
+  readonly outputs: readonly TensorSignature[];
+  readonly provider: Provider;
+  /** Every output, or those named. */
+  run(feeds: Readonly<Record<string, TypedTensor>>, outputs?: readonly string[]): Promise<Record<string, TypedTensor>>;
+}
+
+/** Opens a model of bytes or by path. */
+export async function openSession(model: Uint8Array | string, options: SessionOptions = {}): Promise<Session> {
+  const { session, provider } = await createSession(model, options);
+  return {
+    ...signatureOf(session),
+    provider,
+    async run(feeds, outputs) {
+      const ortFeeds = Object.fromEntries(Object.entries(feeds).map(([name, value]) => [name, typedToOrt(value)]));
+      const results = outputs === undefined ? await session.run(ortFeeds) : await session.run(ortFeeds, outputs);
+      return Object.fromEntries(Object.entries(results).map(([name, value]) => [name, typedFromOrt(value)]));
+    },
+    [Symbol.asyncDispose]: () => session.release(),
+  };
+}
+
+/** A session on the first provider that takes the model. */
+export async function createSession(model: Uint8Array | string, options: SessionOptions) {
+  const providers = chosenProviders(options.providers);
+  if (providers.length === 0) throw new Error(`none of the execution providers ${options.providers} is installed`);
+  let failure: unknown;
+  for (const provider of providers) {
+    try {
+      return { session: await create(model, provider, options), provider };
+    } catch (error) {
+      failure = error; // the next provider may do; the last one's reason is told
+    }
+  }
+  throw failure;
+}
+
+function create(model: Uint8Array | string, provider: Provider, options: SessionOptions): Promise<InferenceSession> {
+  const { threads, optimizedModelPath, graphOptimization = 'all' } = options;
+  const ortOptions: InferenceSession.SessionOptions = {
+    executionProviders: [provider],
+    graphOptimizationLevel: graphOptimization,
+    enableCpuMemArena: false, // the arena never gives memory back
+    logSeverityLevel: 3,
+    ...(threads === undefined ? {} : { intraOpNumThreads: threads, interOpNumThreads: 1 }),
+    ...(optimizedModelPath === undefined ? {} : { optimizedModelFilePath: optimizedModelPath }),
+  };
+  return typeof model === 'string'
+    ? InferenceSession.create(model, ortOptions)
+    : InferenceSession.create(model, ortOptions);
+}
+
+export function signatureOf(session: InferenceSession): { inputs: TensorSignature[]; outputs: TensorSignature[] } {
+  return { inputs: session.inputMetadata.map(signature), outputs: session.outputMetadata.map(signature) };
+}
+
+function signature(value: InferenceSession.ValueMetadata): TensorSignature {
+  if (!value.isTensor) throw new Error(`'${value.name}' is not a tensor`);
+  const datatype = datatypeOf(value.type);
+  if (datatype === undefined) throw new Error(`'${value.name}' has type ${value.type}, which cannot be served`);
+  return { name: value.name, datatype, shape: value.shape.map((size) => (typeof size === 'number' ? size : -1)) };
+}
