@@ -2,16 +2,7 @@ import type { LayerSpec } from '@modelmill/autodiff';
 import type { trainer } from '@modelmill/contracts';
 import { badLayer, badWord, outOfRange } from './errors.js';
 
-export const activations = [
-  'relu',
-  'leaky_relu',
-  'elu',
-  'sigmoid',
-  'tanh',
-  'gelu',
-  'silu',
-  'softplus',
-] as const;
+export const activations = ['relu', 'leaky_relu', 'elu', 'sigmoid', 'tanh', 'gelu', 'silu', 'softplus'] as const;
 type Activation = (typeof activations)[number];
 
 const paddings = ['same', 'valid'] as const;

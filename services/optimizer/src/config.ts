@@ -1,0 +1,17 @@
+import { baseConfig } from '@modelmill/service-kit';
+import { z } from 'zod';
+
+export const configSchema = baseConfig.extend({
+  MILL_OPTIMIZATION_JOBS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(2)
+    .describe('optimization jobs this replica works on at the same time'),
+  MILL_JOB_ACK_MS: z.coerce
+    .number()
+    .int()
+    .min(1000)
+    .default(10_000)
+    .describe('milliseconds of silence after which another replica takes over a job'),
+});
