@@ -1,3 +1,4 @@
+import { status } from '@grpc/grpc-js';
 import { MillError } from './mill-error.js';
 import { pauseAfter } from './pause.js';
 import { isUnavailable } from './retry.js';
@@ -27,7 +28,7 @@ export async function* reconnecting<T>(
       }
     } catch (error) {
       if (signal?.aborted) return;
-      if (!isUnavailable(error)) throw error;
+      if (!isBroken(error)) throw error;
       problem = error;
     }
     if (isDone(last)) return;
@@ -35,3 +36,7 @@ export async function* reconnecting<T>(
     await pauseAfter(attempt, signal);
   }
 }
+
+/** A server that shuts down cancels the streams that outlive its drain. */
+const isBroken = (error: unknown) =>
+  isUnavailable(error) || (error instanceof MillError && error.code === status.CANCELLED);

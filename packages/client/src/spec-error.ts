@@ -63,8 +63,10 @@ function readingFault(desc: DescMessage, json: unknown, place: string, registry:
     fromJson(desc, json as JsonValue, { registry, ignoreUnknownFields: false });
     return undefined;
   } catch (error) {
-    const [, reason = String(error)] = / from JSON: (.*)$/s.exec(String(error)) ?? [];
-    return new SpecError(place, `${place || 'the spec'}: ${reason}`, { cause: error });
+    const [, reason = String(error)] = / from JSON: (?:list item #\d+: )?(.*)$/s.exec(String(error)) ?? [];
+    const [, one, other] = /^oneof set multiple times by (\S+) and (\S+)$/.exec(reason) ?? [];
+    const problem = one ? `'${one}' and '${other}' exclude each other` : reason;
+    return new SpecError(place, `${place || 'the spec'}: ${problem}`, { cause: error });
   }
 }
 
