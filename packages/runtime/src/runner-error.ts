@@ -1,20 +1,27 @@
 /**
  * Why a runner gave no result. Texts hold no path.
- * - `timeout`: the request ran longer than it may; its runner was killed
- * - `crashed`: the runner died while it executed this request
- * - `refused`: the runner cannot take it: not loaded, beyond a limit, closed
+ * - `timeout`: the request executed longer than it may; its runner was killed
+ * - `crashed`: the runner ended while it executed this request, or before
+ * - `refused`: the runner cannot take it: not loaded, beyond the memory limit, closed
  * - `model`: ONNX Runtime refused the model or the request
- * - `cancelled`: the caller's signal, before it was executed
+ * - `cancelled`: the caller's signal
  */
 export type RunnerErrorKind = 'timeout' | 'crashed' | 'refused' | 'model' | 'cancelled';
 
+export interface RunnerErrorOptions extends ErrorOptions {
+  readonly innocent?: boolean;
+}
+
 export class RunnerError extends Error {
   override readonly name = 'RunnerError';
+  /** Whether the request had not begun to execute when its runner ended: it may be made again. */
+  readonly innocent: boolean;
   constructor(
     readonly kind: RunnerErrorKind,
     message: string,
-    options?: ErrorOptions,
+    options?: RunnerErrorOptions,
   ) {
     super(message, options);
+    this.innocent = options?.innocent ?? false;
   }
 }

@@ -1,4 +1,9 @@
+import { createFrameReader, encodeFrame } from './frames.js';
+import type { Frame, FrameHeader } from './frames.js';
 import type { Provider } from './providers.js';
+import { RunnerError } from './runner-error.js';
+import type { RunnerErrorKind } from './runner-error.js';
+import { residentBytes, spawnRunnerProcess } from './spawn-runner-process.js';
 import type { TensorData, TensorSignature } from './tensor.js';
 
 export interface RunnerOptions {
@@ -8,7 +13,7 @@ export interface RunnerOptions {
   readonly threads?: number;
   /** A request that executes longer has its runner killed. Default 30 s. */
   readonly requestTimeoutMs?: number;
-  /** A runner that holds more has itself killed. Default 4 GiB. */
+  /** A runner that holds more is killed. Default 4 GiB. */
   readonly memoryLimitBytes?: number;
   /** Where the loader finds CUDA's libraries (LD_LIBRARY_PATH). */
   readonly libraryPath?: string;
@@ -35,7 +40,7 @@ export interface MeasuredCase {
   readonly inputs: ReadonlyMap<string, TensorData>;
 }
 
-/** A child process that executes ONNX Runtime sessions, one request at a time. */
+/** A child process that executes ONNX Runtime sessions, one request at a time, in the order they were made. */
 export interface Runner extends AsyncDisposable {
   readonly pid: number;
   /** Loads the ONNX file at a path under an id of the caller's. */
@@ -56,3 +61,136 @@ export interface Runner extends AsyncDisposable {
   /** Resolves when the process has ended, for whatever reason. */
   readonly exited: Promise<{ reason: string }>;
 }
+
+interface Pending {
+  readonly pieces: Uint8Array[];
+  readonly resolve: (frame: Frame) => void;
+  readonly reject: (error: RunnerError) => void;
+  /** When it became the one that is executed, in ms of the monotonic clock. */
+  begun: number;
+}
+
+const sentAhead = 2; // the second one waits in the socket, so that the runner need not wait for us
+const watchMs = 20;
+
+/** Starts a runner process and waits until it takes requests. */
+export async function startRunner(options: RunnerOptions): Promise<Runner> {
+  const { requestTimeoutMs = 30_000, memoryLimitBytes = 4 * 2 ** 30 } = options;
+  const child = await spawnRunnerProcess(options, memoryLimitBytes);
+  const waiting: Pending[] = [];
+  const sent: Pending[] = [];
+  let fate: { kind: RunnerErrorKind; reason: string } | undefined;
+
+  const watch = setInterval(() => {
+    const head = sent[0];
+    if (head === undefined) return;
+    if (performance.now() - head.begun > requestTimeoutMs) {
+      end('timeout', `the request executed longer than ${requestTimeoutMs} ms`);
+    } else if (residentBytes(child.pid) > memoryLimitBytes) {
+      end('refused', `the request took more memory than ${memoryLimitBytes} bytes`);
+    }
+  }, watchMs);
+  watch.unref();
+
+  function end(kind: RunnerErrorKind, reason: string) {
+    fate ??= { kind, reason };
+    child.kill();
+  }
+
+  const onFrame = (frame: Frame) => {
+    if (frame.header['ready'] === true) return; // the greeting, which starting waited for
+    const head = sent.shift();
+    if (sent[0] !== undefined) sent[0].begun = performance.now();
+    pump();
+    head?.resolve(frame);
+  };
+  const reader = createFrameReader(onFrame);
+  child.channel.on('data', (chunk: Buffer) => {
+    try {
+      reader(chunk);
+    } catch (error) {
+      end('crashed', error instanceof Error ? error.message : String(error));
+    }
+  });
+  child.channel.on('error', () => {}); // the process's end tells
+
+  const exited = child.exited.then((exit) => {
+    clearInterval(watch);
+    fate ??= { kind: 'crashed', reason: exit };
+    const [head, ...others] = [...sent.splice(0), ...waiting.splice(0)];
+    head?.reject(new RunnerError(fate.kind, fate.reason));
+    for (const other of others) other.reject(new RunnerError('crashed', fate.reason, { innocent: true }));
+    return { reason: fate.reason };
+  });
+
+  function pump() {
+    while (sent.length < sentAhead) {
+      const next = waiting.shift();
+      if (next === undefined) return;
+      if (sent.length === 0) next.begun = performance.now();
+      sent.push(next);
+      write(next.pieces);
+    }
+  }
+
+  function write(pieces: Uint8Array[]) {
+    child.channel.cork();
+    for (const piece of pieces) child.channel.write(piece);
+    child.channel.uncork();
+  }
+
+  async function request(pieces: Uint8Array[], signal?: AbortSignal): Promise<Frame> {
+    if (fate !== undefined) throw new RunnerError('crashed', fate.reason, { innocent: true });
+    if (signal?.aborted === true) throw cancelled();
+    const frame = await new Promise<Frame>((resolve, reject) => {
+      const pending = { pieces, resolve, reject, begun: 0 };
+      waiting.push(pending);
+      if (signal !== undefined) {
+        signal.addEventListener('abort', cancel, { once: true });
+        pending.resolve = (answer) => settle(() => resolve(answer));
+        pending.reject = (error) => settle(() => reject(error));
+      }
+      pump();
+
+      function settle(done: () => void) {
+        signal?.removeEventListener('abort', cancel);
+        done();
+      }
+      function cancel() {
+        const index = waiting.indexOf(pending);
+        if (index >= 0) waiting.splice(index, 1);
+        reject(cancelled()); // one that is being executed goes on, for nobody
+      }
+    });
+    const error = frame.header['error'] as { kind: RunnerErrorKind; message: string } | undefined;
+    if (error !== undefined) throw new RunnerError(error.kind, error.message);
+    return frame;
+  }
+
+  const ask = async (header: FrameHeader) => request(encodeFrame(header));
+
+  return {
+    pid: child.pid,
+    exited,
+    load: async (id, path) => (await ask({ op: 'load', id, path })).header['loaded'] as LoadedModel,
+    unload: async (id) => void (await ask({ op: 'unload', id })),
+    async run(id, inputs, outputs, signal) {
+      const { header, tensors } = await request(encodeFrame({ op: 'run', id, outputs }, inputs), signal);
+      return { outputs: tensors, computeNs: BigInt(header['computeNs'] as number) };
+    },
+    async measure(cases, { rounds, warmup }) {
+      const tensors = cases.flatMap(({ inputs }, index) =>
+        [...inputs].map(([name, data]) => [`${index}/${name}`, data] as const),
+      );
+      const ids = cases.map(({ id }) => id);
+      const { header } = await request(encodeFrame({ op: 'measure', ids, rounds, warmup }, tensors));
+      return header['milliseconds'] as number[][];
+    },
+    async [Symbol.asyncDispose]() {
+      end('refused', 'the runner is closed');
+      await exited;
+    },
+  };
+}
+
+const cancelled = () => new RunnerError('cancelled', 'the caller went away');

@@ -1,0 +1,211 @@
+import { RunnerError } from './runner-error.js';
+import { startRunner } from './runner.js';
+import type { LoadedModel, RunResult, Runner, RunnerOptions } from './runner.js';
+import type { TensorData } from './tensor.js';
+
+export interface RunnerPoolOptions extends RunnerOptions {
+  /** How many runner processes; each holds every model. */
+  readonly runners: number;
+  readonly onRunner?: (event: RunnerEvent) => void;
+}
+
+export type RunnerEvent =
+  | { readonly kind: 'started'; readonly pid: number }
+  | { readonly kind: 'exited'; readonly pid: number; readonly reason: string }
+  | { readonly kind: 'unstartable'; readonly reason: string };
+
+/**
+ * Runners that stand in for one another. One that ends is replaced, with what it had loaded; a request that had not
+ * begun there is made again, and one that was being executed is made again once: it may be the victim, not the cause.
+ */
+export interface RunnerPool extends AsyncDisposable {
+  /** Loads on one runner after the other, so that the rest go on answering. Throws RunnerError, loaded nowhere then. */
+  load(id: string, path: string): Promise<LoadedModel>;
+  unload(id: string): Promise<void>;
+  run(
+    id: string,
+    inputs: ReadonlyMap<string, TensorData>,
+    outputs?: readonly string[],
+    signal?: AbortSignal,
+  ): Promise<RunResult>;
+  models(): ReadonlyMap<string, LoadedModel>;
+  /** The processes that are up. */
+  pids(): number[];
+}
+
+interface Slot {
+  runner: Runner | undefined;
+  /** Ids it can answer for. */
+  readonly loaded: Set<string>;
+  inFlight: number;
+  /** Resolves when it is up with every model of the time. */
+  settled: Promise<void>;
+}
+
+const maxExecutions = 2;
+const maxPauseMs = 5_000;
+
+export async function startRunnerPool(options: RunnerPoolOptions): Promise<RunnerPool> {
+  const { onRunner = () => {} } = options;
+  const files = new Map<string, { path: string; model: LoadedModel }>();
+  const slots: Slot[] = [];
+  let wakers: (() => void)[] = [];
+  let closed = false;
+
+  /** Takes the slot's place in the world: starts a runner, watches it, loads what is to be loaded. */
+  async function fill(slot: Slot): Promise<void> {
+    const runner = await startRunner(options);
+    if (closed) return runner[Symbol.asyncDispose]();
+    slot.runner = runner;
+    onRunner({ kind: 'started', pid: runner.pid });
+    void runner.exited.then(({ reason }) => {
+      slot.runner = undefined;
+      slot.loaded.clear();
+      onRunner({ kind: 'exited', pid: runner.pid, reason });
+      slot.settled = refill(slot);
+    });
+    for (const id of files.keys()) await reload(slot, runner, id);
+  }
+
+  /** A model that ends the runner or is refused while it is reloaded is given up: it would do so again. */
+  async function reload(slot: Slot, runner: Runner, id: string): Promise<void> {
+    const file = files.get(id);
+    if (file === undefined || slot.loaded.has(id)) return;
+    try {
+      await runner.load(id, file.path);
+      slot.loaded.add(id);
+    } catch (error) {
+      if (!(error instanceof RunnerError)) throw error;
+      if (!error.innocent && !closed) files.delete(id);
+    }
+    wake();
+  }
+
+  async function refill(slot: Slot): Promise<void> {
+    for (let pauseMs = 50; !closed; pauseMs = Math.min(2 * pauseMs, maxPauseMs)) {
+      try {
+        return await fill(slot);
+      } catch (error) {
+        onRunner({ kind: 'unstartable', reason: error instanceof Error ? error.message : String(error) });
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      }
+    }
+  }
+
+  function wake() {
+    const woken = wakers;
+    wakers = [];
+    for (const waker of woken) waker();
+  }
+
+  const nextChange = (signal?: AbortSignal) =>
+    new Promise<void>((resolve) => {
+      wakers.push(resolve);
+      signal?.addEventListener('abort', () => resolve(), { once: true });
+    });
+
+  /** The least busy runner that has the model; waits while every one that should have it is being replaced. */
+  async function slotWith(id: string, signal?: AbortSignal): Promise<Slot & { runner: Runner }> {
+    for (;;) {
+      if (closed) throw new RunnerError('refused', 'the runners are closed');
+      if (signal?.aborted === true) throw new RunnerError('cancelled', 'the caller went away');
+      let best: (Slot & { runner: Runner }) | undefined;
+      for (const slot of slots) {
+        if (isUp(slot) && slot.loaded.has(id) && !(best && best.inFlight <= slot.inFlight)) best = slot;
+      }
+      if (best !== undefined) return best;
+      if (!files.has(id)) throw new RunnerError('refused', `model '${id}' is not loaded`);
+      await nextChange(signal);
+    }
+  }
+
+  /** Where the runner went down before the load began, it is made on the next one. */
+  async function loadOn(slot: Slot, id: string, path: string): Promise<LoadedModel | undefined> {
+    for (;;) {
+      await slot.settled;
+      const { runner } = slot;
+      if (runner === undefined || closed) throw new RunnerError('refused', 'the runners are closed');
+      if (slot.loaded.has(id)) return undefined; // it came up with it
+      slot.inFlight += busy;
+      try {
+        const model = await runner.load(id, path);
+        slot.loaded.add(id);
+        return model;
+      } catch (error) {
+        if (!(error instanceof RunnerError && error.innocent) || closed) throw error;
+        await runner.exited;
+      } finally {
+        slot.inFlight -= busy;
+      }
+    }
+  }
+
+  async function unload(id: string) {
+    files.delete(id);
+    wake();
+    await Promise.all(
+      slots.map(async ({ runner, loaded }) => {
+        if (loaded.delete(id)) await runner?.unload(id).catch(() => {}); // a runner that ended has unloaded it
+      }),
+    );
+  }
+
+  const pool: RunnerPool = {
+    async load(id, path) {
+      let model: LoadedModel | undefined;
+      try {
+        for (const slot of slots) {
+          model = (await loadOn(slot, id, path)) ?? model;
+          if (model !== undefined) files.set(id, { path, model });
+        }
+      } catch (error) {
+        await unload(id);
+        throw error;
+      }
+      wake();
+      return files.get(id)!.model;
+    },
+    unload,
+    async run(id, inputs, outputs, signal) {
+      for (let executions = 0; ; ) {
+        const slot = await slotWith(id, signal);
+        slot.inFlight++;
+        try {
+          return await slot.runner.run(id, inputs, outputs, signal);
+        } catch (error) {
+          if (!(error instanceof RunnerError) || error.kind !== 'crashed' || closed) throw error;
+          if (!error.innocent && ++executions === maxExecutions) throw error;
+          slot.loaded.clear(); // its end is known here before its exit is
+        } finally {
+          slot.inFlight--;
+        }
+      }
+    },
+    models: () => new Map([...files].map(([id, { model }]) => [id, model])),
+    pids: () => slots.flatMap(({ runner }) => runner?.pid ?? []),
+    async [Symbol.asyncDispose]() {
+      closed = true;
+      wake();
+      await Promise.all(slots.map(({ runner }) => runner?.[Symbol.asyncDispose]()));
+      await Promise.all(slots.map(({ settled }) => settled.catch(() => {})));
+    },
+  };
+
+  for (let index = 0; index < options.runners; index++) {
+    const slot: Slot = { runner: undefined, loaded: new Set(), inFlight: 0, settled: Promise.resolve() };
+    slot.settled = fill(slot);
+    slots.push(slot);
+  }
+  try {
+    await Promise.all(slots.map(({ settled }) => settled));
+  } catch (error) {
+    await pool[Symbol.asyncDispose]();
+    throw error;
+  }
+  return pool;
+}
+
+/** A runner that loads counts as this many requests. */
+const busy = 1_000;
+
+const isUp = (slot: Slot): slot is Slot & { runner: Runner } => slot.runner !== undefined;

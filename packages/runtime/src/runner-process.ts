@@ -1,0 +1,174 @@
+/**
+ * The child's side of a runner. It reads frames from descriptor 3, blocking, executes them one at a time and writes the
+ * answers in order. ONNX Runtime blocks the thread anyway, and blocking reads spare two passes through an event loop.
+ */
+import { readFileSync, readSync, rmdirSync, writeSync } from 'node:fs';
+import { basename } from 'node:path';
+import { Worker } from 'node:worker_threads';
+import type { InferenceSession } from 'onnxruntime-node';
+import { decodeFrame, decodePreamble, encodeFrame, preambleBytes } from './frames.js';
+import type { Frame, FrameHeader } from './frames.js';
+import type { Provider } from './providers.js';
+import { createSession, signatureOf } from './session.js';
+import { fromOrt, toOrt } from './tensor.js';
+import type { TensorData } from './tensor.js';
+
+const channel = 3;
+
+export type RunnerRequest =
+  | { op: 'load'; id: string; path: string }
+  | { op: 'unload'; id: string }
+  | { op: 'run'; id: string; outputs?: readonly string[] }
+  | { op: 'measure'; ids: readonly string[]; rounds: number; warmup: number };
+
+interface Settings {
+  readonly providers: readonly Provider[] | null;
+  readonly threads: number;
+}
+
+const sessions = new Map<string, InferenceSession>();
+
+async function serve(settings: Settings): Promise<void> {
+  dieWithParent();
+  send({ ready: true });
+  for (let frame = receive(); frame !== undefined; frame = receive()) {
+    try {
+      await answer(frame.header as FrameHeader & RunnerRequest, frame.tensors, settings);
+    } catch (error) {
+      send({ error: { kind: error instanceof Refusal ? 'refused' : 'model', message: withoutPaths(error) } });
+    }
+  }
+  removeWorkingDirectory();
+  process.kill(process.pid, 'SIGKILL'); // nothing to tidy up, and native destructors may take their time
+}
+
+class Refusal extends Error {}
+
+async function answer(request: RunnerRequest, tensors: Map<string, TensorData>, settings: Settings): Promise<void> {
+  switch (request.op) {
+    case 'load':
+      return send(await load(request.id, request.path, settings));
+    case 'unload':
+      await sessions.get(request.id)?.release();
+      sessions.delete(request.id);
+      return send({});
+    case 'run': {
+      const session = loaded(request.id);
+      const feeds = feedsOf(tensors);
+      const begun = process.hrtime.bigint();
+      const results = request.outputs ? await session.run(feeds, request.outputs) : await session.run(feeds);
+      const computeNs = Number(process.hrtime.bigint() - begun);
+      return send(
+        { computeNs },
+        Object.entries(results).map(([name, value]) => [name, fromOrt(value)] as const),
+      );
+    }
+    case 'measure':
+      return send({ milliseconds: await measure(request, tensors) });
+  }
+}
+
+/** From bytes and with an empty working directory: there is no file next to the model that it could name. */
+async function load(id: string, path: string, { providers, threads }: Settings): Promise<FrameHeader> {
+  const begun = performance.now();
+  const { session, provider } = await createSession(readFileSync(path), {
+    threads,
+    ...(providers === null ? {} : { providers }),
+  });
+  const signature = signatureOf(session);
+  await sessions.get(id)?.release();
+  sessions.set(id, session);
+  return { loaded: { ...signature, provider, loadMs: performance.now() - begun } };
+}
+
+/** Tensor names are prefixed with the index of their case. */
+async function measure(
+  { ids, rounds, warmup }: RunnerRequest & { op: 'measure' },
+  tensors: Map<string, TensorData>,
+): Promise<number[][]> {
+  const cases = ids.map((id, index) => {
+    const prefix = `${index}/`;
+    const own = [...tensors].filter(([name]) => name.startsWith(prefix));
+    return { session: loaded(id), feeds: feedsOf(own.map(([name, data]) => [name.slice(prefix.length), data])) };
+  });
+  const milliseconds: number[][] = ids.map(() => []);
+  for (let round = -warmup; round < rounds; round++) {
+    for (const [index, { session, feeds }] of cases.entries()) {
+      const begun = performance.now();
+      await session.run(feeds);
+      if (round >= 0) milliseconds[index]!.push(performance.now() - begun);
+    }
+  }
+  return milliseconds;
+}
+
+function loaded(id: string): InferenceSession {
+  const session = sessions.get(id);
+  if (session === undefined) throw new Refusal(`model '${id}' is not loaded`);
+  return session;
+}
+
+const feedsOf = (tensors: Iterable<readonly [string, TensorData]>) =>
+  Object.fromEntries([...tensors].map(([name, data]) => [name, toOrt(data)]));
+
+function receive(): Frame | undefined {
+  const preamble = read(preambleBytes);
+  if (preamble === undefined) return undefined;
+  const { headerBytes, paddedHeaderBytes, bodyBytes } = decodePreamble(preamble);
+  const header = read(paddedHeaderBytes);
+  const body = read(bodyBytes);
+  return header && body && decodeFrame(header.subarray(0, headerBytes), body);
+}
+
+/** Exactly so many bytes, aligned for any typed array; undefined when the parent is gone. */
+function read(bytes: number): Buffer | undefined {
+  const buffer = Buffer.allocUnsafeSlow(bytes);
+  for (let at = 0; at < bytes; ) {
+    const count = readSync(channel, buffer, at, bytes - at, null);
+    if (count === 0) return undefined;
+    at += count;
+  }
+  return buffer;
+}
+
+function send(header: FrameHeader, tensors?: Iterable<readonly [string, TensorData]>): void {
+  const pieces = encodeFrame(header, tensors);
+  const total = pieces.reduce((sum, { byteLength }) => sum + byteLength, 0);
+  for (const piece of total < 2 ** 16 ? [Buffer.concat(pieces)] : pieces) {
+    for (let at = 0; at < piece.byteLength; ) at += writeSync(channel, piece, at);
+  }
+}
+
+/** A stuck model blocks this thread, which then does not see its parent go; another thread does. */
+function dieWithParent(): void {
+  const watch = `
+    const parent = ${process.ppid};
+    setInterval(() => process.ppid === parent || process.kill(process.pid, 'SIGKILL'), 500);`;
+  new Worker(watch, { eval: true, env: {}, resourceLimits: { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 2 } });
+}
+
+function removeWorkingDirectory(): void {
+  const directory = process.cwd();
+  if (!basename(directory).startsWith('mill-runner-')) return;
+  try {
+    rmdirSync(directory);
+  } catch {
+    // the parent was faster
+  }
+}
+
+/** ONNX Runtime's texts name its build machine's files and ours: neither is for the caller. */
+function withoutPaths(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text
+    .replaceAll(process.cwd(), '')
+    .replace(/\/\S*\.(h|hpp|cc|cpp|cu|cuh|onnx|so)\b(\.\d+)*(:\d+)?/g, '')
+    .replace(/'?\/\S*\/[0-9a-f]{64}\S*/g, '')
+    .replace(/[\w:~<>]*onnxruntime::[\w:~<>]*(\([^)]*\))?( const)?/g, '')
+    .replace(/\s+/g, ' ')
+    .trim()
+    .slice(0, 400);
+}
+
+process.on('SIGINT', () => {}); // Ctrl-C reaches the whole group; the parent decides when a runner goes
+await serve(JSON.parse(process.argv[2] ?? '{}') as Settings);

@@ -1,0 +1,69 @@
+import { spawn } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Duplex } from 'node:stream';
+import { fileURLToPath } from 'node:url';
+import { chosenProviders } from './providers.js';
+import { RunnerError } from './runner-error.js';
+import type { RunnerOptions } from './runner.js';
+
+const entry = fileURLToPath(new URL('../dist/runner-process.js', import.meta.url));
+const startMs = 20_000;
+const pageBytes = 4096;
+// Node and ONNX Runtime reserve about 1 GiB of addresses before the first model
+const reservedBytes = 3 * 2 ** 30;
+
+export interface RunnerProcess {
+  readonly pid: number;
+  readonly channel: Duplex;
+  /** How the process ended, in words. */
+  readonly exited: Promise<string>;
+  kill(): void;
+}
+
+/**
+ * A process with an empty working directory, no inherited environment, no core file and, on the CPU, a bound on its
+ * address space: an allocation beyond it fails inside ONNX Runtime, which is an error instead of a dead process.
+ */
+export async function spawnRunnerProcess(options: RunnerOptions, memoryLimitBytes: number): Promise<RunnerProcess> {
+  const { providers, threads = 1, libraryPath } = options;
+  const onlyCpu = chosenProviders(providers).every((provider) => provider === 'cpu'); // devices map addresses at will
+  const addressKiB = Math.ceil((memoryLimitBytes + reservedBytes) / 1024);
+  const limits = ['ulimit -c 0', ...(onlyCpu ? [`ulimit -v ${addressKiB}`] : [])].join('; ');
+  const settings = JSON.stringify({ providers: providers ?? null, threads });
+  const directory = await mkdtemp(join(tmpdir(), 'mill-runner-'));
+  await chmod(directory, 0o500);
+
+  const child = spawn('/bin/sh', ['-c', `${limits}; exec "$0" "$@"`, process.execPath, entry, settings], {
+    cwd: directory,
+    env: { ORT_DISABLE_TELEMETRY: '1', ...(libraryPath === undefined ? {} : { LD_LIBRARY_PATH: libraryPath }) },
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+  });
+  const exited = new Promise<string>((resolve) => {
+    child.once('error', (error) => resolve(`the runner could not be started: ${error.message}`));
+    child.once('exit', (code, signal) => resolve(`the runner ended with ${signal ?? `code ${code}`}`));
+  }).then(async (reason) => {
+    await rm(directory, { recursive: true, force: true });
+    return reason;
+  });
+  const channel = child.stdio[3] as Duplex;
+  const kill = () => void child.kill('SIGKILL');
+
+  const late = setTimeout(kill, startMs);
+  const greeting = new Promise<'ready'>((resolve) => channel.once('readable', () => resolve('ready')));
+  const first = await Promise.race([greeting, exited]);
+  clearTimeout(late);
+  if (first !== 'ready' || child.pid === undefined) throw new RunnerError('crashed', first);
+  return { pid: child.pid, channel, exited, kill };
+}
+
+/** Memory the process holds; 0 once it is gone. */
+export function residentBytes(pid: number): number {
+  try {
+    return Number(readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ')[1]) * pageBytes;
+  } catch {
+    return 0; // it ended between two looks, or this system has no /proc: its end, or its limits, will tell
+  }
+}
