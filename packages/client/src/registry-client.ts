@@ -67,10 +67,12 @@ export function createRegistryClient(channel: Channel) {
     },
     /** Points a label at the best version by a rule, and tells how every version fared. */
     promoteVersion(
-      request: { model: string; label: string; rule: registry.PromotionRule },
+      model: string,
+      label: string,
+      rule: registry.PromotionRule,
       options?: CallOptions,
     ): Promise<registry.PromoteVersionResponse> {
-      return channel.unary(methods.promoteVersion, request, { ...options, safe: true });
+      return channel.unary(methods.promoteVersion, { model, label, rule }, { ...options, safe: true });
     },
     async deleteLabel(model: string, label: string, options?: CallOptions): Promise<void> {
       await channel.unary(methods.deleteLabel, { model, label }, options);

@@ -1,0 +1,169 @@
+import type { registry } from '@modelmill/client';
+import { UsageError } from '../cli-error.js';
+import type { Cli, Command } from '../command.js';
+import { connect, connectionFlags, connectionUsage } from '../connection.js';
+import { printMessage } from '../print-json.js';
+import { numberFlag, pick, readArgs, words } from '../read-args.js';
+import { age, bytes, count, figure } from '../terminal/format.js';
+import { table } from '../terminal/table.js';
+import { download, upload } from './model-files.js';
+
+const flags = { ...connectionFlags, json: { type: 'boolean' } } as const;
+
+const actions = { list, get, upload, download, report, analyze, label, unlabel, promote, delete: remove };
+
+export const models: Command = {
+  name: 'models',
+  summary: 'Lists models, their versions and labels; uploads, downloads, labels, promotes and deletes.',
+  usage: `mill models [list]
+mill models get MODEL
+mill models upload MODEL FILE.onnx
+mill models download MODEL VERSION [FILE.onnx]
+mill models report MODEL VERSION
+mill models analyze MODEL VERSION
+mill models label MODEL LABEL VERSION[=WEIGHT] …
+mill models unlabel MODEL LABEL
+mill models promote MODEL LABEL [--baseline VERSION] [--max-drop 0.01] [--minimize size_bytes]
+mill models delete MODEL [VERSION]
+
+  VERSION              a version number, or a label's name
+  --baseline VERSION   what accuracy is measured against, default the most accurate version
+  --max-drop SHARE     how much accuracy may be lost: 0.01 is one point
+  --minimize METRIC    size_bytes, p50_ms, p99_ms or parameters
+  --json               the answer as JSON
+${connectionUsage}`,
+
+  run(args, cli) {
+    const [action, rest] = pick(actions, args);
+    return action(rest, cli);
+  },
+};
+
+async function list(args: readonly string[], cli: Cli): Promise<void> {
+  const { values, positionals } = readArgs(args, flags);
+  words(positionals);
+  await using mill = await connect(values, cli);
+  const all = await mill.registry.listModels();
+  if (values.json) return printMessage(cli, 'modelmill.v1.ListModelsResponse', { models: all });
+  if (all.length === 0) return cli.out.print('no models yet');
+  const rows = all.map(({ name, versions, labels }) => [
+    name,
+    count(versions.length),
+    labels.map(labelText).join(', '),
+  ]);
+  cli.out.print(table(['model', 'versions', 'labels'], rows, cli.out.paint.dim));
+}
+
+async function get(args: readonly string[], cli: Cli): Promise<void> {
+  const { values, positionals } = readArgs(args, flags);
+  const [name] = words(positionals, 'MODEL');
+  await using mill = await connect(values, cli);
+  show(await mill.registry.getModel(name), values.json ?? false, cli);
+}
+
+async function report(args: readonly string[], cli: Cli): Promise<void> {
+  const { values, positionals } = readArgs(args, flags);
+  const [name, version] = words(positionals, 'MODEL', 'VERSION');
+  await using mill = await connect(values, cli);
+  const { json, markdown } = await mill.registry.getReport(name, version);
+  cli.out.print(values.json ? json : markdown);
+}
+
+async function analyze(args: readonly string[], cli: Cli): Promise<void> {
+  const { values, positionals } = readArgs(args, flags);
+  const [name, version] = words(positionals, 'MODEL', 'VERSION');
+  await using mill = await connect(values, cli);
+  const analysis = await mill.optimizer.analyze(name, version);
+  if (values.json) return printMessage(cli, 'modelmill.v1.AnalyzeModelResponse', analysis);
+  const rows = analysis.layers.map(({ node, opType, parameters, share, sparsity, multiplyAdds }) => [
+    node,
+    opType,
+    count(parameters),
+    `${(share * 100).toFixed(1)} %`,
+    `${(sparsity * 100).toFixed(1)} %`,
+    count(multiplyAdds),
+  ]);
+  cli.out.print(table(['node', 'operator', 'weights', 'share', 'zeros', 'multiply-adds'], rows, cli.out.paint.dim));
+  for (const advice of analysis.advice) cli.out.print(`\n${advice}`);
+}
+
+async function label(args: readonly string[], cli: Cli): Promise<void> {
+  const { values, positionals } = readArgs(args, flags);
+  const [model, name, ...targets] = positionals;
+  if (model === undefined || name === undefined || targets.length === 0) {
+    throw new UsageError('MODEL, LABEL or VERSION is missing');
+  }
+  await using mill = await connect(values, cli);
+  const wanted = { name, targets: targets.map(targetOf) };
+  show(await mill.registry.setLabel(model, wanted), values.json ?? false, cli);
+}
+
+async function unlabel(args: readonly string[], cli: Cli): Promise<void> {
+  const { values, positionals } = readArgs(args, flags);
+  const [model, name] = words(positionals, 'MODEL', 'LABEL');
+  await using mill = await connect(values, cli);
+  await mill.registry.deleteLabel(model, name);
+  cli.out.print(`${model} has no label ${name} any more`);
+}
+
+async function promote(args: readonly string[], cli: Cli): Promise<void> {
+  const { values, positionals } = readArgs(args, {
+    ...flags,
+    baseline: { type: 'string', default: '' },
+    'max-drop': { type: 'string', default: '0.01' },
+    minimize: { type: 'string', default: 'size_bytes' },
+  });
+  const [model, name] = words(positionals, 'MODEL', 'LABEL');
+  const maxAccuracyDrop = numberFlag('max-drop', values['max-drop'], { min: 0, max: 1 });
+  await using mill = await connect(values, cli);
+  const { baseline, minimize } = values;
+  const answer = await mill.registry.promoteVersion(model, name, { baseline, maxAccuracyDrop, minimize });
+  if (values.json) return printMessage(cli, 'modelmill.v1.PromoteVersionResponse', answer);
+  for (const { version, eligible, reason } of answer.candidates) {
+    cli.out.print(`  version ${version}: ${eligible ? reason : cli.out.paint.dim(reason)}`);
+  }
+  cli.out.print(`${name} now points at ${model} version ${answer.version}`);
+}
+
+async function remove(args: readonly string[], cli: Cli): Promise<void> {
+  const { values, positionals } = readArgs(args, flags);
+  const [model, version] = words(positionals, 'MODEL', 'VERSION?');
+  await using mill = await connect(values, cli);
+  if (version === undefined) await mill.registry.deleteModel(model);
+  else await mill.registry.deleteVersion(model, version);
+  cli.out.print(`deleted ${model}${version === undefined ? '' : ` version ${version}`}`);
+}
+
+function show(model: registry.Model, asJson: boolean, cli: Cli): void {
+  if (asJson) return printMessage(cli, 'modelmill.v1.Model', model);
+  const labelsOf = (version: string) =>
+    model.labels.filter(({ targets }) => targets.some((target) => target.version === version)).map(({ name }) => name);
+  const rows = model.versions.map(({ version, state, lineage, metrics, sizeBytes, createdAt, rejectionReason }) => [
+    version,
+    rejectionReason === '' ? stateNames[state] : `rejected: ${rejectionReason}`,
+    lineage?.method,
+    figure(metrics['accuracy'], 4),
+    bytes(sizeBytes),
+    figure(metrics['p50_ms'], 3),
+    figure(metrics['p99_ms'], 3),
+    labelsOf(version).join(', '),
+    age(createdAt, new Date()),
+  ]);
+  const header = ['version', 'state', 'made', 'accuracy', 'size', 'p50 ms', 'p99 ms', 'labels', 'age'];
+  cli.out.print(table(header, rows, cli.out.paint.dim));
+}
+
+const stateNames: Readonly<Record<registry.VersionState, string>> = {
+  0: 'unknown',
+  1: 'registered',
+  2: 'admitted',
+  3: 'rejected',
+};
+
+const labelText = ({ name, targets }: registry.Label) =>
+  `${name} → ${targets.map(({ version, weight }) => (targets.length > 1 ? `${version} (${weight})` : version)).join(', ')}`;
+
+function targetOf(text: string): registry.LabelTarget {
+  const [version = '', weight] = text.split('=');
+  return { version, weight: weight === undefined ? 1 : numberFlag('weight', weight, { min: 1, max: 1_000_000 }) };
+}

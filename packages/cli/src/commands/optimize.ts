@@ -1,0 +1,34 @@
+import { parseOptimizationSpec, toJson } from '@modelmill/client';
+import type { optimizer } from '@modelmill/client';
+import type { Command } from '../command.js';
+import { connectionUsage } from '../connection.js';
+import { runSpecs } from '../run-specs.js';
+import type { SpecKind } from '../run-specs.js';
+
+const optimization: SpecKind<optimizer.OptimizationSpec, optimizer.OptimizationJob> = {
+  parse: parseOptimizationSpec,
+  titleOf: passNames,
+  submit: (mill, spec) => mill.optimizer.submit(spec),
+  watch: (mill, jobId, { signal }) => mill.optimizer.watch(jobId, { signal }),
+  toJson: (job) => toJson('modelmill.v1.OptimizationJob', job),
+};
+
+const verbs = { quantizeStatic: 'quantize', pruneMagnitude: 'prune', distill: 'distill' } as const;
+
+/** Such as `prune+quantize`. */
+export function passNames({ passes }: optimizer.OptimizationSpec): string {
+  return passes.map(({ kind }) => (kind ? verbs[kind.$case] : 'nothing')).join('+');
+}
+
+export const optimize: Command = {
+  name: 'optimize',
+  summary: 'Quantizes, prunes or distills a version, and shows how it goes.',
+  usage: `mill optimize SPEC.yaml [--detach] [--json]
+
+  SPEC.yaml            an OptimizationSpec (protos/modelmill/v1/optimizer.proto); several documents are several jobs
+  --detach             print the job's id and leave it running; Ctrl-C leaves it running, too
+  --json               the jobs as JSON when they have ended
+${connectionUsage}`,
+
+  run: (args, cli) => runSpecs(optimization, args, cli),
+};
