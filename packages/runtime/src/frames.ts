@@ -45,7 +45,11 @@ export function encodeFrame(header: FrameHeader, tensors: Iterable<readonly [str
 }
 
 /** Lengths of what follows a preamble, header with its padding; throws beyond the limits. */
-export function decodePreamble(preamble: Buffer): { headerBytes: number; paddedHeaderBytes: number; bodyBytes: number } {
+export function decodePreamble(preamble: Buffer): {
+  headerBytes: number;
+  paddedHeaderBytes: number;
+  bodyBytes: number;
+} {
   const headerBytes = preamble.readUInt32LE(0);
   const bodyBytes = preamble.readDoubleLE(8);
   if (headerBytes > maxHeaderBytes || !(bodyBytes >= 0 && bodyBytes <= maxBodyBytes)) {
@@ -87,7 +91,7 @@ export function createFrameReader(onFrame: (frame: Frame) => void): (chunk: Buff
   }
 
   return (chunk) => {
-    for (let at = 0; at < chunk.length; ) {
+    for (let at = 0; at < chunk.length;) {
       if (partial === undefined && chunk.length - at >= wanted) {
         const whole = chunk.subarray(at, at + wanted);
         at += wanted;

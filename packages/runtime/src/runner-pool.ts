@@ -167,7 +167,7 @@ export async function startRunnerPool(options: RunnerPoolOptions): Promise<Runne
     },
     unload,
     async run(id, inputs, outputs, signal) {
-      for (let executions = 0; ; ) {
+      for (let executions = 0; ;) {
         const slot = await slotWith(id, signal);
         slot.inFlight++;
         try {

@@ -123,7 +123,7 @@ function receive(): Frame | undefined {
 /** Exactly so many bytes, aligned for any typed array; undefined when the parent is gone. */
 function read(bytes: number): Buffer | undefined {
   const buffer = Buffer.allocUnsafeSlow(bytes);
-  for (let at = 0; at < bytes; ) {
+  for (let at = 0; at < bytes;) {
     const count = readSync(channel, buffer, at, bytes - at, null);
     if (count === 0) return undefined;
     at += count;
@@ -135,7 +135,7 @@ function send(header: FrameHeader, tensors?: Iterable<readonly [string, TensorDa
   const pieces = encodeFrame(header, tensors);
   const total = pieces.reduce((sum, { byteLength }) => sum + byteLength, 0);
   for (const piece of total < 2 ** 16 ? [Buffer.concat(pieces)] : pieces) {
-    for (let at = 0; at < piece.byteLength; ) at += writeSync(channel, piece, at);
+    for (let at = 0; at < piece.byteLength;) at += writeSync(channel, piece, at);
   }
 }
 
@@ -144,7 +144,11 @@ function dieWithParent(): void {
   const watch = `
     const parent = ${process.ppid};
     setInterval(() => process.ppid === parent || process.kill(process.pid, 'SIGKILL'), 500);`;
-  new Worker(watch, { eval: true, env: {}, resourceLimits: { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 2 } });
+  new Worker(watch, {
+    eval: true,
+    env: {},
+    resourceLimits: { maxOldGenerationSizeMb: 8, maxYoungGenerationSizeMb: 2 },
+  });
 }
 
 function removeWorkingDirectory(): void {
@@ -162,7 +166,7 @@ function withoutPaths(error: unknown): string {
   const text = error instanceof Error ? error.message : String(error);
   return text
     .replaceAll(process.cwd(), '')
-    .replace(/\/\S*\.(h|hpp|cc|cpp|cu|cuh|onnx|so)\b(\.\d+)*(:\d+)?/g, '')
+    .replace(/\S*\.(h|hpp|cc|cpp|cu|cuh|onnx|so)\b(\.\d+)*(:\d+)?/g, '')
     .replace(/'?\/\S*\/[0-9a-f]{64}\S*/g, '')
     .replace(/[\w:~<>]*onnxruntime::[\w:~<>]*(\([^)]*\))?( const)?/g, '')
     .replace(/\s+/g, ' ')

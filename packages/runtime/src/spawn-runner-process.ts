@@ -6,7 +6,6 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { chosenProviders } from './providers.js';
-import { RunnerError } from './runner-error.js';
 import type { RunnerOptions } from './runner.js';
 
 const entry = fileURLToPath(new URL('../dist/runner-process.js', import.meta.url));
@@ -55,7 +54,7 @@ export async function spawnRunnerProcess(options: RunnerOptions, memoryLimitByte
   const greeting = new Promise<'ready'>((resolve) => channel.once('readable', () => resolve('ready')));
   const first = await Promise.race([greeting, exited]);
   clearTimeout(late);
-  if (first !== 'ready' || child.pid === undefined) throw new RunnerError('crashed', first);
+  if (first !== 'ready' || child.pid === undefined) throw new Error(first);
   return { pid: child.pid, channel, exited, kill };
 }
 

@@ -78,7 +78,7 @@ export const elementCount = (shape: readonly number[]): number => shape.reduce((
 export function toOrt({ datatype, shape, data }: TensorData): Tensor {
   const type = known(datatype);
   if (type.bytes === 0) return new Tensor('string', decodeStrings(data), shape);
-  const aligned = data.byteOffset % type.bytes === 0 ? data : data.slice();
+  const aligned = data.byteOffset % type.bytes === 0 ? data : new Uint8Array(data);
   return tensor(type, type.view(aligned.buffer, aligned.byteOffset, aligned.byteLength / type.bytes), shape);
 }
 
@@ -124,22 +124,38 @@ function bytesOf(data: Tensor.DataType): Uint8Array {
   return Array.isArray(data) ? encodeStrings(data) : new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
 }
 
-/** Elements of a BYTES tensor as text; ONNX strings are UTF-8. */
+const utf8 = new TextDecoder('utf8', { fatal: true, ignoreBOM: true });
+
+/**
+ * Elements of a BYTES tensor as text. ONNX strings are UTF-8, and ONNX Runtime's Node binding ends them at a NUL: what
+ * would arrive changed throws.
+ */
 export function decodeStrings(data: Uint8Array): string[] {
-  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
+  const view = new DataView(data.buffer, data.byteOffset, data.byteLength);
   const strings: string[] = [];
-  for (let at = 0; at < bytes.length;) {
-    const length = bytes.readUInt32LE(at);
-    strings.push(bytes.toString('utf8', at + 4, at + 4 + length));
+  for (let at = 0; at < data.byteLength;) {
+    const length = view.getUint32(at, true);
+    const bytes = data.subarray(at + 4, at + 4 + length);
+    if (bytes.includes(0)) throw new Error(`string ${strings.length} holds a NUL, which ONNX Runtime cannot take`);
+    strings.push(decodeText(bytes, strings.length));
     at += 4 + length;
   }
   return strings;
 }
 
-export function encodeStrings(strings: readonly string[]): Uint8Array {
+function decodeText(bytes: Uint8Array, index: number): string {
+  try {
+    return utf8.decode(bytes);
+  } catch (cause) {
+    throw new Error(`string ${index} is not UTF-8, which ONNX Runtime wants`, { cause });
+  }
+}
+
+/** Raw bytes of a BYTES tensor. */
+export function encodeStrings(elements: readonly (string | Uint8Array)[]): Uint8Array {
   return Buffer.concat(
-    strings.flatMap((text) => {
-      const bytes = Buffer.from(text);
+    elements.flatMap((element) => {
+      const bytes = typeof element === 'string' ? Buffer.from(element) : element;
       const length = Buffer.alloc(4);
       length.writeUInt32LE(bytes.length);
       return [length, bytes];

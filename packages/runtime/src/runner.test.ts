@@ -1,0 +1,253 @@
+import { mkdtemp, readFile, readdir, readlink, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import {
+  allocating,
+  doubling,
+  externalData,
+  functionChain,
+  half,
+  int64,
+  looping,
+  model,
+  node,
+  string,
+  value,
+} from './models-for-tests.js';
+import { probation } from './probation.js';
+import { startRunnerPool } from './runner-pool.js';
+import type { RunnerEvent } from './runner-pool.js';
+import { startRunner } from './runner.js';
+import { openSession } from './session.js';
+import type { TensorArray, TensorData } from './tensor.js';
+import { decodeStrings, encodeStrings } from './tensor.js';
+
+let directory: string;
+const file = (name: string) => join(directory, `${name}.onnx`);
+
+beforeAll(async () => {
+  directory = await mkdtemp(join(tmpdir(), 'runner-test-'));
+  const files = {
+    doubling: doubling(),
+    halves: doubling(half),
+    integers: doubling(int64),
+    strings: model({
+      nodes: [node('Identity', ['x'], ['y'])],
+      inputs: [value('x', string, ['n'])],
+      outputs: [value('y', string, ['n'])],
+    }),
+    looping: looping(),
+    chain: functionChain(3000),
+    allocating: allocating(),
+    external: externalData('doubling.onnx', 16),
+    rubbish: Buffer.from('<html>'),
+  };
+  await Promise.all(Object.entries(files).map(([name, bytes]) => writeFile(file(name), bytes)));
+});
+
+afterAll(() => rm(directory, { recursive: true }));
+
+const raw = (array: Exclude<TensorArray, string[]>) => new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
+const floats = (...values: number[]): TensorData => ({
+  datatype: 'FP32',
+  shape: [values.length / 2, 2],
+  data: raw(Float32Array.from(values)),
+});
+const loop = (trips: bigint) =>
+  new Map<string, TensorData>([
+    ['trips', { datatype: 'INT64', shape: [], data: raw(BigInt64Array.of(trips)) }],
+    ['x', { datatype: 'FP32', shape: [1], data: raw(Float32Array.of(7)) }],
+  ]);
+const sizes = (count: bigint) =>
+  new Map<string, TensorData>([['sizes', { datatype: 'INT64', shape: [1], data: raw(BigInt64Array.of(count)) }]]);
+
+describe('a runner', () => {
+  it('gives what ONNX Runtime gives in process', async () => {
+    await using runner = await startRunner({});
+    await using session = await openSession(file('doubling'));
+    const { inputs, outputs, provider } = await runner.load('m', file('doubling'));
+    expect({ inputs, outputs, provider }).toEqual({
+      inputs: session.inputs,
+      outputs: session.outputs,
+      provider: 'cpu',
+    });
+    const { outputs: got, computeNs } = await runner.run('m', new Map([['x', floats(1, 2, 3, 4.25)]]));
+    const want = await session.run({ x: { dims: [2, 2], data: Float32Array.of(1, 2, 3, 4.25) } });
+    expect(Buffer.from(got.get('y')!.data)).toEqual(Buffer.from(raw(want['y']!.data as Float32Array)));
+    expect(got.get('y')).toMatchObject({ datatype: 'FP32', shape: [2, 2] });
+    expect(computeNs).toBeGreaterThan(0n);
+  });
+
+  it('carries 64-bit integers, half floats and strings exactly', async () => {
+    await using runner = await startRunner({});
+    for (const name of ['integers', 'halves', 'strings']) await runner.load(name, file(name));
+    const integers: TensorData = { datatype: 'INT64', shape: [1, 2], data: raw(BigInt64Array.of(2n ** 62n - 1n, -3n)) };
+    const { outputs } = await runner.run('integers', new Map([['x', integers]]));
+    expect(Buffer.from(outputs.get('y')!.data).readBigInt64LE(0)).toBe(2n ** 63n - 2n);
+    const halves: TensorData = { datatype: 'FP16', shape: [1, 2], data: raw(Uint16Array.of(0x3c00, 0xc000)) };
+    const doubled = await runner.run('halves', new Map([['x', halves]]));
+    expect([...doubled.outputs.get('y')!.data]).toEqual([0x00, 0x40, 0x00, 0xc4]);
+    const texts = ['', 'a', 'Grüße, 世界!'];
+    const strings: TensorData = { datatype: 'BYTES', shape: [3], data: encodeStrings(texts) };
+    const echoed = await runner.run('strings', new Map([['x', strings]]));
+    expect(decodeStrings(echoed.outputs.get('y')!.data)).toEqual(texts);
+  });
+
+  it.each([
+    ['a NUL', Buffer.from('a\0b'), 'string 0 holds a NUL'],
+    ['bytes that are not UTF-8', Buffer.of(0xff, 0xfe), 'string 0 is not UTF-8'],
+  ])('refuses a string with %s instead of changing it', async (_, bytes, message) => {
+    await using runner = await startRunner({});
+    await runner.load('strings', file('strings'));
+    const x: TensorData = { datatype: 'BYTES', shape: [1], data: encodeStrings([bytes]) };
+    await expect(runner.run('strings', new Map([['x', x]]))).rejects.toMatchObject({
+      kind: 'model',
+      message: expect.stringContaining(message) as string,
+    });
+  });
+
+  it('carries tensors of 64 MiB', async () => {
+    await using runner = await startRunner({});
+    await runner.load('m', file('doubling'));
+    const data = new Float32Array(2 ** 24).map((_, index) => index % 1000);
+    const x: TensorData = { datatype: 'FP32', shape: [2 ** 23, 2], data: raw(data) };
+    const { outputs } = await runner.run('m', new Map([['x', x]]));
+    const doubled = new Float32Array(new Uint8Array(outputs.get('y')!.data).buffer);
+    expect(doubled.every((number, index) => number === 2 * data[index]!)).toBe(true);
+  });
+
+  it('has an empty working directory and no environment of ours', async () => {
+    await using runner = await startRunner({});
+    const environment = (await readFile(`/proc/${runner.pid}/environ`, 'latin1')).split('\0').filter(Boolean);
+    expect(environment.filter((entry) => !/^(ORT_DISABLE_TELEMETRY=1|PWD=|_=|SHLVL=|OLDPWD)/.test(entry))).toEqual([]);
+    expect(await readdir(await readlink(`/proc/${runner.pid}/cwd`))).toEqual([]);
+  });
+
+  it.each([
+    ['a file that is no model', 'rubbish'],
+    ['a model with its weights in another file, even one beside it', 'external'],
+  ])('refuses %s, tells no path, and answers on', async (_, name) => {
+    await using runner = await startRunner({});
+    const refusal = await runner.load('bad', file(name)).catch((error: unknown) => error);
+    expect(refusal).toMatchObject({ name: 'RunnerError', kind: 'model' });
+    expect((refusal as Error).message).not.toMatch(/\/[a-z_]+\/|\.cc|\.onnx/);
+    await runner.load('m', file('doubling'));
+    expect((await runner.run('m', new Map([['x', floats(1, 1)]]))).outputs.size).toBe(1);
+  });
+
+  it('tells a request that does not fit from a model that is not there', async () => {
+    await using runner = await startRunner({});
+    await runner.load('m', file('doubling'));
+    await expect(runner.run('none', new Map())).rejects.toMatchObject({
+      kind: 'refused',
+      message: "model 'none' is not loaded",
+    });
+    await expect(runner.run('m', new Map())).rejects.toMatchObject({ kind: 'model' });
+  });
+
+  it('drops what its caller no longer wants', async () => {
+    await using runner = await startRunner({ requestTimeoutMs: 60_000 });
+    await runner.load('slow', file('looping'));
+    const caller = new AbortController();
+    const inputs = loop(200_000n);
+    const answers = [1, 2, 3, 4].map(() => runner.run('slow', inputs, undefined, caller.signal));
+    const settled = Promise.allSettled(answers);
+    caller.abort();
+    for (const answer of await settled) expect(answer).toMatchObject({ reason: { kind: 'cancelled' } });
+    expect((await runner.run('slow', loop(1n))).outputs.get('y')!.shape).toEqual([1]);
+  });
+
+  it('measures cases in alternation', async () => {
+    await using runner = await startRunner({});
+    await runner.load('m', file('doubling'));
+    const inputs = new Map([['x', floats(1, 1)]]);
+    const times = await runner.measure(
+      [
+        { id: 'm', inputs },
+        { id: 'm', inputs },
+      ],
+      { rounds: 5, warmup: 2 },
+    );
+    expect(times.map(({ length }) => length)).toEqual([5, 5]);
+    expect(times.flat().every((ms) => ms > 0)).toBe(true);
+  });
+
+  it('is killed when it takes more memory than it may', async () => {
+    await using runner = await startRunner({ memoryLimitBytes: 512 * 2 ** 20 });
+    await runner.load('greedy', file('allocating'));
+    await expect(runner.run('greedy', sizes(2n ** 29n))).rejects.toMatchObject({
+      kind: expect.stringMatching(/refused|model/) as string,
+    });
+  });
+
+  it('gives a plain error where more is asked for than any machine has', async () => {
+    await using runner = await startRunner({});
+    await runner.load('greedy', file('allocating'));
+    await expect(runner.run('greedy', sizes(10n ** 12n))).rejects.toMatchObject({ kind: 'model' });
+    expect((await runner.run('greedy', sizes(3n))).outputs.get('y')!.shape).toEqual([3]);
+  });
+});
+
+describe('a pool of runners', () => {
+  it('kills a loop of 2^62 turns at its deadline and answers again within a second', async () => {
+    await using pool = await startRunnerPool({ runners: 1, requestTimeoutMs: 300 });
+    await pool.load('loop', file('looping'));
+    await pool.load('m', file('doubling'));
+    const stuck = pool.run('loop', loop(2n ** 62n)).catch((error: unknown) => error);
+    const behind = pool.run('m', new Map([['x', floats(1, 2)]]));
+    expect(await stuck).toMatchObject({ kind: 'timeout' });
+    const begun = performance.now();
+    expect((await behind).outputs.get('y')!.shape).toEqual([1, 2]);
+    expect((await pool.run('loop', loop(1n))).outputs.get('y')!.shape).toEqual([1]);
+    expect(performance.now() - begun).toBeLessThan(1000);
+  });
+
+  it('loses no request of others when a runner is killed again and again', async () => {
+    const ended: RunnerEvent[] = [];
+    await using pool = await startRunnerPool({
+      runners: 2,
+      onRunner: (event) => void (event.kind === 'exited' && ended.push(event)),
+    });
+    await pool.load('m', file('doubling'));
+    const inputs = new Map([['x', floats(1, 2)]]);
+    let answered = 0;
+    for (let round = 0; round < 4; round++) {
+      const answers = Array.from({ length: 100 }, () => pool.run('m', inputs));
+      process.kill(pool.pids()[round % pool.pids().length]!, 'SIGKILL');
+      answered += (await Promise.all(answers)).length;
+    }
+    expect(answered).toBe(400);
+    expect(ended.length).toBeGreaterThanOrEqual(3);
+  });
+
+  it('goes on without a model that ends its runner while it is loaded', async () => {
+    await using pool = await startRunnerPool({ runners: 2 });
+    await pool.load('m', file('doubling'));
+    await expect(pool.load('chain', file('chain'))).rejects.toMatchObject({ kind: 'crashed' });
+    expect([...pool.models().keys()]).toEqual(['m']);
+    expect((await pool.run('m', new Map([['x', floats(1, 2)]]))).outputs.size).toBe(1);
+  });
+
+  it('refuses what was unloaded, and everything once it is closed', async () => {
+    const pool = await startRunnerPool({ runners: 1 });
+    await pool.load('m', file('doubling'));
+    await pool.unload('m');
+    await expect(pool.run('m', new Map())).rejects.toMatchObject({ kind: 'refused' });
+    await pool[Symbol.asyncDispose]();
+    await expect(pool.run('m', new Map())).rejects.toMatchObject({ kind: 'refused' });
+  });
+});
+
+describe('probation', () => {
+  it('passes a model that loads and runs', async () => {
+    expect(await probation(file('doubling'))).toMatchObject({ provider: 'cpu' });
+  });
+
+  it('survives a chain of functions that takes its process down', async () => {
+    await expect(probation(file('chain'))).rejects.toMatchObject({ kind: 'crashed' });
+  });
+
+  it('refuses a model that cannot be loaded', async () => {
+    await expect(probation(file('rubbish'))).rejects.toMatchObject({ kind: 'model' });
+  });
+});
