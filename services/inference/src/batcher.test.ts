@@ -1,0 +1,230 @@
+import type { RunResult, TensorData } from '@modelmill/runtime';
+import { gather, split } from './batch.js';
+import type { Tensors } from './batch.js';
+import { createBatcher } from './batcher.js';
+import type { BatcherOptions } from './batcher.js';
+import type { CheckedRequest } from './infer-request.js';
+import { createStatistics } from './statistics.js';
+
+const tensor = (shape: number[], values: readonly number[]): TensorData => {
+  const data = Float32Array.from(values);
+  return { datatype: 'FP32', shape, data: new Uint8Array(data.buffer) };
+};
+const valuesOf = ({ data }: TensorData) => [...new Float32Array(new Uint8Array(data).buffer)];
+const request = (shape: number[], values: readonly number[], rest: Partial<CheckedRequest> = {}): CheckedRequest => ({
+  inputs: new Map([['x', tensor(shape, values)]]),
+  outputs: undefined,
+  rows: shape[0]!,
+  queueTimeoutMs: undefined,
+  ...rest,
+});
+
+/** A model that negates, and executes when it is told to. */
+function heldModel(options: Partial<BatcherOptions> = {}) {
+  const executions: { inputs: Tensors; finish: (error?: Error) => void }[] = [];
+  const batcher = createBatcher({
+    model: 'm',
+    batched: true,
+    maxBatch: 8,
+    maxQueue: 100,
+    lanes: 1,
+    statistics: createStatistics(),
+    execute: (inputs) =>
+      new Promise<RunResult>((resolve, reject) => {
+        executions.push({ inputs, finish: (error) => (error ? reject(error) : resolve(negated(inputs))) });
+      }),
+    ...options,
+  });
+  return { batcher, executions };
+}
+
+function negated(inputs: Tensors): RunResult {
+  const x = inputs.get('x')!;
+  return {
+    outputs: new Map([
+      [
+        'y',
+        tensor(
+          x.shape,
+          valuesOf(x).map((value) => -value),
+        ),
+      ],
+    ]),
+    computeNs: 1n,
+  };
+}
+
+const turn = () => new Promise((resolve) => setImmediate(resolve));
+
+async function reaching(executions: readonly unknown[], count: number) {
+  while (executions.length < count) await turn();
+}
+
+describe('a batcher', () => {
+  it('runs a lone request at once and alone', async () => {
+    const { batcher, executions } = heldModel();
+    const answer = batcher.infer(request([1, 2], [1, 2]));
+    await reaching(executions, 1);
+    executions[0]!.finish();
+    expect(valuesOf((await answer).get('y')!)).toEqual([-1, -2]);
+  });
+
+  it('puts together what waited, and gives everyone their own rows', async () => {
+    const { batcher, executions } = heldModel();
+    const first = batcher.infer(request([1, 1], [1]));
+    await turn();
+    const others = [2, 3].map((value) => batcher.infer(request([2, 1], [value, value * 10])));
+    executions[0]!.finish();
+    await first;
+    await reaching(executions, 2);
+    expect(executions).toHaveLength(2);
+    expect(executions[1]!.inputs.get('x')!.shape).toEqual([4, 1]);
+    executions[1]!.finish();
+    expect((await Promise.all(others)).map((answer) => valuesOf(answer.get('y')!))).toEqual([
+      [-2, -20],
+      [-3, -30],
+    ]);
+  });
+
+  it('never mixes requests whose other dimensions differ', async () => {
+    const { batcher, executions } = heldModel();
+    const answers = [
+      batcher.infer(request([1, 1], [1])),
+      batcher.infer(request([1, 2], [2, 2])),
+      batcher.infer(request([1, 1], [3])),
+    ];
+    await reaching(executions, 1);
+    executions[0]!.finish();
+    await answers[0];
+    await reaching(executions, 2);
+    executions[1]!.finish();
+    expect((await Promise.all(answers)).map((answer) => valuesOf(answer.get('y')!))).toEqual([[-1], [-2, -2], [-3]]);
+    expect(executions.map(({ inputs }) => inputs.get('x')!.shape)).toEqual([
+      [2, 1],
+      [1, 2],
+    ]);
+  });
+
+  it('takes no more rows together than its limit, and more in one request', async () => {
+    const { batcher, executions } = heldModel({ maxBatch: 3, lanes: 10 });
+    const shapes = [2, 2, 1, 5];
+    const answers = shapes.map((rows) => batcher.infer(request([rows, 1], Array<number>(rows).fill(rows))));
+    await turn();
+    expect(executions.map(({ inputs }) => inputs.get('x')!.shape[0])).toEqual([3, 2, 5]);
+    executions.forEach(({ finish }) => finish());
+    expect((await Promise.all(answers)).map((answer) => answer.get('y')!.shape[0])).toEqual(shapes);
+  });
+
+  it('keeps a bad request from failing those it was put together with', async () => {
+    const { batcher, executions } = heldModel();
+    const answers = [1, 2].map((value) => batcher.infer(request([1, 1], [value])));
+    const settled = Promise.allSettled(answers);
+    await reaching(executions, 1);
+    executions[0]!.finish(new Error('bad batch'));
+    await reaching(executions, 2);
+    executions[1]!.finish();
+    await reaching(executions, 3);
+    executions[2]!.finish(new Error('bad request'));
+    expect((await settled).map(({ status }) => status)).toEqual(['fulfilled', 'rejected']);
+  });
+
+  it('runs requests apart where the model gives not one row per row', async () => {
+    const single = { outputs: new Map([['y', tensor([1], [42])]]), computeNs: 1n };
+    const { batcher } = heldModel({ execute: () => Promise.resolve(single) });
+    const answers = await Promise.all([1, 2, 3].map((value) => batcher.infer(request([1, 1], [value]))));
+    expect(answers.map((answer) => valuesOf(answer.get('y')!))).toEqual([[42], [42], [42]]);
+  });
+
+  it('refuses what is beyond its queue, by name, until there is room', async () => {
+    const { batcher, executions } = heldModel({ maxQueue: 2, maxBatch: 1 });
+    const first = batcher.infer(request([1, 1], [0]));
+    await turn();
+    const caller = new AbortController();
+    const waiting = [batcher.infer(request([1, 1], [1])), batcher.infer(request([1, 1], [2]), caller.signal)];
+    await expect(batcher.infer(request([1, 1], [3]))).rejects.toThrow('Exceeds maximum queue size');
+    caller.abort();
+    const late = batcher.infer(request([1, 1], [4]));
+    await expect(waiting[1]).rejects.toThrow('the caller went away');
+    executions[0]!.finish();
+    await first;
+    await reaching(executions, 2);
+    executions[1]!.finish();
+    await waiting[0];
+    await reaching(executions, 3);
+    executions[2]!.finish();
+    expect(valuesOf((await late).get('y')!)).toEqual([-4]);
+  });
+
+  it('never runs what was cancelled or waited too long', async () => {
+    const { batcher, executions } = heldModel();
+    const first = batcher.infer(request([1, 1], [0]));
+    await turn();
+    const caller = new AbortController();
+    const cancelled = batcher.infer(request([1, 1], [1]), caller.signal);
+    const impatient = batcher.infer(request([1, 1], [2], { queueTimeoutMs: 0.000_001 }));
+    caller.abort();
+    executions[0]!.finish();
+    await first;
+    await expect(cancelled).rejects.toThrow('went away');
+    await expect(impatient).rejects.toThrow('Request timeout expired');
+    expect(executions).toHaveLength(1);
+  });
+
+  it('answers what it has taken before it is drained, and takes no more', async () => {
+    const { batcher, executions } = heldModel();
+    const answer = batcher.infer(request([1, 1], [1]));
+    const drained = batcher.drain();
+    await expect(batcher.infer(request([1, 1], [2]))).rejects.toThrow('Server is stopping');
+    await reaching(executions, 1);
+    executions[0]!.finish();
+    expect(valuesOf((await answer).get('y')!)).toEqual([-1]);
+    await drained;
+  });
+});
+
+describe('a batch', () => {
+  it('splits into exactly what was gathered, for random rows and shapes', () => {
+    let seed = 1;
+    const random = (below: number) => (seed = (seed * 48271) % 2147483647) % below;
+    for (let round = 0; round < 200; round++) {
+      const rest = Array.from({ length: random(3) }, () => random(4));
+      const size = rest.reduce((product, dim) => product * dim, 1);
+      const requests = Array.from({ length: 1 + random(6) }, () => {
+        const rows = random(4);
+        const values = Array.from({ length: rows * size }, () => random(1000));
+        return { inputs: new Map([['x', tensor([rows, ...rest], values)]]), rows };
+      });
+      const whole = gather(requests);
+      const parts = split(
+        whole,
+        requests.map(({ rows }) => rows),
+      );
+      expect(parts?.map((part) => [part.get('x')!.shape, valuesOf(part.get('x')!)])).toEqual(
+        requests.map(({ inputs }) => [inputs.get('x')!.shape, valuesOf(inputs.get('x')!)]),
+      );
+    }
+  });
+
+  it('splits strings at their own lengths', () => {
+    const strings = (shape: number[], ...texts: string[]): TensorData => ({
+      datatype: 'BYTES',
+      shape,
+      data: Buffer.concat(texts.flatMap((text) => [Buffer.of(Buffer.byteLength(text), 0, 0, 0), Buffer.from(text)])),
+    });
+    const requests = [
+      { inputs: new Map([['x', strings([1, 2], 'a', '')]]), rows: 1 },
+      { inputs: new Map([['x', strings([2, 2], 'bcd', 'é', '', 'f')]]), rows: 2 },
+    ];
+    const parts = split(gather(requests), [1, 2])!;
+    expect(parts.map((part) => Buffer.from(part.get('x')!.data))).toEqual(
+      requests.map(({ inputs }) => Buffer.from(inputs.get('x')!.data)),
+    );
+  });
+
+  it('of no rows at all splits into nothing each', () => {
+    expect(split(new Map([['y', tensor([0, 2], [])]]), [0, 0])?.map((part) => part.get('y')!.shape)).toEqual([
+      [0, 2],
+      [0, 2],
+    ]);
+  });
+});

@@ -1,0 +1,63 @@
+import { baseConfig } from '@modelmill/service-kit';
+import { z } from 'zod';
+
+const providers = ['cuda', 'webgpu', 'cpu'] as const;
+
+export const configSchema = baseConfig.extend({
+  MILL_PROVIDERS: z
+    .string()
+    .default('')
+    .transform((text) => text.split(',').flatMap((name) => name.trim() || []))
+    .pipe(z.array(z.enum(providers)))
+    .describe(
+      'execution providers in order of preference, of cuda, webgpu, cpu; empty: cuda where installed, then cpu',
+    ),
+  MILL_RUNNERS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(64)
+    .default(0)
+    .describe('runner processes, each with every served version; 0: one per core, at most 4'),
+  MILL_RUNNER_THREADS: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .max(1024)
+    .default(0)
+    .describe('threads within one operator; 0: cores divided by runners'),
+  MILL_RUNNER_MEMORY_BYTES: z.coerce
+    .number()
+    .int()
+    .min(2 ** 28)
+    .default(4 * 2 ** 30)
+    .describe('memory a runner may hold before it is replaced'),
+  MILL_REQUEST_TIMEOUT_MS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(30_000)
+    .describe('milliseconds one execution may take before its runner is replaced'),
+  MILL_PROBATION_MS: z.coerce
+    .number()
+    .int()
+    .min(100)
+    .default(5_000)
+    .describe('milliseconds a new version may take to load, and again to run once, before it is rejected'),
+  MILL_MAX_BATCH: z.coerce.number().int().min(1).default(64).describe('rows that requests are batched to'),
+  MILL_MAX_QUEUE: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(1024)
+    .describe('requests that may wait for one version before more are refused'),
+  MILL_METRICS_LISTEN: z
+    .string()
+    .regex(/^.+:\d{1,5}$/)
+    .default('127.0.0.1:0')
+    .describe('host:port of the Prometheus metrics; port 0 takes a free one'),
+  MILL_SERVER_NAME: z.string().default('modelmill').describe('name in ServerMetadata; some clients want triton'),
+  LD_LIBRARY_PATH: z.string().default('').describe("where the system's loader finds CUDA libraries"),
+});
+
+export type Config = Readonly<z.infer<typeof configSchema>>;

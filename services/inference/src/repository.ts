@@ -1,0 +1,272 @@
+import type { registry } from '@modelmill/contracts';
+import { registry as contract } from '@modelmill/contracts';
+import * as errors from './errors.js';
+import type { ServedVersion } from './served-version.js';
+import { createTrafficSplit, sameTargets } from './traffic-split.js';
+import type { TrafficSplit } from './traffic-split.js';
+
+/** What happens to versions, for those who must know. */
+export type RepositoryEvent =
+  | { readonly kind: 'ready'; readonly served: ServedVersion }
+  | { readonly kind: 'unloaded'; readonly model: string; readonly version: string }
+  | { readonly kind: 'failed'; readonly model: string; readonly version: string; readonly reason: string };
+
+export interface RepositoryOptions {
+  load(version: registry.Version): Promise<ServedVersion>;
+  onEvent(event: RepositoryEvent): void;
+  /** How long a version that failed to load rests before it is tried again. */
+  readonly retryMs: number;
+}
+
+export type ModelIndex = { name: string; version: string; state: string; reason: string };
+
+/** The versions this replica answers for: those that labels point at, and those it was told to load. */
+export interface Repository extends AsyncDisposable {
+  /** Brings what is loaded in line with the registry: new versions are loaded beside the old, which then go. */
+  follow(models: readonly registry.Model[]): void;
+  /** By number, by label, or the server's choice. Throws what `errors.ts` says where there is none. */
+  find(model: string, version: string): ServedVersion;
+  /** Like `find`, and undefined for what is known but not loaded. */
+  findLoaded(model: string, version: string): ServedVersion | undefined;
+  /** Every loaded version, of one model or of all. */
+  loaded(model?: string): ServedVersion[];
+  index(): ModelIndex[];
+  /** Loads a model's admitted versions, beyond those a label names, and waits for them. */
+  load(model: string): Promise<void>;
+  /** Unloads a model until it is loaded again or a label moves, and waits for its last answers. */
+  unload(model: string): Promise<void>;
+  /** Labels that send traffic to a version. */
+  labelsOf(served: ServedVersion): string[];
+  /** Resolves when nothing is being loaded or unloaded. */
+  settled(): Promise<void>;
+}
+
+type Held =
+  | { readonly kind: 'loading' }
+  | { readonly kind: 'ready'; readonly served: ServedVersion }
+  | { readonly kind: 'failed'; readonly reason: string; readonly at: number }
+  | { readonly kind: 'unloading' };
+
+interface Entry {
+  known: registry.Model;
+  readonly held: Map<string, Held>;
+  /** Where each label's requests go now: its last targets that were all ready. */
+  readonly routes: Map<string, TrafficSplit>;
+  /** Told to load everything. */
+  all: boolean;
+  /** The labels at the time it was told to unload. */
+  unloadedAt: string | undefined;
+}
+
+export function createRepository({ load, onEvent, retryMs }: RepositoryOptions): Repository {
+  const entries = new Map<string, Entry>();
+  const busy = new Set<Promise<void>>();
+
+  function track(work: Promise<void>) {
+    busy.add(work);
+    void work.finally(() => busy.delete(work));
+  }
+
+  function align(entry: Entry) {
+    const { known, held } = entry;
+    if (entry.unloadedAt !== undefined && entry.unloadedAt !== labelsText(known)) entry.unloadedAt = undefined;
+    for (const version of wanted(entry)) {
+      const now = held.get(version.version);
+      const rested = now?.kind === 'failed' && performance.now() - now.at > retryMs;
+      if (now === undefined || rested) track(bring(entry, version));
+    }
+    route(entry);
+    dropUnwanted(entry);
+  }
+
+  async function bring(entry: Entry, version: registry.Version): Promise<void> {
+    entry.held.set(version.version, { kind: 'loading' });
+    try {
+      const served = await load(version);
+      entry.held.set(version.version, { kind: 'ready', served });
+      route(entry);
+      onEvent({ kind: 'ready', served });
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      entry.held.set(version.version, { kind: 'failed', reason, at: performance.now() });
+      onEvent({ kind: 'failed', model: version.model, version: version.version, reason });
+    }
+    dropUnwanted(entry);
+  }
+
+  /** A label's requests move when every one of its new targets is ready, and not before. */
+  function route(entry: Entry) {
+    const { known, routes } = entry;
+    const isReady = ({ version }: registry.LabelTarget) => entry.held.get(version)?.kind === 'ready';
+    for (const name of routes.keys()) {
+      if (!known.labels.some((label) => label.name === name)) routes.delete(name);
+    }
+    for (const { name, targets } of known.labels) {
+      const now = routes.get(name);
+      const ready = targets.filter(isReady);
+      const stillGood = now !== undefined && now.targets.every(isReady);
+      const next = ready.length === targets.length || !stillGood ? ready : now.targets;
+      if (next.length === 0) routes.delete(name);
+      else if (now === undefined || !sameTargets(now.targets, next)) routes.set(name, createTrafficSplit(next));
+    }
+  }
+
+  function dropUnwanted(entry: Entry) {
+    const keep = new Set(wanted(entry).map(({ version }) => version));
+    if (entry.unloadedAt === undefined) {
+      for (const { targets } of entry.routes.values()) targets.forEach(({ version }) => keep.add(version));
+    }
+    for (const [version, held] of entry.held) {
+      if (keep.has(version)) continue;
+      if (held.kind === 'failed') entry.held.delete(version);
+      if (held.kind === 'ready') track(drop(entry, version, held.served));
+    }
+  }
+
+  async function drop(entry: Entry, version: string, served: ServedVersion): Promise<void> {
+    entry.held.set(version, { kind: 'unloading' });
+    route(entry);
+    await served.unload();
+    entry.held.delete(version);
+    onEvent({ kind: 'unloaded', model: served.model, version });
+    align(entry); // it may be wanted again by now
+  }
+
+  function choose(entry: Entry, version: string): ServedVersion | undefined {
+    const direct = entry.held.get(version);
+    if (direct?.kind === 'ready') return direct.served;
+    const label = version === '' ? 'stable' : version;
+    const target = entry.routes.get(label)?.next();
+    if (target !== undefined) return readyOf(entry, target);
+    return version === '' ? loadedOf(entry).at(-1) : undefined;
+  }
+
+  const repository: Repository = {
+    follow(models) {
+      for (const [name, entry] of entries) {
+        if (!models.some((model) => model.name === name)) entry.known = { name, labels: [], versions: [] };
+      }
+      for (const model of models) {
+        const entry = entries.get(model.name);
+        if (entry === undefined) entries.set(model.name, emptyEntry(model));
+        else entry.known = model;
+      }
+      for (const [name, entry] of entries) {
+        align(entry);
+        if (entry.held.size === 0 && !models.some((model) => model.name === name)) entries.delete(name);
+      }
+    },
+    find(model, version) {
+      const entry = entries.get(model);
+      if (entry === undefined) throw errors.modelNotFound(model);
+      const served = choose(entry, version);
+      if (served !== undefined) return served;
+      throw unfound(entry, version);
+    },
+    findLoaded(model, version) {
+      const entry = entries.get(model);
+      if (entry === undefined) throw errors.modelNotFound(model);
+      const served = choose(entry, version);
+      if (served === undefined && version !== '' && !isKnown(entry, version)) {
+        throw errors.versionNotFound(model, version);
+      }
+      return served;
+    },
+    loaded: (model) =>
+      [...entries.values()].filter(({ known }) => model === undefined || known.name === model).flatMap(loadedOf),
+    index: () => [...entries.values()].flatMap(indexOf),
+    async load(model) {
+      const entry = entries.get(model);
+      if (entry === undefined) throw errors.loadUnknown(model);
+      entry.all = true;
+      entry.unloadedAt = undefined;
+      for (const [version, held] of entry.held) if (held.kind === 'failed') entry.held.delete(version);
+      align(entry);
+      await repository.settled();
+      const failed = [...entry.held.values()].find((held) => held.kind === 'failed');
+      if (failed !== undefined) throw errors.loadFailed(model, failed.reason);
+      if (loadedOf(entry).length === 0) throw errors.loadFailed(model, 'no version is available');
+    },
+    async unload(model) {
+      const entry = entries.get(model);
+      if (entry === undefined) throw errors.unloadUnknown(model);
+      entry.all = false;
+      entry.unloadedAt = labelsText(entry.known);
+      dropUnwanted(entry);
+      await repository.settled();
+    },
+    labelsOf({ model, version }) {
+      const routes = [...(entries.get(model)?.routes ?? [])];
+      return routes.filter(([, { targets }]) => targets.some((t) => t.version === version)).map(([name]) => name);
+    },
+    async settled() {
+      while (busy.size > 0) await Promise.all(busy);
+    },
+    async [Symbol.asyncDispose]() {
+      await repository.settled();
+      await Promise.all(repository.loaded().map((served) => served.unload()));
+    },
+  };
+  return repository;
+}
+
+const emptyEntry = (known: registry.Model): Entry => ({
+  known,
+  held: new Map(),
+  routes: new Map(),
+  all: false,
+  unloadedAt: undefined,
+});
+
+function wanted({ known, all, unloadedAt }: Entry): registry.Version[] {
+  if (unloadedAt !== undefined) return [];
+  const named = new Set(known.labels.flatMap(({ targets }) => targets.map(({ version }) => version)));
+  return known.versions.filter(
+    ({ version, state }) => state === contract.VersionState.VERSION_STATE_ADMITTED && (all || named.has(version)),
+  );
+}
+
+function readyOf(entry: Entry, version: string): ServedVersion | undefined {
+  const held = entry.held.get(version);
+  return held?.kind === 'ready' ? held.served : undefined;
+}
+
+/** Lowest version first. */
+const loadedOf = ({ held }: Entry): ServedVersion[] =>
+  [...held.values()]
+    .flatMap((of) => (of.kind === 'ready' ? [of.served] : []))
+    .sort((a, b) => Number(a.version) - Number(b.version));
+
+const isKnown = ({ known }: Entry, version: string) =>
+  known.versions.some((of) => of.version === version) || known.labels.some(({ name }) => name === version);
+
+function unfound(entry: Entry, version: string): Error {
+  const { name } = entry.known;
+  if (version !== '' && !isKnown(entry, version)) return errors.versionNotFound(name, version);
+  if (version !== '') return errors.versionNotReady(name, version);
+  const loading = [...entry.held].find(([, { kind }]) => kind === 'loading');
+  return loading === undefined ? errors.noVersions(name) : errors.versionNotReady(name, loading[0]);
+}
+
+function indexOf({ known, held }: Entry): ModelIndex[] {
+  if (known.versions.length === 0) return [{ name: known.name, version: '', state: 'UNAVAILABLE', reason: '' }];
+  return known.versions.map((of) => ({ name: known.name, version: of.version, ...stateOf(of, held.get(of.version)) }));
+}
+
+function stateOf(version: registry.Version, held: Held | undefined): { state: string; reason: string } {
+  switch (held?.kind) {
+    case 'ready':
+      return { state: 'READY', reason: '' };
+    case 'loading':
+      return { state: 'LOADING', reason: '' };
+    case 'unloading':
+      return { state: 'UNLOADING', reason: '' };
+    case 'failed':
+      return { state: 'UNAVAILABLE', reason: held.reason };
+    case undefined:
+      return { state: 'UNAVAILABLE', reason: version.rejectionReason || 'no label points at it' };
+  }
+}
+
+const labelsText = ({ labels }: registry.Model) =>
+  labels.map(({ name, targets }) => `${name}:${targets.map((t) => `${t.version}*${t.weight}`).join()}`).join(';');

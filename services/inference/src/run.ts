@@ -1,0 +1,118 @@
+import { availableParallelism } from 'node:os';
+import { descriptorSet, inference } from '@modelmill/contracts';
+import type { registry } from '@modelmill/contracts';
+import { startRunnerPool } from '@modelmill/runtime';
+import { aborted, serve, startTelemetry } from '@modelmill/service-kit';
+import { openStore } from '@modelmill/store';
+import { createAdmission } from './admission.js';
+import type { Config } from './config.js';
+import { followRegistry } from './follow-registry.js';
+import { inferenceHandlers } from './handlers.js';
+import { serveMetrics } from './metrics-server.js';
+import { metricsText } from './metrics.js';
+import { publishEvent } from './publish-event.js';
+import { createRepository } from './repository.js';
+import type { RepositoryEvent } from './repository.js';
+import { countRunners } from './runner-counts.js';
+import { loadVersion } from './served-version.js';
+
+const serverVersion = '0.1.0';
+const retryMs = 5_000;
+const service = 'inference';
+
+/** Serves what labels point at until the signal; then takes no new calls, answers the running ones and unloads. */
+export async function run(config: Config, signal: AbortSignal, ready: (port: number) => void = () => {}) {
+  await using telemetry = startTelemetry(service, config);
+  const { log } = telemetry;
+  const trouble =
+    (event: string, fields: object = {}) =>
+    (error: unknown) =>
+      log.error({ ...fields, error: String(error) }, event);
+
+  await using store = await openStore({
+    natsUrl: config.MILL_NATS_URL,
+    service,
+    replica: config.MILL_REPLICA,
+    artifactsDir: config.MILL_ARTIFACTS_DIR,
+    waitMs: config.MILL_NATS_WAIT_MS,
+    signal,
+    onStatus: (status) => log.info(status, 'nats'),
+  });
+
+  const runners = config.MILL_RUNNERS || Math.min(4, availableParallelism());
+  const counted = countRunners((event, fields) => log.info(fields, event));
+  await using pool = await startRunnerPool({
+    runners,
+    threads: config.MILL_RUNNER_THREADS || Math.max(1, Math.floor(availableParallelism() / runners)),
+    requestTimeoutMs: config.MILL_REQUEST_TIMEOUT_MS,
+    memoryLimitBytes: config.MILL_RUNNER_MEMORY_BYTES,
+    onRunner: counted.onRunner,
+    ...(config.MILL_PROVIDERS.length === 0 ? {} : { providers: config.MILL_PROVIDERS }),
+    ...(config.LD_LIBRARY_PATH === '' ? {} : { libraryPath: config.LD_LIBRARY_PATH }),
+  });
+
+  const limits = { maxBatch: config.MILL_MAX_BATCH, maxQueue: config.MILL_MAX_QUEUE, runners };
+  let announce = () => {};
+  const onEvent = (event: RepositoryEvent) => {
+    const { model, version } = event.kind === 'ready' ? event.served : event;
+    log.info({ model, version, ...(event.kind === 'failed' ? { reason: event.reason } : {}) }, `model ${event.kind}`);
+    announce();
+    publishEvent(store.events, config.MILL_REPLICA, event).catch(trouble('event not published', { model, version }));
+  };
+  const load = async ({ model, version, artifactSha256 }: registry.Version) =>
+    loadVersion(pool, { model, version, path: await store.artifacts.path(artifactSha256) }, limits);
+  await using repository = createRepository({ load, onEvent, retryMs });
+
+  await using admission = createAdmission({
+    store,
+    limits: { timeoutMs: config.MILL_PROBATION_MS, memoryLimitBytes: config.MILL_RUNNER_MEMORY_BYTES },
+    onTrouble: ({ model, version }, error) => trouble('admission put off', { model, version })(error),
+  });
+
+  await using following = await followRegistry(
+    store.registry,
+    (models) => {
+      repository.follow(models);
+      admission.consider(models);
+      announce();
+    },
+    trouble('registry not listed'),
+  );
+
+  await using metrics = await serveMetrics(config.MILL_METRICS_LISTEN, () =>
+    metricsText(repository.loaded(), counted.counts()),
+  );
+
+  let serving = false;
+  const deps = { repository, serverName: config.MILL_SERVER_NAME, serverVersion, runners, ready: () => serving };
+  await using server = await serve(
+    { listen: config.MILL_LISTEN, drainMs: config.MILL_DRAIN_MS, descriptorSet, telemetry },
+    [[inference.GRPCInferenceServiceService, inferenceHandlers(deps, telemetry)]],
+  );
+
+  const held = () =>
+    repository
+      .loaded()
+      .map((served) => ({ model: served.model, version: served.version, labels: repository.labelsOf(served) }));
+  await using announced = await store.replicas.announce({
+    service,
+    address: config.MILL_ADVERTISE || `127.0.0.1:${server.port}`,
+    models: held(),
+  });
+  announce = () => void announced.update({ models: held() }).catch(trouble('replica not announced'));
+  announce();
+
+  const again = setInterval(following.again, retryMs); // versions that failed to load, admissions put off
+  try {
+    await Promise.race([repository.settled(), aborted(signal)]);
+    serving = true;
+    server.setServing(true);
+    log.info({ port: server.port, metricsPort: metrics.port }, 'serving');
+    ready(server.port);
+    await aborted(signal);
+  } finally {
+    serving = false;
+    clearInterval(again);
+    announce = () => {};
+  }
+}

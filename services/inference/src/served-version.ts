@@ -1,0 +1,157 @@
+import type { inference } from '@modelmill/contracts';
+import { RunnerError, zeroInputs } from '@modelmill/runtime';
+import type { LoadedModel, RunnerPool, TensorData, TensorSignature } from '@modelmill/runtime';
+import { RpcError } from '@modelmill/service-kit';
+import { status } from '@grpc/grpc-js';
+import { rowsAreIndependent } from './batch-probe.js';
+import type { Tensors } from './batch.js';
+import { createBatcher } from './batcher.js';
+import * as errors from './errors.js';
+import { checkRequest } from './infer-request.js';
+import type { Fitting } from './infer-request.js';
+import { createStatistics } from './statistics.js';
+import type { FailureReason, VersionStatistics } from './statistics.js';
+
+export interface VersionLimits {
+  readonly maxBatch: number;
+  readonly maxQueue: number;
+  readonly runners: number;
+}
+
+/** A version that is loaded, warmed and answering. */
+export interface ServedVersion extends Fitting {
+  readonly version: string;
+  readonly loaded: LoadedModel;
+  /** 0: not batched. */
+  readonly maxBatch: number;
+  readonly statistics: VersionStatistics;
+  /** Requests that wait. */
+  waiting(): number;
+  infer(request: inference.ModelInferRequest, signal?: AbortSignal): Promise<inference.ModelInferResponse>;
+  /** Answers what it has taken, then gives the memory back. */
+  unload(): Promise<void>;
+}
+
+/** Loads a version on every runner and runs it once on each. Throws RunnerError. */
+export async function loadVersion(
+  pool: RunnerPool,
+  { model, version, path }: { readonly model: string; readonly version: string; readonly path: string },
+  limits: VersionLimits,
+): Promise<ServedVersion> {
+  const id = `${model}/${version}`;
+  const loaded = await pool.load(id, path);
+  const run = (inputs: Tensors) => pool.run(id, inputs);
+  let batched: boolean;
+  try {
+    await warm(loaded, run, limits.runners);
+    batched = hasBatchDimension(loaded) && (await rowsAreIndependent(loaded.inputs, run));
+  } catch (error) {
+    await pool.unload(id);
+    throw error;
+  }
+  const statistics = createStatistics();
+  const batcher = createBatcher({
+    model,
+    batched,
+    maxBatch: limits.maxBatch,
+    maxQueue: limits.maxQueue,
+    lanes: limits.runners + 1, // one waits at the runners while another is put together
+    statistics,
+    execute: (inputs, outputs) => pool.run(id, inputs, outputs),
+  });
+  const outputNames = loaded.outputs.map(({ name }) => name);
+  const served: ServedVersion = {
+    model,
+    version,
+    loaded,
+    batched,
+    maxBatch: batched ? limits.maxBatch : 0,
+    inputs: byName(loaded.inputs),
+    outputs: byName(loaded.outputs),
+    statistics,
+    waiting: batcher.waiting,
+    async infer(request, signal) {
+      const begun = performance.now();
+      try {
+        const checked = checkRequest(served, request);
+        const outputs = await batcher.infer(checked, signal);
+        statistics.answered(performance.now() - begun);
+        return response(model, version, request.id, checked.outputs ?? outputNames, outputs);
+      } catch (error) {
+        const told = toRpcError(model, version, error);
+        statistics.failed(failureReason(told), performance.now() - begun);
+        throw told;
+      }
+    },
+    async unload() {
+      await batcher.drain();
+      await pool.unload(id);
+    },
+  };
+  return served;
+}
+
+/** A model whose sizes are open beyond the batch may refuse the sizes tried here: that says nothing against it. */
+async function warm({ inputs }: LoadedModel, run: (inputs: Tensors) => Promise<unknown>, runners: number) {
+  const sizesAreOpen = inputs.some(({ shape }) => shape.slice(1).includes(-1));
+  try {
+    await Promise.all(Array.from({ length: runners }, () => run(zeroInputs(inputs))));
+  } catch (error) {
+    if (!(error instanceof RunnerError && error.kind === 'model' && sizesAreOpen)) throw error;
+  }
+}
+
+const hasBatchDimension = ({ inputs, outputs }: LoadedModel) =>
+  inputs.length > 0 && [...inputs, ...outputs].every(({ shape }) => shape[0] === -1);
+
+const byName = (signatures: readonly TensorSignature[]): ReadonlyMap<string, TensorSignature> =>
+  new Map(signatures.map((signature) => [signature.name, signature]));
+
+function response(
+  modelName: string,
+  modelVersion: string,
+  id: string,
+  names: readonly string[],
+  results: ReadonlyMap<string, TensorData>,
+): inference.ModelInferResponse {
+  const outputs: inference.ModelInferResponse_InferOutputTensor[] = [];
+  const rawOutputContents: Buffer[] = [];
+  for (const name of names) {
+    const { datatype, shape, data } = results.get(name)!;
+    outputs.push({ name, datatype, shape: shape.map(BigInt), parameters: {}, contents: undefined });
+    rawOutputContents.push(Buffer.from(data.buffer, data.byteOffset, data.byteLength));
+  }
+  return { modelName, modelVersion, id, parameters: {}, outputs, rawOutputContents };
+}
+
+function toRpcError(model: string, version: string, error: unknown): unknown {
+  if (!(error instanceof RunnerError)) return error;
+  switch (error.kind) {
+    case 'timeout':
+      return errors.executionTooLong(model, version, error);
+    case 'refused':
+      return errors.executionTooBig(model, version, error);
+    case 'crashed':
+      return errors.executionCrashed(model, version, error);
+    case 'model':
+      return errors.executionFailed(model, version, error);
+    case 'cancelled':
+      return errors.callerGone();
+  }
+}
+
+function failureReason(error: unknown): FailureReason {
+  if (!(error instanceof RpcError)) return 'OTHER';
+  switch (error.code) {
+    case status.RESOURCE_EXHAUSTED:
+    case status.UNAVAILABLE:
+      return 'REJECTED';
+    case status.CANCELLED:
+    case status.DEADLINE_EXCEEDED:
+      return 'CANCELED';
+    case status.INTERNAL:
+      return 'BACKEND';
+    default:
+      return 'OTHER';
+  }
+}

@@ -1,0 +1,45 @@
+import type { inference } from '@modelmill/contracts';
+import { RpcError } from '@modelmill/service-kit';
+
+const lookAhead = 64; // requests of one stream under way at a time; the rest wait in flow control
+
+/**
+ * One answer per request, in the order of the requests, while up to `lookAhead` of them are under way. A request that
+ * fails is an answer with its id and the error; the stream goes on.
+ */
+export async function* answerInOrder(
+  requests: AsyncIterable<inference.ModelInferRequest>,
+  infer: (request: inference.ModelInferRequest) => Promise<inference.ModelInferResponse>,
+): AsyncGenerator<inference.ModelStreamInferResponse> {
+  const underway: Promise<inference.ModelStreamInferResponse>[] = [];
+  const source = requests[Symbol.asyncIterator]();
+  let next: Promise<IteratorResult<inference.ModelInferRequest>> | undefined = source.next();
+  while (next !== undefined || underway.length > 0) {
+    const mayRead: typeof next = underway.length < lookAhead ? next : undefined;
+    const first = await Promise.race([
+      ...(mayRead === undefined ? [] : [mayRead.then((read) => ({ kind: 'read' as const, read }))]),
+      ...(underway[0] === undefined ? [] : [underway[0].then((answer) => ({ kind: 'answer' as const, answer }))]),
+    ]);
+    if (first.kind === 'answer') {
+      void underway.shift();
+      yield first.answer;
+    } else if (first.read.done === true) {
+      next = undefined;
+    } else {
+      const request = first.read.value;
+      underway.push(infer(request).then(answered, (error: unknown) => refused(request.id, error)));
+      next = source.next();
+    }
+  }
+}
+
+const answered = (inferResponse: inference.ModelInferResponse): inference.ModelStreamInferResponse => ({
+  errorMessage: '',
+  inferResponse,
+});
+
+function refused(id: string, error: unknown): inference.ModelStreamInferResponse {
+  if (!(error instanceof RpcError)) throw error;
+  const onlyId = { modelName: '', modelVersion: '', id, parameters: {}, outputs: [], rawOutputContents: [] };
+  return { errorMessage: error.message, inferResponse: onlyId };
+}
