@@ -12,6 +12,7 @@ import type { Provider } from './providers.js';
 import { createSession, signatureOf } from './session.js';
 import { fromOrt, toOrt } from './tensor.js';
 import type { TensorData } from './tensor.js';
+import { withoutPaths } from './without-paths.js';
 
 const channel = 3;
 
@@ -159,19 +160,6 @@ function removeWorkingDirectory(): void {
   } catch {
     // the parent was faster
   }
-}
-
-/** ONNX Runtime's texts name its build machine's files and ours: neither is for the caller. */
-function withoutPaths(error: unknown): string {
-  const text = error instanceof Error ? error.message : String(error);
-  return text
-    .replaceAll(process.cwd(), '')
-    .replace(/\S*\.(h|hpp|cc|cpp|cu|cuh|onnx|so)\b(\.\d+)*(:\d+)?/g, '')
-    .replace(/'?\/\S*\/[0-9a-f]{64}\S*/g, '')
-    .replace(/[\w:~<>]*onnxruntime::[\w:~<>]*(\([^)]*\))?( const)?/g, '')
-    .replace(/\s+/g, ' ')
-    .trim()
-    .slice(0, 400);
 }
 
 process.on('SIGINT', () => {}); // Ctrl-C reaches the whole group; the parent decides when a runner goes

@@ -15,8 +15,8 @@ export interface RunnerOptions {
   readonly requestTimeoutMs?: number;
   /** A runner that holds more is killed. Default 4 GiB. */
   readonly memoryLimitBytes?: number;
-  /** Where the loader finds CUDA's libraries (LD_LIBRARY_PATH). */
-  readonly libraryPath?: string;
+  /** All the process inherits: what device libraries are found by, such as LD_LIBRARY_PATH. */
+  readonly environment?: Readonly<Record<string, string>>;
 }
 
 /** What a model takes and gives, and how it was loaded. */

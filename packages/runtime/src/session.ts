@@ -3,6 +3,7 @@ import { chosenProviders } from './providers.js';
 import type { Provider } from './providers.js';
 import { datatypeOf, typedFromOrt, typedToOrt } from './tensor.js';
 import type { TensorSignature, TypedTensor } from './tensor.js';
+import { withoutPaths } from './without-paths.js';
 
 export interface SessionOptions {
   /** Tried in order; the first that can hold the model is used. Default: CUDA where it is installed, else the CPU. */
@@ -50,7 +51,7 @@ export async function createSession(model: Uint8Array | string, options: Session
       failure = error; // the next provider may do; the last one's reason is told
     }
   }
-  throw failure;
+  throw new Error(withoutPaths(failure), { cause: failure });
 }
 
 function create(model: Uint8Array | string, provider: Provider, options: SessionOptions): Promise<InferenceSession> {

@@ -27,7 +27,7 @@ export interface RunnerProcess {
  * address space: an allocation beyond it fails inside ONNX Runtime, which is an error instead of a dead process.
  */
 export async function spawnRunnerProcess(options: RunnerOptions, memoryLimitBytes: number): Promise<RunnerProcess> {
-  const { providers, threads = 1, libraryPath } = options;
+  const { providers, threads = 1, environment = {} } = options;
   const onlyCpu = chosenProviders(providers).every((provider) => provider === 'cpu'); // devices map addresses at will
   const addressKiB = Math.ceil((memoryLimitBytes + reservedBytes) / 1024);
   const limits = ['ulimit -c 0', ...(onlyCpu ? [`ulimit -v ${addressKiB}`] : [])].join('; ');
@@ -37,7 +37,7 @@ export async function spawnRunnerProcess(options: RunnerOptions, memoryLimitByte
 
   const child = spawn('/bin/sh', ['-c', `${limits}; exec "$0" "$@"`, process.execPath, entry, settings], {
     cwd: directory,
-    env: { ORT_DISABLE_TELEMETRY: '1', ...(libraryPath === undefined ? {} : { LD_LIBRARY_PATH: libraryPath }) },
+    env: { ORT_DISABLE_TELEMETRY: '1', ...environment },
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
   });
   const exited = new Promise<string>((resolve) => {

@@ -58,6 +58,7 @@ export const configSchema = baseConfig.extend({
     .describe('host:port of the Prometheus metrics; port 0 takes a free one'),
   MILL_SERVER_NAME: z.string().default('modelmill').describe('name in ServerMetadata; some clients want triton'),
   LD_LIBRARY_PATH: z.string().default('').describe("where the system's loader finds CUDA libraries"),
+  VK_DRIVER_FILES: z.string().default('').describe('the Vulkan drivers that webgpu may use'),
 });
 
 export type Config = Readonly<z.infer<typeof configSchema>>;

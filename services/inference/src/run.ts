@@ -1,11 +1,12 @@
 import { availableParallelism } from 'node:os';
-import { descriptorSet, inference } from '@modelmill/contracts';
+import { descriptorSet } from '@modelmill/contracts';
 import type { registry } from '@modelmill/contracts';
 import { startRunnerPool } from '@modelmill/runtime';
 import { aborted, serve, startTelemetry } from '@modelmill/service-kit';
 import { openStore } from '@modelmill/store';
 import { createAdmission } from './admission.js';
 import type { Config } from './config.js';
+import { inferenceService } from './encode-infer-response.js';
 import { followRegistry } from './follow-registry.js';
 import { inferenceHandlers } from './handlers.js';
 import { serveMetrics } from './metrics-server.js';
@@ -48,7 +49,7 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
     memoryLimitBytes: config.MILL_RUNNER_MEMORY_BYTES,
     onRunner: counted.onRunner,
     ...(config.MILL_PROVIDERS.length === 0 ? {} : { providers: config.MILL_PROVIDERS }),
-    ...(config.LD_LIBRARY_PATH === '' ? {} : { libraryPath: config.LD_LIBRARY_PATH }),
+    environment: deviceEnvironment(config),
   });
 
   const limits = { maxBatch: config.MILL_MAX_BATCH, maxQueue: config.MILL_MAX_QUEUE, runners };
@@ -87,7 +88,7 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
   const deps = { repository, serverName: config.MILL_SERVER_NAME, serverVersion, runners, ready: () => serving };
   await using server = await serve(
     { listen: config.MILL_LISTEN, drainMs: config.MILL_DRAIN_MS, descriptorSet, telemetry },
-    [[inference.GRPCInferenceServiceService, inferenceHandlers(deps, telemetry)]],
+    [[inferenceService, inferenceHandlers(deps, telemetry)]],
   );
 
   const held = () =>
@@ -116,3 +117,7 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
     announce = () => {};
   }
 }
+
+/** What the libraries of devices are found by. */
+const deviceEnvironment = ({ LD_LIBRARY_PATH, VK_DRIVER_FILES }: Config) =>
+  Object.fromEntries(Object.entries({ LD_LIBRARY_PATH, VK_DRIVER_FILES }).filter(([, value]) => value !== ''));
