@@ -1,1 +1,24 @@
-export {};
+export { openStore } from './open-store.js';
+export type { Store, StoreOptions, StoreStatus } from './open-store.js';
+export type { AdmissionDecision, NewVersion, Registry } from './registry.js';
+export type { DatasetStore, NewDatasetVersion } from './datasets.js';
+export type { Jobs } from './jobs.js';
+export { hasEnded } from './job-record.js';
+export type { JobKind, JobRecord, JobResult } from './job-record.js';
+export type { ClaimEnd, JobClaim, JobUpdate } from './job-claim.js';
+export type { WorkOptions } from './job-worker.js';
+export type { Events, EventStart, NewEvent, Subscription } from './events.js';
+export type { Announcement, Replica, ReplicaModel, Replicas } from './replicas.js';
+export type { ArtifactRef, Artifacts } from './artifacts.js';
+export { isJobId, isName, isVersionNumber } from './names.js';
+export {
+  AlreadyExistsError,
+  ConflictError,
+  DigestMismatchError,
+  InvalidNameError,
+  JobFailedError,
+  JobLostError,
+  NotFoundError,
+  StoreFullError,
+  StoreUnavailableError,
+} from './errors.js';
