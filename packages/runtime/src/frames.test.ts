@@ -32,6 +32,11 @@ describe('frames', () => {
     expect([paddedHeaderBytes % 8, bodyBytes]).toEqual([0, 16]);
   });
 
+  it('are not written beyond their limits', () => {
+    const data = new Uint8Array(2 ** 31 + 8); // never touched, so never in memory
+    expect(() => encodeFrame({}, [['x', { datatype: 'UINT8', shape: [data.length], data }]])).toThrow('are beyond');
+  });
+
   it('are refused beyond their limits before anything is allocated', () => {
     const preamble = Buffer.alloc(16);
     preamble.writeDoubleLE(2 ** 40, 8);

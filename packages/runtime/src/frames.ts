@@ -18,12 +18,12 @@ type TensorEntry = readonly [name: string, datatype: string, shape: number[], by
 
 export const preambleBytes = 16;
 const maxHeaderBytes = 16 * 2 ** 20;
-const maxBodyBytes = 4 * 2 ** 30;
+const maxBodyBytes = 2 ** 31; // what a gRPC message can carry, and more than most machines want to copy
 const padding = Buffer.alloc(8);
 
 const padded = (bytes: number) => Math.ceil(bytes / 8) * 8;
 
-/** The frame's pieces in order, tensors not copied. */
+/** The frame's pieces in order, tensors not copied. Throws beyond the limits. */
 export function encodeFrame(header: FrameHeader, tensors: Iterable<readonly [string, TensorData]> = []): Uint8Array[] {
   const entries: TensorEntry[] = [];
   const pieces: Uint8Array[] = [];
@@ -35,6 +35,7 @@ export function encodeFrame(header: FrameHeader, tensors: Iterable<readonly [str
     if (bytes % 8 !== 0) pieces.push(padding.subarray(bytes % 8));
     bodyBytes += padded(bytes);
   }
+  if (bodyBytes > maxBodyBytes) throw new Error(`tensors of ${bodyBytes} bytes are beyond ${maxBodyBytes} bytes`);
   const json = JSON.stringify({ ...header, tensors: entries });
   const headerBytes = Buffer.byteLength(json);
   const front = Buffer.alloc(preambleBytes + padded(headerBytes));

@@ -2,11 +2,12 @@
  * Why a runner gave no result. Texts hold no path.
  * - `timeout`: the request executed longer than it may; its runner was killed
  * - `crashed`: the runner ended while it executed this request, or before
- * - `refused`: the runner cannot take it: not loaded, beyond the memory limit, closed
+ * - `memory`: the request took more memory than its runner may hold; the runner was killed
+ * - `refused`: the runner cannot take it: not loaded, closed
  * - `model`: ONNX Runtime refused the model or the request
  * - `cancelled`: the caller's signal
  */
-export type RunnerErrorKind = 'timeout' | 'crashed' | 'refused' | 'model' | 'cancelled';
+export type RunnerErrorKind = 'timeout' | 'crashed' | 'memory' | 'refused' | 'model' | 'cancelled';
 
 export interface RunnerErrorOptions extends ErrorOptions {
   readonly innocent?: boolean;

@@ -43,11 +43,12 @@ interface Slot {
 }
 
 const maxExecutions = 2;
+const maxCrashes = 3;
 const maxPauseMs = 5_000;
 
 export async function startRunnerPool(options: RunnerPoolOptions): Promise<RunnerPool> {
   const { onRunner = () => {} } = options;
-  const files = new Map<string, { path: string; model: LoadedModel }>();
+  const files = new Map<string, { path: string; model: LoadedModel; crashes: number }>();
   const slots: Slot[] = [];
   let wakers: (() => void)[] = [];
   let closed = false;
@@ -67,16 +68,18 @@ export async function startRunnerPool(options: RunnerPoolOptions): Promise<Runne
     for (const id of files.keys()) await reload(slot, runner, id);
   }
 
-  /** A model that ends the runner or is refused while it is reloaded is given up: it would do so again. */
+  /** A model that is refused, or ends its runner again and again while it is reloaded, is given up. */
   async function reload(slot: Slot, runner: Runner, id: string): Promise<void> {
     const file = files.get(id);
     if (file === undefined || slot.loaded.has(id)) return;
     try {
       await runner.load(id, file.path);
       slot.loaded.add(id);
+      file.crashes = 0;
     } catch (error) {
       if (!(error instanceof RunnerError)) throw error;
-      if (!error.innocent && !closed) files.delete(id);
+      const someoneElse = error.kind === 'crashed' && (error.innocent || ++file.crashes < maxCrashes);
+      if (!someoneElse && !closed) files.delete(id);
     }
     wake();
   }
@@ -156,7 +159,7 @@ export async function startRunnerPool(options: RunnerPoolOptions): Promise<Runne
       try {
         for (const slot of slots) {
           model = (await loadOn(slot, id, path)) ?? model;
-          if (model !== undefined) files.set(id, { path, model });
+          if (model !== undefined) files.set(id, { path, model, crashes: 0 });
         }
       } catch (error) {
         await unload(id);

@@ -87,7 +87,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     if (performance.now() - head.begun > requestTimeoutMs) {
       end('timeout', `the request executed longer than ${requestTimeoutMs} ms`);
     } else if (residentBytes(child.pid) > memoryLimitBytes) {
-      end('refused', `the request took more memory than ${memoryLimitBytes} bytes`);
+      end('memory', `the request took more memory than ${memoryLimitBytes} bytes`);
     }
   }, watchMs);
   watch.unref();

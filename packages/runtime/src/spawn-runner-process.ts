@@ -10,7 +10,6 @@ import type { RunnerOptions } from './runner.js';
 
 const entry = fileURLToPath(new URL('../dist/runner-process.js', import.meta.url));
 const startMs = 20_000;
-const pageBytes = 4096;
 // Node and ONNX Runtime reserve about 1 GiB of addresses before the first model
 const reservedBytes = 3 * 2 ** 30;
 
@@ -61,7 +60,8 @@ export async function spawnRunnerProcess(options: RunnerOptions, memoryLimitByte
 /** Memory the process holds; 0 once it is gone. */
 export function residentBytes(pid: number): number {
   try {
-    return Number(readFileSync(`/proc/${pid}/statm`, 'latin1').split(' ')[1]) * pageBytes;
+    const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1];
+    return Number(kib ?? 0) * 1024;
   } catch {
     return 0; // it ended between two looks, or this system has no /proc: its end, or its limits, will tell
   }

@@ -31,14 +31,16 @@ function model(versions: number[], labels: Record<string, number | [number, numb
 function heldRepository(retryMs = 1e9) {
   const journal: string[] = [];
   const loads = new Map<string, { done: () => void; fail: (reason: string) => void }>();
+  let lose = (_reason: string) => {};
   const repository = createRepository({
     retryMs,
     onEvent: (event) => {
       const version = event.kind === 'ready' ? event.served.version : event.version;
       journal.push(`${event.kind} ${version}${event.kind === 'failed' ? `: ${event.reason}` : ''}`);
     },
-    load: ({ version }) =>
+    load: ({ version }, onLost) =>
       new Promise((resolve, reject) => {
+        lose = onLost;
         const served = { model: 'm', version, unload: async () => void journal.push(`drained ${version}`) };
         loads.set(version, {
           done: () => resolve(served as ServedVersion),
@@ -52,7 +54,7 @@ function heldRepository(retryMs = 1e9) {
     loads.get(String(version))!.done();
     await settle();
   };
-  return { repository, journal, loads, found, settle, done };
+  return { repository, journal, loads, found, settle, done, lose: (reason: string) => lose(reason) };
 }
 
 describe('a repository', () => {
@@ -103,6 +105,18 @@ describe('a repository', () => {
     repository.follow([model([1], { stable: 1 })]);
     await done(1);
     expect(found()).toBe('1');
+  });
+
+  it('loads a version again that its runners gave up', async () => {
+    const { repository, done, found, lose, journal } = heldRepository(-1);
+    repository.follow([model([1], { stable: 1 })]);
+    await done(1);
+    lose('it crashed');
+    expect(() => found()).toThrow("'m' has no available versions");
+    repository.follow([model([1], { stable: 1 })]);
+    await done(1);
+    expect(found()).toBe('1');
+    expect(journal).toEqual(['ready 1', 'failed 1: it crashed', 'ready 1']);
   });
 
   it('waits for admission', async () => {

@@ -12,7 +12,8 @@ export type RepositoryEvent =
   | { readonly kind: 'failed'; readonly model: string; readonly version: string; readonly reason: string };
 
 export interface RepositoryOptions {
-  load(version: registry.Version): Promise<ServedVersion>;
+  /** `onLost` is called when a loaded version can no longer answer. */
+  load(version: registry.Version, onLost: (reason: string) => void): Promise<ServedVersion>;
   onEvent(event: RepositoryEvent): void;
   /** How long a version that failed to load rests before it is tried again. */
   readonly retryMs: number;
@@ -82,16 +83,22 @@ export function createRepository({ load, onEvent, retryMs }: RepositoryOptions):
   async function bring(entry: Entry, version: registry.Version): Promise<void> {
     entry.held.set(version.version, { kind: 'loading' });
     try {
-      const served = await load(version);
+      const served = await load(version, (reason) => {
+        if (readyOf(entry, version.version) === served) failed(reason);
+      });
       entry.held.set(version.version, { kind: 'ready', served });
       route(entry);
       onEvent({ kind: 'ready', served });
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
-      entry.held.set(version.version, { kind: 'failed', reason, at: performance.now() });
-      onEvent({ kind: 'failed', model: version.model, version: version.version, reason });
+      failed(error instanceof Error ? error.message : String(error));
     }
     dropUnwanted(entry);
+
+    function failed(reason: string) {
+      entry.held.set(version.version, { kind: 'failed', reason, at: performance.now() });
+      route(entry);
+      onEvent({ kind: 'failed', model: version.model, version: version.version, reason });
+    }
   }
 
   /** A label's requests move when every one of its new targets is ready, and not before. */

@@ -60,8 +60,8 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
     announce();
     publishEvent(store.events, config.MILL_REPLICA, event).catch(trouble('event not published', { model, version }));
   };
-  const load = async ({ model, version, artifactSha256 }: registry.Version) =>
-    loadVersion(pool, { model, version, path: await store.artifacts.path(artifactSha256) }, limits);
+  const load = async ({ model, version, artifactSha256 }: registry.Version, onLost: (reason: string) => void) =>
+    loadVersion(pool, { model, version, path: await store.artifacts.path(artifactSha256) }, limits, onLost);
   await using repository = createRepository({ load, onEvent, retryMs });
 
   await using admission = createAdmission({

@@ -32,11 +32,15 @@ export interface ServedVersion extends Fitting {
   unload(): Promise<void>;
 }
 
-/** Loads a version on every runner and runs it once on each. Throws RunnerError. */
+/**
+ * Loads a version on every runner and runs it once on each. Throws RunnerError. `onLost` is called when the runners
+ * turn out to have given it up.
+ */
 export async function loadVersion(
   pool: RunnerPool,
   { model, version, path }: { readonly model: string; readonly version: string; readonly path: string },
   limits: VersionLimits,
+  onLost: (reason: string) => void,
 ): Promise<ServedVersion> {
   const id = `${model}/${version}`;
   const loaded = await pool.load(id, path);
@@ -78,6 +82,7 @@ export async function loadVersion(
         statistics.answered(performance.now() - begun);
         return response(model, version, request.id, checked.outputs ?? outputNames, outputs);
       } catch (error) {
+        if (error instanceof RunnerError && error.kind === 'refused') onLost(error.message);
         const told = toRpcError(model, version, error);
         statistics.failed(failureReason(told), performance.now() - begun);
         throw told;
@@ -129,8 +134,10 @@ function toRpcError(model: string, version: string, error: unknown): unknown {
   switch (error.kind) {
     case 'timeout':
       return errors.executionTooLong(model, version, error);
-    case 'refused':
+    case 'memory':
       return errors.executionTooBig(model, version, error);
+    case 'refused':
+      return errors.versionNotReady(model, version);
     case 'crashed':
       return errors.executionCrashed(model, version, error);
     case 'model':

@@ -1,0 +1,126 @@
+import { spawn } from 'node:child_process';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+import type { ServiceError } from '@grpc/grpc-js';
+import { credentials } from '@grpc/grpc-js';
+import { inference } from '@modelmill/contracts';
+import { openStore } from '@modelmill/store';
+import type { Store } from '@modelmill/store';
+
+const main = fileURLToPath(new URL('../dist/main.js', import.meta.url));
+
+export type Line = Readonly<Record<string, unknown>>;
+
+/** A real nats-server, the built service as a process, and what a test needs to talk to both. */
+export interface Serving extends AsyncDisposable {
+  readonly store: Store;
+  readonly client: inference.GRPCInferenceServiceClient;
+  /** Every log line so far. */
+  readonly lines: readonly Line[];
+  metrics(): Promise<string>;
+  /** The next line of this event after `from` lines. */
+  logged(event: string, from?: number): Promise<Line>;
+  stop(): Promise<number | null>;
+}
+
+export async function startServing(env: Record<string, string> = {}): Promise<Serving> {
+  const folder = mkdtempSync(join(tmpdir(), 'mill-inference-'));
+  const nats = await startNats(folder);
+  const shared = { natsUrl: nats.url, artifactsDir: join(folder, 'artifacts') };
+  const store = await openStore({ ...shared, service: 'test', replica: 'test' });
+  const service = startProcess(process.execPath, [main], {
+    MILL_NATS_URL: shared.natsUrl,
+    MILL_ARTIFACTS_DIR: shared.artifactsDir,
+    MILL_RUNNERS: '2',
+    ORT_DISABLE_TELEMETRY: '1',
+    ...env,
+  });
+  const serving = await service.logged('serving');
+  const client = new inference.GRPCInferenceServiceClient(
+    `127.0.0.1:${String(serving['port'])}`,
+    credentials.createInsecure(),
+  );
+  return {
+    store,
+    client,
+    lines: service.lines,
+    logged: service.logged,
+    stop: service.stop,
+    metrics: async () => (await fetch(`http://127.0.0.1:${String(serving['metricsPort'])}/metrics`)).text(),
+    async [Symbol.asyncDispose]() {
+      client.close();
+      await service.stop();
+      await store[Symbol.asyncDispose]();
+      await nats.stop();
+      rmSync(folder, { recursive: true, force: true });
+    },
+  };
+}
+
+async function startNats(folder: string) {
+  const ports = mkdtempSync(join(folder, 'ports-'));
+  const server = startProcess('nats-server', [
+    ...['-js', '-a', '127.0.0.1', '-p', '-1'],
+    ...['-sd', join(folder, 'nats'), '--ports_file_dir', ports],
+  ]);
+  await server.printed((line) => line.includes('Server is ready'));
+  const { nats } = JSON.parse(readFileSync(join(ports, readdirSync(ports)[0]!), 'utf8')) as { nats: [string] };
+  return { url: nats[0], stop: server.stop };
+}
+
+/** A child of this test; `stop` asks it to end and resolves with its exit code. */
+function startProcess(command: string, args: readonly string[], env: Record<string, string> = {}) {
+  const child = spawn(command, args, { env: { PATH: process.env['PATH'], ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+  const texts: string[] = [];
+  const lines: Line[] = [];
+  let wake = () => {};
+  for (const stream of [child.stdout, child.stderr]) {
+    createInterface({ input: stream }).on('line', (text) => {
+      texts.push(text);
+      if (text.startsWith('{')) lines.push(JSON.parse(text) as Line);
+      wake();
+    });
+  }
+  let ended = false;
+  const exited = new Promise<number | null>((resolve) => child.once('exit', resolve)).finally(() => {
+    ended = true;
+    wake();
+  });
+
+  async function found<T>(find: () => T | undefined): Promise<T> {
+    for (;;) {
+      const result = find();
+      if (result !== undefined) return result;
+      if (ended) throw new Error(`${command} ended:\n${texts.join('\n')}`);
+      await new Promise<void>((resolve) => (wake = resolve));
+    }
+  }
+
+  return {
+    lines,
+    printed: (is: (text: string) => boolean) => found(() => texts.find(is)),
+    logged: (event: string, from = 0) => found(() => lines.slice(from).find((line) => line['event'] === event)),
+    async stop() {
+      if (!ended) child.kill('SIGTERM');
+      return exited;
+    },
+  };
+}
+
+type Unary<Request, Response> = (
+  request: Request,
+  callback: (error: ServiceError | null, response: Response) => void,
+) => unknown;
+
+/** One call as a promise. */
+export const call = <Request, Response>(
+  client: inference.GRPCInferenceServiceClient,
+  method: Unary<Request, Response>,
+  request: Request,
+) =>
+  new Promise<Response>((resolve, reject) => {
+    method.call(client, request, (error, response) => (error === null ? resolve(response) : reject(error)));
+  });
