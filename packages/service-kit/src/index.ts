@@ -1,1 +1,17 @@
-export {};
+/** What every service process shares. */
+export { runMain, shutdownSignal } from './run-main.js';
+export { aborted } from './aborted.js';
+export { ConfigError, baseConfig, describeConfig, listenAddress, readConfig } from './read-config.js';
+export type { BaseConfig, ConfigRow } from './read-config.js';
+export { startTelemetry } from './telemetry.js';
+export type { Telemetry } from './telemetry.js';
+export { extractContext, injectContext, withContextOf } from './trace-context.js';
+export type { Carrier } from './trace-context.js';
+
+// gRPC
+export { RpcError, translate } from './rpc-error.js';
+export type { Translate } from './rpc-error.js';
+export { bidi, clientStream, serverStream, unary } from './adapters.js';
+export type { AdapterOptions, CallContext } from './adapters.js';
+export { AddressInUseError, serve } from './serve.js';
+export type { Registration, ServeOptions, Served } from './serve.js';

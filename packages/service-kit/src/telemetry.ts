@@ -1,0 +1,77 @@
+import { metrics, trace } from '@opentelemetry/api';
+import type { Histogram, Meter, Tracer } from '@opentelemetry/api';
+import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
+import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
+import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
+import { PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
+import { startNodeSdk } from '@opentelemetry/sdk-node';
+import { BatchSpanProcessor } from '@opentelemetry/sdk-trace';
+import { pino } from 'pino';
+import type { Logger } from 'pino';
+import type { BaseConfig } from './read-config.js';
+
+/** What a process tells about itself: JSON log lines on stdout, spans and metrics. */
+export interface Telemetry extends AsyncDisposable {
+  /** `log.info({ port }, 'serving')` writes `{"level":"info",…,"port":…,"event":"serving"}`. */
+  readonly log: Logger;
+  readonly tracer: Tracer;
+  readonly meter: Meter;
+  /** Seconds per call, by method and code. */
+  readonly calls: Histogram;
+  /** Every metric in Prometheus' text format. */
+  metricsText(): Promise<string>;
+}
+
+const exportMs = 10_000;
+
+/** Spans and metrics leave the process only when a collector is configured; the trace context always travels. */
+export function startTelemetry(
+  service: string,
+  config: Pick<BaseConfig, 'MILL_LOG_LEVEL' | 'MILL_REPLICA' | 'OTEL_EXPORTER_OTLP_ENDPOINT'>,
+): Telemetry {
+  const endpoint = config.OTEL_EXPORTER_OTLP_ENDPOINT.replace(/\/$/, '');
+  const log = pino({
+    level: config.MILL_LOG_LEVEL,
+    base: { service, replica: config.MILL_REPLICA },
+    messageKey: 'event',
+    timestamp: pino.stdTimeFunctions.isoTime,
+    formatters: { level: (level) => ({ level }) },
+  });
+  const prometheus = new PrometheusExporter({ preventServerStart: true });
+  const collector = endpoint === '' ? undefined : exporters(endpoint);
+  const sdk = startNodeSdk({
+    resourceAttributes: { 'service.name': service, 'service.instance.id': config.MILL_REPLICA },
+    resourceDetectors: [],
+    spanProcessors: collector ? [new BatchSpanProcessor({ exporter: collector.spans })] : [],
+    metricReaders: [prometheus, ...(collector ? [collector.metrics] : [])],
+    logRecordProcessors: [],
+    instrumentations: [],
+  });
+  const serializer = new PrometheusSerializer('', false, undefined, true, true);
+  const meter = metrics.getMeter('modelmill');
+  return {
+    log,
+    tracer: trace.getTracer('modelmill'),
+    meter,
+    calls: meter.createHistogram('mill_call_duration_seconds', {
+      description: 'Seconds per call, by method and status code',
+      advice: { explicitBucketBoundaries: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1, 5, 30] },
+    }),
+    async metricsText() {
+      const { resourceMetrics } = await prometheus.collect();
+      return serializer.serialize(resourceMetrics);
+    },
+    async [Symbol.asyncDispose]() {
+      // a collector that has gone away must not hold up the end
+      await sdk.shutdown().catch((error: unknown) => log.warn({ error: String(error) }, 'telemetry not flushed'));
+    },
+  };
+}
+
+const exporters = (endpoint: string) => ({
+  spans: new OTLPTraceExporter({ url: `${endpoint}/v1/traces`, timeoutMillis: exportMs }),
+  metrics: new PeriodicExportingMetricReader({
+    exporter: new OTLPMetricExporter({ url: `${endpoint}/v1/metrics`, timeoutMillis: exportMs }),
+    exportIntervalMillis: exportMs,
+  }),
+});
