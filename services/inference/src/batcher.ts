@@ -1,7 +1,8 @@
 import type { RunResult } from '@modelmill/runtime';
+import { RpcError } from '@modelmill/service-kit';
 import { batchKey, gather, split } from './batch.js';
 import type { Tensors } from './batch.js';
-import { callerGone, deadlinePassed, queueFull, queueTimeout, stopping } from './errors.js';
+import { callerGone, queueFull, queueTimeout, stopping } from './errors.js';
 import type { CheckedRequest } from './infer-request.js';
 import type { VersionStatistics } from './statistics.js';
 
@@ -159,12 +160,10 @@ function stillWanted(waiting: Waiting): boolean {
 }
 
 function reasonNotToRun({ request, signal, since }: Waiting): Error | undefined {
-  if (signal?.aborted === true) return isTimeout(signal.reason) ? deadlinePassed() : callerGone();
+  if (signal?.aborted === true) return signal.reason instanceof RpcError ? signal.reason : callerGone();
   const { queueTimeoutMs } = request;
   if (queueTimeoutMs !== undefined && queueTimeoutMs > 0 && performance.now() - since > queueTimeoutMs) {
     return queueTimeout();
   }
   return undefined;
 }
-
-const isTimeout = (reason: unknown) => String(reason).toLowerCase().includes('deadline');

@@ -1,4 +1,4 @@
-import { baseConfig } from '@modelmill/service-kit';
+import { baseConfig, listenAddress } from '@modelmill/service-kit';
 import { z } from 'zod';
 
 const providers = ['cuda', 'webgpu', 'cpu'] as const;
@@ -51,9 +51,7 @@ export const configSchema = baseConfig.extend({
     .min(1)
     .default(1024)
     .describe('requests that may wait for one version before more are refused'),
-  MILL_METRICS_LISTEN: z
-    .string()
-    .regex(/^.+:\d{1,5}$/)
+  MILL_METRICS_LISTEN: listenAddress
     .default('127.0.0.1:0')
     .describe('host:port of the Prometheus metrics; port 0 takes a free one'),
   MILL_SERVER_NAME: z.string().default('modelmill').describe('name in ServerMetadata; some clients want triton'),

@@ -67,7 +67,6 @@ export const queueFull = (model: string, limit: number) =>
   new RpcError(status.RESOURCE_EXHAUSTED, `Exceeds maximum queue size: model '${model}' has ${limit} requests waiting`);
 export const queueTimeout = () => new RpcError(status.UNAVAILABLE, 'Request timeout expired');
 export const callerGone = () => new RpcError(status.CANCELLED, 'the caller went away before the model ran');
-export const deadlinePassed = () => new RpcError(status.DEADLINE_EXCEEDED, 'the deadline passed before the model ran');
 export const stopping = () =>
   new RpcError(
     status.UNAVAILABLE,

@@ -19,7 +19,7 @@ export interface InferenceDeps {
 
 const extensions = ['model_repository', 'model_configuration', 'statistics'];
 
-export function inferenceHandlers(deps: InferenceDeps, telemetry: Telemetry) {
+export function inferenceHandlers(deps: InferenceDeps, telemetry: Telemetry): inference.GRPCInferenceServiceServer {
   const { repository } = deps;
 
   async function infer(request: inference.ModelInferRequest, signal: AbortSignal) {

@@ -1,5 +1,5 @@
-import { readConfig, shutdownSignal } from '@modelmill/service-kit';
+import { readConfig, runMain, shutdownSignal } from '@modelmill/service-kit';
 import { configSchema } from './config.js';
 import { run } from './run.js';
 
-await run(readConfig(configSchema, process.env), shutdownSignal());
+await runMain(() => run(readConfig(configSchema, process.env), shutdownSignal()));

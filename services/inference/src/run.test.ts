@@ -55,6 +55,7 @@ const signature = {
     { name: 'class', datatype: 'INT64', shape: [-1n] },
   ],
 };
+const service = inference.GRPCInferenceServiceService;
 const lineage = { method: 'uploaded', parentVersion: '', jobId: '', dataset: '', datasetVersion: '' };
 
 async function register({ store }: Serving, model: string, bytes: Uint8Array): Promise<string> {
@@ -95,7 +96,7 @@ const raw = (rows: number, values: readonly number[], rest: object = {}) =>
     rawInputContents: [floats(values).toString('base64')],
     ...rest,
   });
-const infer = ({ client }: Serving, message: inference.ModelInferRequest) => call(client, client.modelInfer, message);
+const infer = (mesh: Serving, message: inference.ModelInferRequest) => call(mesh, service.modelInfer, message);
 
 describe('the inference service', () => {
   let mesh: Serving;
@@ -109,8 +110,8 @@ describe('the inference service', () => {
   afterAll(() => mesh[Symbol.asyncDispose]());
 
   it('announces a version once it is loaded, with what holds it', async () => {
-    const { dataJson } = await event(mesh, 'model.digits.1.ready');
-    expect(JSON.parse(dataJson)).toMatchObject({ model: 'digits', version: '1', provider: 'cpu' });
+    const { data } = await event(mesh, 'model.digits.1.ready');
+    expect(data).toMatchObject({ model: 'digits', version: '1', provider: 'cpu' });
   });
 
   it('answers raw and typed requests alike, as ONNX Runtime does', async () => {
@@ -159,7 +160,7 @@ describe('the inference service', () => {
   });
 
   async function statistics() {
-    const { modelStats } = await call(mesh.client, mesh.client.modelStatistics, { name: 'digits', version: '1' });
+    const { modelStats } = await call(mesh, service.modelStatistics, { name: 'digits', version: '1' });
     return modelStats[0]!;
   }
 
@@ -204,31 +205,29 @@ describe('the inference service', () => {
   });
 
   it('describes itself and its models', async () => {
-    const { client } = mesh;
-    expect(await call(client, client.serverLive, {})).toEqual({ live: true });
-    expect(await call(client, client.serverReady, {})).toEqual({ ready: true });
-    expect(await call(client, client.serverMetadata, {})).toMatchObject({ name: 'modelmill' });
-    expect(await call(client, client.modelReady, { name: 'digits', version: '' })).toEqual({ ready: true });
-    expect(await call(client, client.modelMetadata, { name: 'digits', version: 'stable' })).toMatchObject({
+    expect(await call(mesh, service.serverLive, {})).toEqual({ live: true });
+    expect(await call(mesh, service.serverReady, {})).toEqual({ ready: true });
+    expect(await call(mesh, service.serverMetadata, {})).toMatchObject({ name: 'modelmill' });
+    expect(await call(mesh, service.modelReady, { name: 'digits', version: '' })).toEqual({ ready: true });
+    expect(await call(mesh, service.modelMetadata, { name: 'digits', version: 'stable' })).toMatchObject({
       name: 'digits',
       versions: ['1'],
       inputs: [{ name: 'input', datatype: 'FP32', shape: [-1n, 4n] }],
     });
-    const { config } = await call(client, client.modelConfig, { name: 'digits', version: '' });
+    const { config } = await call(mesh, service.modelConfig, { name: 'digits', version: '' });
     expect(config).toMatchObject({ name: 'digits', maxBatchSize: 64, backend: 'onnxruntime' });
     expect(config!.input[0]!.dims).toEqual([4n]);
-    const { models } = await call(client, client.repositoryIndex, { repositoryName: '', ready: true });
+    const { models } = await call(mesh, service.repositoryIndex, { repositoryName: '', ready: true });
     expect(models).toEqual([{ name: 'digits', version: '1', state: 'READY', reason: '' }]);
   });
 
   it('unloads and loads a model on demand', async () => {
-    const { client } = mesh;
     const named = { repositoryName: '', modelName: 'digits', parameters: {} };
-    await call(client, client.repositoryModelUnload, named);
-    expect(await call(client, client.modelReady, { name: 'digits', version: '' })).toEqual({ ready: false });
-    await call(client, client.repositoryModelLoad, named);
-    expect(await call(client, client.modelReady, { name: 'digits', version: '' })).toEqual({ ready: true });
-    await expect(call(client, client.repositoryModelLoad, { ...named, modelName: 'nobody' })).rejects.toMatchObject({
+    await call(mesh, service.repositoryModelUnload, named);
+    expect(await call(mesh, service.modelReady, { name: 'digits', version: '' })).toEqual({ ready: false });
+    await call(mesh, service.repositoryModelLoad, named);
+    expect(await call(mesh, service.modelReady, { name: 'digits', version: '' })).toEqual({ ready: true });
+    await expect(call(mesh, service.repositoryModelLoad, { ...named, modelName: 'nobody' })).rejects.toMatchObject({
       details: "failed to load 'nobody', failed to poll from model repository",
     });
   });

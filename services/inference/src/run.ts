@@ -87,7 +87,15 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
   let serving = false;
   const deps = { repository, serverName: config.MILL_SERVER_NAME, serverVersion, runners, ready: () => serving };
   await using server = await serve(
-    { listen: config.MILL_LISTEN, drainMs: config.MILL_DRAIN_MS, descriptorSet, telemetry },
+    {
+      listen: config.MILL_LISTEN,
+      drainMs: config.MILL_DRAIN_MS,
+      maxMessageBytes: config.MILL_MAX_MESSAGE_BYTES,
+      maxConcurrentStreams: config.MILL_MAX_STREAMS,
+      serving: false,
+      descriptorSet,
+      telemetry,
+    },
     [[inferenceService, inferenceHandlers(deps, telemetry)]],
   );
 

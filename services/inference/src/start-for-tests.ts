@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import type { ServiceError } from '@grpc/grpc-js';
+import type { MethodDefinition } from '@grpc/grpc-js';
 import { credentials } from '@grpc/grpc-js';
 import { inference } from '@modelmill/contracts';
 import { openStore } from '@modelmill/store';
@@ -110,17 +110,15 @@ function startProcess(command: string, args: readonly string[], env: Record<stri
   };
 }
 
-type Unary<Request, Response> = (
-  request: Request,
-  callback: (error: ServiceError | null, response: Response) => void,
-) => unknown;
-
 /** One call as a promise. */
 export const call = <Request, Response>(
-  client: inference.GRPCInferenceServiceClient,
-  method: Unary<Request, Response>,
+  { client }: Pick<Serving, 'client'>,
+  method: Pick<MethodDefinition<Request, Response>, 'path' | 'requestSerialize' | 'responseDeserialize'>,
   request: Request,
 ) =>
   new Promise<Response>((resolve, reject) => {
-    method.call(client, request, (error, response) => (error === null ? resolve(response) : reject(error)));
+    const { path, requestSerialize, responseDeserialize } = method;
+    client.makeUnaryRequest(path, requestSerialize, responseDeserialize, request, (error, response) =>
+      error === null ? resolve(response!) : reject(error),
+    );
   });
