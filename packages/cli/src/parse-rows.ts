@@ -1,4 +1,5 @@
 import { CliError } from './cli-error.js';
+import { errorMessage } from './system-error.js';
 
 /** Examples from lines of comma-separated values or JSON; a JSON list of lists is several. Nested lists are flattened. */
 export function parseRows(lines: readonly string[]): number[][] {
@@ -22,7 +23,7 @@ function parseJson(text: string, index: number): unknown {
   try {
     return JSON.parse(text) as unknown;
   } catch (error) {
-    throw new CliError(`row ${index + 1} is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+    throw new CliError(`row ${index + 1} is no JSON: ${errorMessage(error)}`);
   }
 }
 

@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import type { ParseArgsConfig } from 'node:util';
 import { UsageError } from './cli-error.js';
+import { errorMessage } from './system-error.js';
 
 type Options = NonNullable<ParseArgsConfig['options']>;
 
@@ -9,7 +10,7 @@ export function readArgs<const O extends Options>(args: readonly string[], optio
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true, strict: true });
   } catch (error) {
-    const [first = ''] = String(error instanceof Error ? error.message : error).split('. ');
+    const [first = ''] = errorMessage(error).split('. ');
     throw new UsageError(first.charAt(0).toLowerCase() + first.slice(1), { cause: error });
   }
 }

@@ -3,11 +3,12 @@ import { resolve } from 'node:path';
 import { SpecError } from '@modelmill/client';
 import { parseAllDocuments } from 'yaml';
 import { CliError } from './cli-error.js';
+import { errorMessage } from './system-error.js';
 
 /** The specs of a YAML (or JSON) file, one per document. Throws CliError that names the file and the place. */
 export async function readSpecs<Spec>(cwd: string, file: string, parse: (json: unknown) => Spec): Promise<Spec[]> {
   const text = await readFile(resolve(cwd, file), 'utf8').catch((error: unknown) => {
-    throw new CliError(`${file} cannot be read: ${error instanceof Error ? error.message : String(error)}`);
+    throw new CliError(`${file} cannot be read: ${errorMessage(error)}`);
   });
   const documents = parseAllDocuments(text, { intAsBigInt: false });
   if (!Array.isArray(documents) || documents.length === 0) throw new CliError(`${file} holds no spec`);

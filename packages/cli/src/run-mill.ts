@@ -2,6 +2,7 @@ import { MillError, SpecError } from '@modelmill/client';
 import { CliError, UsageError } from './cli-error.js';
 import type { Cli, Command } from './command.js';
 import { commands } from './commands.js';
+import { errorMessage } from './system-error.js';
 import { helpText, usageText } from './help.js';
 
 /** Runs one command line; resolves with the exit code. Every error is one line: `mill: …`. */
@@ -40,17 +41,21 @@ function help([name]: readonly string[], cli: Cli): number {
 }
 
 function report(error: unknown, name: string, { notes, signal }: Cli): number {
-  const isInterrupted =
-    signal.aborted && error instanceof Error && (error === signal.reason || error.name === 'AbortError');
-  if (isInterrupted) return 130;
+  if (error instanceof UsageError) {
+    notes.print(`mill: ${error.message}`);
+    if (commands.some((one) => one.name === name)) notes.print(`mill: see 'mill help ${name}'`);
+    return 2;
+  }
+  if (signal.aborted) {
+    notes.print('mill: interrupted'); // whatever failed failed for that reason
+    return 130;
+  }
   notes.print(`mill: ${oneLine(error)}`);
-  if (!(error instanceof UsageError)) return signal.aborted ? 130 : 1;
-  if (commands.some((one) => one.name === name)) notes.print(`mill: see 'mill help ${name}'`);
-  return 2;
+  return 1;
 }
 
 function oneLine(error: unknown): string {
   if (error instanceof MillError) return `${error.message} (${error.codeName})`;
   if (error instanceof CliError || error instanceof SpecError) return error.message;
-  return (error instanceof Error ? error.message || error.name : String(error)).replaceAll(/\s*\n\s*/g, ' ');
+  return errorMessage(error);
 }

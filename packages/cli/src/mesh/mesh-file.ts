@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { link, mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CliError } from '../cli-error.js';
+import { errorCode } from '../system-error.js';
 
 /** What is running, for other commands: `mesh.json` in the state folder. */
 export interface MeshFile {
@@ -22,7 +23,7 @@ export async function readMeshFile(state: string): Promise<MeshFile | undefined>
   try {
     return JSON.parse(await readFile(pathIn(state), 'utf8')) as MeshFile;
   } catch (error) {
-    if (error instanceof SyntaxError || isMissing(error)) return undefined; // being written for the first time, or absent
+    if (error instanceof SyntaxError || errorCode(error) === 'ENOENT') return undefined;
     throw error;
   }
 }
@@ -39,19 +40,28 @@ export const removeMeshFile = (state: string) => rm(pathIn(state), { force: true
 export async function claimState(state: string): Promise<void> {
   await mkdir(state, { recursive: true });
   const mesh: MeshFile = { pid: process.pid, startedAt: new Date().toISOString(), processes: {} };
-  for (;;) {
-    try {
-      const file = await open(pathIn(state), 'wx');
-      await file.writeFile(JSON.stringify(mesh));
-      await file.close();
-      return;
-    } catch (error) {
-      if (!(error instanceof Error && 'code' in error && error.code === 'EEXIST')) throw error;
+  const claim = `${pathIn(state)}.${process.pid}.claim`;
+  await writeFile(claim, JSON.stringify(mesh));
+  try {
+    // A link appears whole or not at all, and never in the place of another.
+    while (!(await linked(claim, pathIn(state)))) {
+      const before = await readMeshFile(state);
+      if (before && isAlive(before.pid)) throw new CliError(`a mesh is already up in ${state} (process ${before.pid})`);
+      for (const { pid } of Object.values(before?.processes ?? {})) if (pid !== undefined) endOrphan(pid, state);
+      await removeMeshFile(state);
     }
-    const before = await readMeshFile(state);
-    if (before && isAlive(before.pid)) throw new CliError(`a mesh is already up in ${state} (process ${before.pid})`);
-    for (const { pid } of Object.values(before?.processes ?? {})) if (pid !== undefined) endOrphan(pid, state);
-    await removeMeshFile(state);
+  } finally {
+    await rm(claim, { force: true });
+  }
+}
+
+async function linked(from: string, to: string): Promise<boolean> {
+  try {
+    await link(from, to);
+    return true;
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST') return false;
+    throw error;
   }
 }
 
@@ -60,7 +70,7 @@ export function isAlive(pid: number): boolean {
     process.kill(pid, 0);
     return true;
   } catch (error) {
-    return error instanceof Error && 'code' in error && error.code === 'EPERM'; // there, and another user's
+    return errorCode(error) === 'EPERM'; // there, and another user's
   }
 }
 
@@ -73,5 +83,3 @@ function endOrphan(pid: number, state: string): void {
     // Gone already, or a system without /proc, where its own watch over its parent has to do.
   }
 }
-
-const isMissing = (error: unknown) => error instanceof Error && 'code' in error && error.code === 'ENOENT';
