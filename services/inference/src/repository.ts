@@ -1,9 +1,9 @@
 import type { registry } from '@modelmill/contracts';
-import { registry as contract } from '@modelmill/contracts';
 import * as errors from './errors.js';
+import { emptyEntry, indexOf, isKnown, labelsText, loadedOf, readyOf, wanted } from './repository-entry.js';
+import type { Entry, ModelIndex } from './repository-entry.js';
 import type { ServedVersion } from './served-version.js';
 import { createTrafficSplit, sameTargets } from './traffic-split.js';
-import type { TrafficSplit } from './traffic-split.js';
 
 /** What happens to versions, for those who must know. */
 export type RepositoryEvent =
@@ -18,8 +18,6 @@ export interface RepositoryOptions {
   /** How long a version that failed to load rests before it is tried again. */
   readonly retryMs: number;
 }
-
-export type ModelIndex = { name: string; version: string; state: string; reason: string };
 
 /** The versions this replica answers for: those that labels point at, and those it was told to load. */
 export interface Repository extends AsyncDisposable {
@@ -40,23 +38,6 @@ export interface Repository extends AsyncDisposable {
   labelsOf(served: ServedVersion): string[];
   /** Resolves when nothing is being loaded or unloaded. */
   settled(): Promise<void>;
-}
-
-type Held =
-  | { readonly kind: 'loading' }
-  | { readonly kind: 'ready'; readonly served: ServedVersion }
-  | { readonly kind: 'failed'; readonly reason: string; readonly at: number }
-  | { readonly kind: 'unloading' };
-
-interface Entry {
-  known: registry.Model;
-  readonly held: Map<string, Held>;
-  /** Where each label's requests go now: its last targets that were all ready. */
-  readonly routes: Map<string, TrafficSplit>;
-  /** Told to load everything. */
-  all: boolean;
-  /** The labels at the time it was told to unload. */
-  unloadedAt: string | undefined;
 }
 
 export function createRepository({ load, onEvent, retryMs }: RepositoryOptions): Repository {
@@ -217,36 +198,6 @@ export function createRepository({ load, onEvent, retryMs }: RepositoryOptions):
   return repository;
 }
 
-const emptyEntry = (known: registry.Model): Entry => ({
-  known,
-  held: new Map(),
-  routes: new Map(),
-  all: false,
-  unloadedAt: undefined,
-});
-
-function wanted({ known, all, unloadedAt }: Entry): registry.Version[] {
-  if (unloadedAt !== undefined) return [];
-  const named = new Set(known.labels.flatMap(({ targets }) => targets.map(({ version }) => version)));
-  return known.versions.filter(
-    ({ version, state }) => state === contract.VersionState.VERSION_STATE_ADMITTED && (all || named.has(version)),
-  );
-}
-
-function readyOf(entry: Entry, version: string): ServedVersion | undefined {
-  const held = entry.held.get(version);
-  return held?.kind === 'ready' ? held.served : undefined;
-}
-
-/** Lowest version first. */
-const loadedOf = ({ held }: Entry): ServedVersion[] =>
-  [...held.values()]
-    .flatMap((of) => (of.kind === 'ready' ? [of.served] : []))
-    .sort((a, b) => Number(a.version) - Number(b.version));
-
-const isKnown = ({ known }: Entry, version: string) =>
-  known.versions.some((of) => of.version === version) || known.labels.some(({ name }) => name === version);
-
 function unfound(entry: Entry, version: string): Error {
   const { name } = entry.known;
   if (version !== '' && !isKnown(entry, version)) return errors.versionNotFound(name, version);
@@ -254,26 +205,3 @@ function unfound(entry: Entry, version: string): Error {
   const loading = [...entry.held].find(([, { kind }]) => kind === 'loading');
   return loading === undefined ? errors.noVersions(name) : errors.versionNotReady(name, loading[0]);
 }
-
-function indexOf({ known, held }: Entry): ModelIndex[] {
-  if (known.versions.length === 0) return [{ name: known.name, version: '', state: 'UNAVAILABLE', reason: '' }];
-  return known.versions.map((of) => ({ name: known.name, version: of.version, ...stateOf(of, held.get(of.version)) }));
-}
-
-function stateOf(version: registry.Version, held: Held | undefined): { state: string; reason: string } {
-  switch (held?.kind) {
-    case 'ready':
-      return { state: 'READY', reason: '' };
-    case 'loading':
-      return { state: 'LOADING', reason: '' };
-    case 'unloading':
-      return { state: 'UNLOADING', reason: '' };
-    case 'failed':
-      return { state: 'UNAVAILABLE', reason: held.reason };
-    case undefined:
-      return { state: 'UNAVAILABLE', reason: version.rejectionReason || 'no label points at it' };
-  }
-}
-
-const labelsText = ({ labels }: registry.Model) =>
-  labels.map(({ name, targets }) => `${name}:${targets.map((t) => `${t.version}*${t.weight}`).join()}`).join(';');

@@ -1,5 +1,6 @@
 import { status } from '@grpc/grpc-js';
-import { events, inference } from '@modelmill/contracts';
+import type { events } from '@modelmill/contracts';
+import { inference } from '@modelmill/contracts';
 import { attribute, floatTensor, writeOnnx } from '@modelmill/onnx';
 import type { Model, Node } from '@modelmill/onnx';
 import { openSession } from '@modelmill/runtime';

@@ -72,8 +72,8 @@ async function startNats(folder: string) {
 }
 
 /** A child of this test; `stop` asks it to end and resolves with its exit code. */
-function startProcess(command: string, args: readonly string[], env: Record<string, string> = {}) {
-  const child = spawn(command, args, { env: { PATH: process.env['PATH'], ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
+function startProcess(command: string, args: readonly string[], env?: Record<string, string>) {
+  const child = spawn(command, args, { ...(env ? { env } : {}), stdio: ['ignore', 'pipe', 'pipe'] });
   const texts: string[] = [];
   const lines: Line[] = [];
   let wake = () => {};
