@@ -7,7 +7,7 @@ import type { EndedJob, Job } from './follow-jobs.js';
 import { printJson } from './print-json.js';
 import { readArgs, words } from './read-args.js';
 import { readSpecs } from './read-specs.js';
-import { clock } from './terminal/format.js';
+import { duration } from './terminal/format.js';
 
 /** How specs of one kind are read, submitted, followed and shown. */
 export interface SpecKind<Spec, J extends Job> {
@@ -68,7 +68,7 @@ export function endLine({ title, job, seconds }: EndedJob): string {
   const model = job.spec?.model ?? '';
   switch (state?.$case) {
     case 'succeeded':
-      return `${title}: ${model} version ${state.succeeded.version}${figures(state.succeeded)}, ${clock(seconds)} min`;
+      return `${title}: ${model} version ${state.succeeded.version}${figures(state.succeeded)} in ${duration(seconds)}`;
     case 'failed':
       return `${title}: failed: ${state.failed.reason}`;
     case 'cancelled':

@@ -8,7 +8,7 @@ import type { HeardEvent } from '../demo/event-feed.js';
 import { asJson, brokenPromises, roles } from '../demo/outcome.js';
 import type { Outcome } from '../demo/outcome.js';
 import { turnTheMill } from '../demo/turn-the-mill.js';
-import { isAlive, readMeshFile } from '../mesh/mesh-file.js';
+import { holderOf } from '../mesh/mesh-file.js';
 import { isFree, startMesh } from '../mesh/mesh.js';
 import type { Mesh } from '../mesh/mesh.js';
 import { readArgs, words } from '../read-args.js';
@@ -104,8 +104,7 @@ function conclude({ versions, stable, example, seconds }: Outcome, mesh: Mesh, s
 async function freshState({ root }: Cli): Promise<string> {
   for (let number = 1; ; number++) {
     const state = join(root, '.mill', number === 1 ? 'demo' : `demo-${number}`);
-    const mesh = await readMeshFile(state);
-    if (mesh && isAlive(mesh.pid)) continue;
+    if ((await holderOf(state)) !== undefined) continue;
     await rm(state, { recursive: true, force: true });
     return state;
   }

@@ -45,14 +45,21 @@ export async function claimState(state: string): Promise<void> {
   try {
     // A link appears whole or not at all, and never in the place of another.
     while (!(await linked(claim, pathIn(state)))) {
-      const before = await readMeshFile(state);
-      if (before && isAlive(before.pid)) throw new CliError(`a mesh is already up in ${state} (process ${before.pid})`);
-      for (const { pid } of Object.values(before?.processes ?? {})) if (pid !== undefined) endOrphan(pid, state);
-      await removeMeshFile(state);
+      const holder = await holderOf(state);
+      if (holder !== undefined) throw new CliError(`a mesh is already up in ${state} (process ${holder})`);
     }
   } finally {
     await rm(claim, { force: true });
   }
+}
+
+/** The living process that holds a state folder. Of one that was killed, what it left running is ended. */
+export async function holderOf(state: string): Promise<number | undefined> {
+  const mesh = await readMeshFile(state);
+  if (mesh && isAlive(mesh.pid)) return mesh.pid;
+  for (const { pid } of Object.values(mesh?.processes ?? {})) if (pid !== undefined) endOrphan(pid, state);
+  await removeMeshFile(state);
+  return undefined;
 }
 
 async function linked(from: string, to: string): Promise<boolean> {

@@ -53,7 +53,9 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
   let doors: { grpc?: string; rest?: string; nats?: string } = {};
   let written = Promise.resolve();
   const save = () =>
-    (written = written.then(() => writeMeshFile(state, { pid: process.pid, startedAt, ...doors, processes })));
+    (written = written
+      .then(() => writeMeshFile(state, { pid: process.pid, startedAt, ...doors, processes }))
+      .catch(() => {})); // for other commands to read: a full disk must not end the mesh
 
   function onChange(change: MemberChange): void {
     processes[change.name] = { pid: change.kind === 'serving' ? change.pid : undefined, restarts: change.restarts };
@@ -61,7 +63,10 @@ export async function startMesh(options: MeshOptions): Promise<Mesh> {
     options.onChange?.(change);
   }
 
-  async function stop(onStep: (name: string) => void = () => {}): Promise<void> {
+  let stopped: Promise<void> | undefined;
+  const stop = (onStep: (name: string) => void = () => {}) => (stopped ??= drain(onStep));
+
+  async function drain(onStep: (name: string) => void): Promise<void> {
     for (const names of [['gateway'], [...workers], ['nats-server']]) {
       await Promise.all(
         up.filter(({ name }) => names.includes(name)).map((member) => (onStep(member.name), member.stop(patienceMs))),

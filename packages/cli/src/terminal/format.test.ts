@@ -1,4 +1,4 @@
-import { age, bytes, clock, count, figure, percent } from './format.js';
+import { age, bytes, clock, count, duration, figure, percent } from './format.js';
 
 it.each([
   [bytes(0), '0 B'],
@@ -12,6 +12,8 @@ it.each([
   [clock(61), '1:01'],
   [clock(3_725), '1:02:05'],
   [clock(-3), '0:00'],
+  [duration(3.21), '3.2 s'],
+  [duration(65), '1:05 min'],
   [percent(0.995), '99 %'],
   [percent(1), '100 %'],
   [percent(0.29), '29 %'],

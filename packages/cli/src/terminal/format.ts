@@ -21,6 +21,9 @@ export function clock(seconds: number): string {
   return hours > 0 ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
 }
 
+/** 3.2 s, or 1:05 min. */
+export const duration = (seconds: number) => (seconds < 60 ? `${seconds.toFixed(1)} s` : `${clock(seconds)} min`);
+
 /** How long ago, in one unit: 12 s, 5 min, 3 h, 2 d. */
 export function age(since: Date | undefined, now: Date): string {
   if (!since) return '';

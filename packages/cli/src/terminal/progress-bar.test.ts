@@ -36,14 +36,13 @@ describe('the progress of a training', () => {
   });
 });
 
-it('several jobs share one line', () =>
-  expect(
-    jobsLine(
-      [
-        { title: 'quantize', stage: 'calibrating', done: 0.5 },
-        { title: 'prune', stage: '', done: 1 },
-      ],
-      80,
-      plain,
-    ),
-  ).toBe('quantize 50 % calibrating   prune done'));
+describe('several jobs share one line', () => {
+  const jobs = [
+    { title: 'quantize', stage: 'calibrating', done: 0.5 },
+    { title: 'prune', stage: '', done: 1 },
+  ];
+  it.each([
+    [80, 'quantize ███░░░ 50 % calibrating   prune ██████ done'],
+    [40, 'quantize 50 % calibrating   prune done'],
+  ])('of %d columns', (columns, line) => expect(jobsLine(jobs, columns, plain)).toBe(line));
+});

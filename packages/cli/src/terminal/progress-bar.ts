@@ -15,6 +15,7 @@ export interface Progress {
 
 const widestBar = 24;
 const narrowestBar = 8;
+const smallBar = 6;
 
 /** One line about one job: bar, loss, accuracy, speed, time left; what does not fit is left out, last first. */
 export function progressLine({ title, stage, done, training }: Progress, columns: number, paint: Paint): string {
@@ -34,12 +35,15 @@ export function progressLine({ title, stage, done, training }: Progress, columns
 export function jobsLine(jobs: readonly Progress[], columns: number, paint: Paint): string {
   const [only] = jobs;
   if (jobs.length === 1 && only) return progressLine(only, columns, paint);
-  return jobs
-    .map(
-      ({ title, stage, done }) => `${paint.bold(title)} ${done >= 1 ? 'done' : `${percent(done)} ${paint.dim(stage)}`}`,
-    )
+  const wide = jobs
+    .map((job) => `${paint.bold(job.title)} ${bar(job.done, smallBar, paint)} ${told(job, paint)}`)
     .join('   ');
+  if (widthOf(wide) <= columns) return wide;
+  return jobs.map((job) => `${paint.bold(job.title)} ${told(job, paint)}`).join('   ');
 }
+
+const told = ({ done, stage }: Progress, paint: Paint) =>
+  done >= 1 ? 'done' : `${percent(done)} ${paint.dim(stage)}`.trimEnd();
 
 function trainingFacts(progress: trainer.TrainingProgress): string[] {
   const accuracy = progress.metrics['accuracy'];

@@ -1,0 +1,46 @@
+import { trainer } from '@modelmill/client';
+import type { jobs } from '@modelmill/client';
+import { followJobs, successOf } from './follow-jobs.js';
+import { endLine } from './run-specs.js';
+import { createScreen } from './terminal/screen.js';
+
+const at = (seconds: number) => new Date(Date.UTC(2026, 0, 1, 0, 0, seconds));
+const succeeded = {
+  $case: 'succeeded',
+  succeeded: { version: '4', artifactSha256: '', metrics: { accuracy: 0.98611 } },
+} as const;
+const failed = { $case: 'failed', failed: { reason: 'layer 3 does not fit' } } as const;
+
+async function* updates(...states: jobs.JobStatus['state'][]) {
+  for (const [index, state] of states.entries()) {
+    const status = { jobId: 'j', createdAt: at(0), updatedAt: at(index * 2) };
+    const job = trainer.TrainingJob.fromPartial({ spec: { model: 'digits' }, status });
+    yield { ...job, status: { ...job.status!, state } };
+  }
+}
+
+function follow(...followed: { title: string; updates: AsyncIterable<trainer.TrainingJob> }[]) {
+  let text = '';
+  const screen = createScreen({ isTTY: true, columns: 100, write: (more) => void (text += more) }, { colours: false });
+  const ended = followJobs(screen, followed, (one) => screen.print(endLine(one)));
+  return { ended, text: () => text };
+}
+
+const running = { $case: 'running', running: { replica: 'r', attempt: 1, stage: 'training', done: 0.5 } } as const;
+
+describe('followed jobs', () => {
+  it('are told as they end, and how', async () => {
+    const { ended, text } = follow(
+      { title: 'train', updates: updates({ $case: 'queued', queued: {} }, running, succeeded) },
+      { title: 'other', updates: updates(running, failed) },
+    );
+    const [first, second] = await ended;
+    expect(successOf(first!).version).toBe('4');
+    expect(() => successOf(second!)).toThrow('other failed: layer 3 does not fit');
+    expect(text()).toContain('train: digits version 4, accuracy 0.9861 in 4.0 s\n');
+    expect(text()).toContain('other: failed: layer 3 does not fit\n');
+  });
+
+  it('that were let go before their end are no result', async () =>
+    expect(follow({ title: 'train', updates: updates(running) }).ended).rejects.toThrow('interrupted'));
+});
