@@ -22,9 +22,10 @@ export async function runMain(start: () => Promise<unknown>): Promise<never> {
 }
 
 function startupMessage(error: unknown): string | undefined {
-  if (error instanceof SuppressedError) return startupMessage(error.suppressed) ?? startupMessage(error.error);
-  if (!(error instanceof Error) || !('startup' in error) || error.startup !== true) return undefined;
-  return error.message.replaceAll('\n', ' ');
+  if (!(error instanceof Error)) return undefined;
+  // closing what was open failed, too (by name: Node 22 has no class for it)
+  if (error.name === 'SuppressedError' && 'suppressed' in error) return startupMessage(error.suppressed);
+  return 'startup' in error && error.startup === true ? error.message.replaceAll('\n', ' ') : undefined;
 }
 
 const stackOf = (error: unknown) => (error instanceof Error ? error.stack : undefined) ?? String(error);

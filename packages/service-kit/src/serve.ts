@@ -1,4 +1,4 @@
-import { Server, ServerCredentials } from '@grpc/grpc-js';
+import { Server, ServerCredentials, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { loadFileDescriptorSetFromBuffer } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
@@ -44,6 +44,7 @@ export interface Served extends AsyncDisposable {
  */
 export async function serve(options: ServeOptions, registrations: readonly Registration[]): Promise<Served> {
   const { listen, drainMs, telemetry, descriptorSet } = options;
+  setLogVerbosity(logVerbosity.NONE); // what it would print is in the errors it gives us
   const server = new Server({
     'grpc.max_receive_message_length': options.maxMessageBytes ?? 64 * 1024 * 1024,
     'grpc.max_send_message_length': -1,

@@ -1,4 +1,4 @@
-import { metrics, trace } from '@opentelemetry/api';
+import { DiagLogLevel, context, diag, metrics, propagation, trace } from '@opentelemetry/api';
 import type { Histogram, Meter, Tracer } from '@opentelemetry/api';
 import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
 import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
@@ -47,6 +47,7 @@ export function startTelemetry(
     logRecordProcessors: [],
     instrumentations: [],
   });
+  diag.setLogger(asDiagLogger(log), { logLevel: DiagLogLevel.WARN, suppressOverrideMessage: true });
   const serializer = new PrometheusSerializer('', false, undefined, true, true);
   const meter = metrics.getMeter('modelmill');
   return {
@@ -64,9 +65,20 @@ export function startTelemetry(
     async [Symbol.asyncDispose]() {
       // a collector that has gone away must not hold up the end
       await sdk.shutdown().catch((error: unknown) => log.warn({ error: String(error) }, 'telemetry not flushed'));
+      // the next one in this process, as tests have, starts from nothing
+      for (const api of [trace, metrics, propagation, context, diag]) api.disable();
     },
   };
 }
+
+/** OpenTelemetry's own troubles are log lines like any other. */
+const asDiagLogger = (log: Logger) => ({
+  error: (trouble: string) => log.error({ trouble }, 'telemetry'),
+  warn: (trouble: string) => log.warn({ trouble }, 'telemetry'),
+  info: (trouble: string) => log.info({ trouble }, 'telemetry'),
+  debug: (trouble: string) => log.debug({ trouble }, 'telemetry'),
+  verbose: (trouble: string) => log.trace({ trouble }, 'telemetry'),
+});
 
 const exporters = (endpoint: string) => ({
   spans: new OTLPTraceExporter({ url: `${endpoint}/v1/traces`, timeoutMillis: exportMs }),

@@ -9,6 +9,7 @@ export type Carrier = Metadata | Record<string, string>;
 export function injectContext<C extends Carrier>(carrier: C): C {
   propagation.inject<Carrier>(context.active(), carrier, {
     set: (to, key, value: string) => {
+      if (value === '') return; // an empty tracestate says nothing
       if (to instanceof Metadata) to.set(key, value);
       else to[key] = value;
     },
