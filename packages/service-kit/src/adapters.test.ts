@@ -68,6 +68,20 @@ describe('a unary call', () => {
     expect(signal.reason).toMatchObject({ code });
   });
 
+  it('that was answered is no aborted one', async () => {
+    let signal!: AbortSignal;
+    await using echo = await startEcho((telemetry) => ({
+      unary: unary(async (text: string, given) => {
+        signal = given;
+        return text;
+      }, telemetry),
+    }));
+    await echo.unary('first');
+    const first = signal;
+    await echo.unary('second'); // by now grpc-js has told of the first one's end
+    expect(first.aborted).toBe(false);
+  });
+
   it('goes on with the trace it came with', async () => {
     await using echo = await startEcho((telemetry) => ({
       unary: unary(async () => JSON.stringify(injectContext({})), telemetry),

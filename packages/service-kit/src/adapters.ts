@@ -29,7 +29,7 @@ export interface CallContext {
 
 interface Call extends CallContext {
   readonly cancelled: boolean;
-  on(event: 'cancelled', listener: () => void): unknown;
+  on(event: 'cancelled', listener: () => unknown): unknown;
 }
 
 /** Adapts an async function to grpc-js. The signal aborts when the caller goes away or the deadline passes. */
@@ -100,12 +100,14 @@ async function conduct<T>(
     span.end();
   };
 
-  const signal = signalOf(call);
+  const { signal, end } = signalOf(call);
   try {
     const value = await context.with(trace.setSpan(parent, span), () => work(signal));
+    end();
     ended(status.OK);
     return { kind: 'answered', value };
   } catch (error) {
+    end();
     // what fails because the caller has gone is no news
     const cause: unknown = signal.aborted ? signal.reason : (translate?.(error) ?? error);
     if (!(cause instanceof RpcError)) {
@@ -118,10 +120,12 @@ async function conduct<T>(
   }
 }
 
-function signalOf(call: Call): AbortSignal {
+/** Aborts when the caller goes away before the end; grpc-js emits `cancelled` after every call. */
+function signalOf(call: Call): { signal: AbortSignal; end: () => void } {
   const abort = new AbortController();
-  call.on('cancelled', () => abort.abort(goneError(call)));
-  return abort.signal;
+  let ended = false;
+  call.on('cancelled', () => ended || abort.abort(goneError(call)));
+  return { signal: abort.signal, end: () => void (ended = true) };
 }
 
 const goneError = (call: Call) =>

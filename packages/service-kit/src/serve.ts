@@ -1,5 +1,5 @@
 import { Server, ServerCredentials, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
-import type { ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { ServerInterceptor, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { loadFileDescriptorSetFromBuffer } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import type { AdapterOptions } from './adapters.js';
@@ -28,6 +28,8 @@ export interface ServeOptions {
   readonly maxMessageBytes?: number;
   /** Calls under way at a time on one connection. Default: 1000. */
   readonly maxConcurrentStreams?: number;
+  /** See every call before its handler does, health and reflection included. */
+  readonly interceptors?: readonly ServerInterceptor[];
   /** What health says from the start. Default: serving. */
   readonly serving?: boolean;
 }
@@ -52,6 +54,7 @@ export async function serve(options: ServeOptions, registrations: readonly Regis
     'grpc.keepalive_time_ms': 30_000,
     'grpc.keepalive_timeout_ms': 10_000,
     'grpc.keepalive_permit_without_calls': 1,
+    ...(options.interceptors ? { interceptors: [...options.interceptors] } : {}),
     'grpc.so_reuseport': 0, // two processes on one port would share its calls unnoticed
   });
   for (const [definition, implementation] of registrations) server.addService(definition, implementation);
