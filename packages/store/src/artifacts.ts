@@ -1,3 +1,9 @@
+import { createHash, randomUUID } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { access, mkdir, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+import { DigestMismatchError, NotFoundError } from './errors.js';
+
 export interface ArtifactRef {
   /** Lower-case hex. */
   readonly sha256: string;
@@ -7,7 +13,10 @@ export interface ArtifactRef {
 
 /** Bytes named by their sha256. A missing one throws NotFoundError, a damaged one DigestMismatchError. */
 export interface Artifacts {
-  /** Leaves nothing behind when the source breaks off or is not what `expectedSha256` says. */
+  /**
+   * Leaves nothing behind when the source breaks off, or throws DigestMismatchError when it is not what
+   * `expectedSha256` says (empty: not checked). What is there already is replaced, and so repaired.
+   */
   put(source: Uint8Array | AsyncIterable<Uint8Array>, expectedSha256?: string): Promise<ArtifactRef>;
   /** Where it lies, verified now. */
   path(sha256: string): Promise<string>;
@@ -17,3 +26,113 @@ export interface Artifacts {
   has(sha256: string): Promise<boolean>;
   remove(sha256: string): Promise<void>;
 }
+
+const digest = /^[0-9a-f]{64}$/;
+const pieceBytes = 2 ** 20;
+const staleMs = 3_600_000; // an upload that has not grown for so long has lost its process
+
+/** Artifacts as files below a folder, which is made when it is missing; sweeps what broken uploads left in it. */
+export async function openFileArtifacts(folder: string): Promise<Artifacts> {
+  const root = resolve(folder);
+  const uploads = join(root, 'uploads');
+  await mkdir(uploads, { recursive: true });
+  await sweep(uploads);
+
+  const folderOf = (sha256: string) => join(root, 'sha256', sha256.slice(0, 2));
+  const place = (sha256: string) => join(folderOf(sha256), sha256);
+
+  async function path(sha256: string): Promise<string> {
+    if (!digest.test(sha256)) throw missing(sha256);
+    const at = place(sha256);
+    const got = await digestOf(at).catch((error: unknown) => {
+      throw isAbsent(error) ? missing(sha256) : error;
+    });
+    if (got !== sha256) throw new DigestMismatchError(got, sha256);
+    return at;
+  }
+
+  return {
+    path,
+    async put(source, expectedSha256 = '') {
+      const upload = join(uploads, randomUUID());
+      try {
+        const ref = await write(upload, source);
+        if (expectedSha256 !== '' && ref.sha256 !== expectedSha256) {
+          throw new DigestMismatchError(ref.sha256, expectedSha256);
+        }
+        await mkdir(folderOf(ref.sha256), { recursive: true });
+        await rename(upload, place(ref.sha256));
+        await syncFolder(folderOf(ref.sha256));
+        return ref;
+      } finally {
+        await rm(upload, { force: true });
+      }
+    },
+    async read(sha256) {
+      if (!digest.test(sha256)) throw missing(sha256);
+      const bytes = await readFile(place(sha256)).catch((error: unknown) => {
+        throw isAbsent(error) ? missing(sha256) : error;
+      });
+      const got = createHash('sha256').update(bytes).digest('hex');
+      if (got !== sha256) throw new DigestMismatchError(got, sha256);
+      return bytes;
+    },
+    async *stream(sha256) {
+      yield* createReadStream(await path(sha256), { highWaterMark: pieceBytes });
+    },
+    async has(sha256) {
+      if (!digest.test(sha256)) return false;
+      return access(place(sha256)).then(
+        () => true,
+        () => false,
+      );
+    },
+    async remove(sha256) {
+      if (digest.test(sha256)) await rm(place(sha256), { force: true });
+    },
+  };
+}
+
+async function write(path: string, source: Uint8Array | AsyncIterable<Uint8Array>): Promise<ArtifactRef> {
+  const hash = createHash('sha256');
+  let size = 0;
+  const file = await open(path, 'wx');
+  try {
+    for await (const piece of source instanceof Uint8Array ? [source] : source) {
+      hash.update(piece);
+      size += piece.byteLength;
+      await file.writeFile(piece); // at the file's position, all of it
+    }
+    await file.sync();
+  } finally {
+    await file.close();
+  }
+  return { sha256: hash.digest('hex'), size };
+}
+
+/** A rename is on disk when its folder is. */
+async function syncFolder(folder: string): Promise<void> {
+  const handle = await open(folder, 'r');
+  try {
+    await handle.sync();
+  } finally {
+    await handle.close();
+  }
+}
+
+async function digestOf(path: string): Promise<string> {
+  const hash = createHash('sha256');
+  for await (const piece of createReadStream(path, { highWaterMark: pieceBytes })) hash.update(piece as Buffer);
+  return hash.digest('hex');
+}
+
+async function sweep(uploads: string): Promise<void> {
+  for (const name of await readdir(uploads)) {
+    const path = join(uploads, name);
+    const touched = await stat(path).catch(() => undefined); // another process may have finished it
+    if (touched !== undefined && Date.now() - touched.mtimeMs > staleMs) await rm(path, { force: true });
+  }
+}
+
+const missing = (sha256: string) => new NotFoundError(`artifact '${sha256.slice(0, 64)}' does not exist`);
+const isAbsent = (error: unknown) => (error as NodeJS.ErrnoException).code === 'ENOENT';

@@ -21,6 +21,11 @@ export class InvalidNameError extends Error {
   }
 }
 
+/** A label without targets, with one twice, or with a weight of 0. */
+export class InvalidLabelError extends Error {
+  override readonly name = 'InvalidLabelError';
+}
+
 /** Bytes are not those their sha256 names. */
 export class DigestMismatchError extends Error {
   override readonly name = 'DigestMismatchError';

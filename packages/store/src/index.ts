@@ -1,5 +1,6 @@
 export { openStore } from './open-store.js';
-export type { Store, StoreOptions, StoreStatus } from './open-store.js';
+export type { Store, StoreOptions } from './open-store.js';
+export type { StoreStatus } from './connection.js';
 export type { AdmissionDecision, NewVersion, Registry } from './registry.js';
 export type { DatasetStore, NewDatasetVersion } from './datasets.js';
 export type { Jobs } from './jobs.js';
@@ -7,7 +8,7 @@ export { hasEnded } from './job-record.js';
 export type { JobKind, JobRecord, JobResult } from './job-record.js';
 export type { ClaimEnd, JobClaim, JobUpdate } from './job-claim.js';
 export type { WorkOptions } from './job-worker.js';
-export type { Events, EventStart, NewEvent, Subscription } from './events.js';
+export type { ContextHeaders, Events, EventStart, NewEvent, Subscription } from './events.js';
 export type { Announcement, Replica, ReplicaModel, Replicas } from './replicas.js';
 export type { ArtifactRef, Artifacts } from './artifacts.js';
 export { isJobId, isName, isVersionNumber } from './names.js';
@@ -15,6 +16,7 @@ export {
   AlreadyExistsError,
   ConflictError,
   DigestMismatchError,
+  InvalidLabelError,
   InvalidNameError,
   JobFailedError,
   JobLostError,

@@ -1,0 +1,28 @@
+import type { registry } from '@modelmill/contracts';
+import { ConflictError, InvalidLabelError, NotFoundError } from './errors.js';
+import type { ModelRecord } from './model-records.js';
+
+/** Adds or replaces a label. Throws InvalidLabelError; ConflictError when a target has been deleted meanwhile. */
+export function withLabel(model: string, record: ModelRecord, label: registry.Label): ModelRecord {
+  const { name, targets } = label;
+  if (targets.length === 0) throw new InvalidLabelError(`label '${name}' has no targets, wants at least one`);
+  const seen = new Set<string>();
+  for (const { version, weight } of targets) {
+    if (weight < 1)
+      throw new InvalidLabelError(`label '${name}' gives version '${version}' weight ${weight}, wants at least 1`);
+    if (seen.has(version)) throw new InvalidLabelError(`label '${name}' names version '${version}' twice`);
+    if (record.deletedVersions.includes(Number(version))) {
+      throw new ConflictError(`version '${version}' of model '${model}' is being deleted`);
+    }
+    seen.add(version);
+  }
+  return { ...record, labels: [...record.labels.filter((known) => known.name !== name), label] };
+}
+
+/** Removes a label; throws NotFoundError. */
+export function withoutLabel(model: string, record: ModelRecord, label: string): ModelRecord {
+  const labels = record.labels.filter(({ name }) => name !== label);
+  if (labels.length === record.labels.length)
+    throw new NotFoundError(`model '${model}' has no label '${label.slice(0, 80)}'`);
+  return { ...record, labels };
+}

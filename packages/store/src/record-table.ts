@@ -1,0 +1,133 @@
+import { randomUUID } from 'node:crypto';
+import type { JetStreamClient } from '@nats-io/jetstream';
+import type { KV, KvEntry } from '@nats-io/kv';
+import { headers } from '@nats-io/transport-node';
+import { StoreFullError } from './errors.js';
+import { isConflict, patienceMs, reach } from './reach.js';
+import { createHints } from './hints.js';
+import type { Hints } from './hints.js';
+
+/** How a record becomes JSON and back. `read` throws on what it does not understand. */
+export interface RecordForm<T> {
+  write(record: T): unknown;
+  read(json: unknown): T;
+}
+
+export interface Entry<T> {
+  readonly key: string;
+  readonly record: T;
+  readonly revision: number;
+  /** By the server's clock. */
+  readonly writtenAt: Date;
+}
+
+/** The records of one KV bucket. Every write is a compare-and-set on the revision that was read. */
+export interface RecordTable<T> {
+  get(key: string): Promise<Entry<T> | undefined>;
+  /** Keys by pattern: `digits.*`. */
+  list(pattern?: string): Promise<Entry<T>[]>;
+  /**
+   * Reads, changes and writes until no one came between. `change` runs again on what it has not seen, possibly on its
+   * own effect when an answer was lost: applying it twice must be as applying it once. Undefined: nothing is written.
+   */
+  change(key: string, change: (now: T | undefined) => T | undefined, forMs?: number): Promise<Entry<T> | undefined>;
+  remove(key: string): Promise<void>;
+  /** Calls with the key that changed, and without one when anything may have changed. */
+  readonly hints: Hints;
+}
+
+export const maxRecordBytes = 900_000; // the server's max_payload is 1 MB by default
+
+export function createRecordTable<T>(js: JetStreamClient, kv: KV, bucket: string, form: RecordForm<T>): RecordTable<T> {
+  function entryOf(entry: KvEntry): Entry<T> | undefined {
+    if (entry.operation !== 'PUT') return undefined;
+    return { key: entry.key, record: read(entry), revision: entry.revision, writtenAt: entry.created };
+  }
+
+  function read(entry: KvEntry): T {
+    try {
+      return form.read(entry.json<unknown>());
+    } catch (cause) {
+      throw new Error(`the record '${entry.key}' of ${bucket} is damaged: ${String(cause)}`, { cause });
+    }
+  }
+
+  /** Undefined when the compare-and-set was lost. A repeat has the same id, so it cannot be applied twice. */
+  async function write(key: string, payload: string, revision: number, forMs: number, operation?: 'DEL') {
+    const header = headers();
+    header.set('Nats-Expected-Last-Subject-Sequence', String(revision));
+    if (operation !== undefined) header.set('KV-Operation', operation);
+    const options = { msgID: randomUUID(), headers: header };
+    try {
+      return await reach(() => js.publish(`$KV.${bucket}.${key}`, payload, options), forMs);
+    } catch (error) {
+      if (isConflict(error)) return undefined;
+      throw error;
+    }
+  }
+
+  async function get(key: string): Promise<Entry<T> | undefined> {
+    const entry = await reach(() => kv.get(key));
+    return entry === null ? undefined : entryOf(entry);
+  }
+
+  return {
+    get,
+    hints: createHints(kv),
+    async list(pattern = '>') {
+      const found = await reach(() => latest(kv, pattern));
+      return found.map(entryOf).filter((entry) => entry !== undefined);
+    },
+    async change(key, change, forMs = patienceMs) {
+      for (;;) {
+        const entry = await reach(() => kv.get(key), forMs);
+        const now = entry === null ? undefined : entryOf(entry);
+        const wanted = change(now?.record);
+        if (wanted === undefined) return now;
+        const payload = JSON.stringify(form.write(wanted));
+        if (Buffer.byteLength(payload) > maxRecordBytes) {
+          throw new StoreFullError(`the record '${key}' has ${payload.length} bytes, its limit is ${maxRecordBytes}`);
+        }
+        const ack = await write(key, payload, entry?.revision ?? 0, forMs);
+        if (ack) return { key, record: wanted, revision: ack.seq, writtenAt: new Date() };
+      }
+    },
+    async remove(key) {
+      for (;;) {
+        const entry = await reach(() => kv.get(key));
+        if (entry === null || entry.operation !== 'PUT') return;
+        if (await write(key, '', entry.revision, patienceMs, 'DEL')) return;
+      }
+    },
+  };
+}
+
+const listingMs = 5_000;
+
+/** The last value of every key. The iterator may wait for ever when NATS restarts under it, so it has a time. */
+async function latest(kv: KV, pattern: string): Promise<KvEntry[]> {
+  const found = new Map<string, KvEntry>();
+  const entries = await kv.history({ key: pattern });
+  let late = false;
+  const timer = setTimeout(() => {
+    late = true;
+    entries.stop();
+  }, listingMs);
+  try {
+    for await (const entry of entries) {
+      const known = found.get(entry.key);
+      if (known === undefined || known.revision < entry.revision) found.set(entry.key, entry);
+    }
+  } finally {
+    clearTimeout(timer);
+  }
+  if (late) throw new ListingTooLate();
+  return [...found.values()];
+}
+
+class ListingTooLate extends Error {
+  override readonly name = 'JetStreamStatusError';
+  constructor() {
+    super(`a listing did not end within ${listingMs} ms`);
+  }
+}
