@@ -74,10 +74,10 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     const jsm = await reach(() => jetstreamManager(nats, { timeout: answerMs, checkAPI: false }), waitMs);
     const buckets = await reach(() => ensureStreams(js, jsm), waitMs);
 
-    const models = createRecordTable(js, buckets.mill_models, 'mill_models', registryForm);
-    const datasets = createRecordTable(js, buckets.mill_datasets, 'mill_datasets', datasetForm);
-    const jobs = createRecordTable(js, buckets.mill_jobs, 'mill_jobs', jobForm);
-    const replicas = createRecordTable(js, buckets.mill_replicas, 'mill_replicas', replicaForm);
+    const models = createRecordTable({ js, jsm }, buckets.mill_models, 'mill_models', registryForm);
+    const datasets = createRecordTable({ js, jsm }, buckets.mill_datasets, 'mill_datasets', datasetForm);
+    const jobs = createRecordTable({ js, jsm }, buckets.mill_jobs, 'mill_jobs', jobForm);
+    const replicas = createRecordTable({ js, jsm }, buckets.mill_replicas, 'mill_replicas', replicaForm);
     const tables = [models, datasets, jobs, replicas];
 
     const events = createEvents({ js, jsm, onReconnect }, replica, headers);
