@@ -11,23 +11,27 @@ export async function followRegistry(
   let changed = false;
   let closed = false;
 
-  async function list() {
-    do {
+  /** The store watches on where a listing fails, and tells again. */
+  async function listWhileChanged() {
+    while (changed && !closed) {
       changed = false;
-      const now = await models.models();
-      if (!closed) onModels(now);
-    } while (changed);
+      try {
+        const now = await models.models();
+        if (!closed) onModels(now);
+      } catch (error) {
+        onTrouble(error);
+      }
+    }
+    listing = undefined;
   }
 
   function again() {
     changed = true;
-    listing ??= list()
-      .catch(onTrouble) // the store watches on and lists again by itself
-      .finally(() => (listing = undefined));
+    listing ??= listWhileChanged();
   }
 
   const watching = models.watch(again);
-  await list();
+  onModels(await models.models());
   return {
     again,
     async [Symbol.asyncDispose]() {

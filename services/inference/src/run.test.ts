@@ -222,17 +222,6 @@ describe('the inference service', () => {
     expect(models).toEqual([{ name: 'digits', version: '1', state: 'READY', reason: '' }]);
   });
 
-  it('unloads and loads a model on demand', async () => {
-    const named = { repositoryName: '', modelName: 'digits', parameters: {} };
-    await call(mesh, service.repositoryModelUnload, named);
-    expect(await call(mesh, service.modelReady, { name: 'digits', version: '' })).toEqual({ ready: false });
-    await call(mesh, service.repositoryModelLoad, named);
-    expect(await call(mesh, service.modelReady, { name: 'digits', version: '' })).toEqual({ ready: true });
-    await expect(call(mesh, service.repositoryModelLoad, { ...named, modelName: 'nobody' })).rejects.toMatchObject({
-      details: "failed to load 'nobody', failed to poll from model repository",
-    });
-  });
-
   it('moves to a new version without failing a request', async () => {
     const stop = new AbortController();
     const versions = new Set<string>();
@@ -276,6 +265,17 @@ describe('the inference service', () => {
     expect(replica).toMatchObject({
       service: 'inference',
       models: [{ model: 'digits', version: '2', labels: ['stable'] }],
+    });
+  });
+
+  it('unloads and loads a model on demand', async () => {
+    const named = { repositoryName: '', modelName: 'digits', parameters: {} };
+    await call(mesh, service.repositoryModelUnload, named);
+    expect(await call(mesh, service.modelReady, { name: 'digits', version: '' })).toEqual({ ready: false });
+    await call(mesh, service.repositoryModelLoad, named);
+    expect(await call(mesh, service.modelReady, { name: 'digits', version: '' })).toEqual({ ready: true });
+    await expect(call(mesh, service.repositoryModelLoad, { ...named, modelName: 'nobody' })).rejects.toMatchObject({
+      details: "failed to load 'nobody', failed to poll from model repository",
     });
   });
 

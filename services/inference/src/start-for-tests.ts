@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -61,14 +61,11 @@ export async function startServing(env: Record<string, string> = {}): Promise<Se
 }
 
 async function startNats(folder: string) {
-  const ports = mkdtempSync(join(folder, 'ports-'));
-  const server = startProcess('nats-server', [
-    ...['-js', '-a', '127.0.0.1', '-p', '-1'],
-    ...['-sd', join(folder, 'nats'), '--ports_file_dir', ports],
-  ]);
+  const server = startProcess('nats-server', ['-js', '-a', '127.0.0.1', '-p', '-1', '-sd', join(folder, 'nats')]);
+  // the ports file may come after the line that says it is ready
+  const listening = await server.printed((line) => line.includes('Listening for client connections on '));
   await server.printed((line) => line.includes('Server is ready'));
-  const { nats } = JSON.parse(readFileSync(join(ports, readdirSync(ports)[0]!), 'utf8')) as { nats: [string] };
-  return { url: nats[0], stop: server.stop };
+  return { url: `nats://${listening.split(' ').at(-1)}`, stop: server.stop };
 }
 
 /** A child of this test; `stop` asks it to end and resolves with its exit code. */
