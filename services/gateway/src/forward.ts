@@ -1,0 +1,141 @@
+import { Metadata, status } from '@grpc/grpc-js';
+import type { ServiceError } from '@grpc/grpc-js';
+import { RpcError, injectContext } from '@modelmill/service-kit';
+import type { Named } from './model-name.js';
+import type { ReplicaSet, Target } from './replica-set.js';
+
+/** What a forwarded call takes from the one that came in. */
+export interface Caller {
+  readonly signal: AbortSignal;
+  readonly deadline: Date | number;
+  /** What the caller sent beside the request. */
+  readonly metadata?: Metadata | undefined;
+}
+
+export interface Route {
+  readonly path: string;
+  readonly replicas: ReplicaSet;
+  /** The model it is about, where that matters for the choice. */
+  readonly named?: Named | undefined;
+  /** Whether it may be made twice. */
+  readonly safe?: boolean;
+}
+
+const asItIs = (bytes: Buffer) => bytes;
+// the connection's own, and the key, which ends here
+const notPassedOn =
+  /^(authorization|host|user-agent|te|content-type|accept-encoding|grpc-.*|traceparent|tracestate|:.*)$/;
+
+/** One request's bytes to a replica, and the answer's back; a safe one goes to a second replica where one is unavailable. */
+export async function forwardUnary(route: Route, request: Buffer, caller: Caller): Promise<Buffer> {
+  const first = route.replicas.pick(route.named);
+  try {
+    return await callUnary(first, route.path, request, caller);
+  } catch (error) {
+    const again = route.safe && error instanceof RpcError && error.code === status.UNAVAILABLE;
+    if (!again || caller.signal.aborted) throw error;
+    return await callUnary(route.replicas.pick(route.named, first), route.path, request, caller);
+  }
+}
+
+/** The same request to every replica; fails with the first failure. The first one's answer. */
+export async function forwardToAll(route: Route, request: Buffer, caller: Caller): Promise<Buffer> {
+  const targets = route.replicas.all();
+  if (targets.length === 0) route.replicas.pick();
+  const answers = await Promise.all(targets.map((target) => callUnary(target, route.path, request, caller)));
+  return answers[0]!;
+}
+
+export function callUnary(target: Target, path: string, request: Buffer, caller: Caller): Promise<Buffer> {
+  target.inFlight++;
+  return new Promise((resolve, reject) => {
+    const call = target.channel.raw.makeUnaryRequest(
+      path,
+      asItIs,
+      asItIs,
+      request,
+      metadataFor(caller),
+      { deadline: caller.deadline },
+      (error, answer) => {
+        target.inFlight--;
+        caller.signal.removeEventListener('abort', cancel);
+        if (error) reject(passedOn(error));
+        else resolve(answer!);
+      },
+    );
+    const cancel = () => call.cancel();
+    caller.signal.addEventListener('abort', cancel, { once: true });
+    if (caller.signal.aborted) cancel();
+  });
+}
+
+/** One request's bytes to a replica, and its answers back as they come. */
+export async function* forwardServerStream(
+  { path, replicas, named }: Route,
+  request: Buffer,
+  caller: Caller,
+): AsyncGenerator<Buffer> {
+  const target = replicas.pick(named);
+  const metadata = metadataFor(caller);
+  const { deadline } = caller;
+  const call = target.channel.raw.makeServerStreamRequest(path, asItIs, asItIs, request, metadata, { deadline });
+  yield* answersOf(call, target, caller.signal);
+}
+
+/** Requests and answers as they come, to the replica that the first request asks for. */
+export async function* forwardBidi(
+  { path, replicas }: Route,
+  requests: AsyncIterable<Buffer>,
+  namedIn: (request: Buffer) => Named,
+  caller: Caller,
+): AsyncGenerator<Buffer> {
+  const source = requests[Symbol.asyncIterator]();
+  const first = await source.next();
+  if (first.done === true) return;
+  const target = replicas.pick(namedIn(first.value));
+  const metadata = metadataFor(caller);
+  const call = target.channel.raw.makeBidiStreamRequest(path, asItIs, asItIs, metadata, { deadline: caller.deadline });
+  const ended = new Promise<void>((resolve) => call.once('close', resolve));
+  const sending = (async () => {
+    for (let next: IteratorResult<Buffer> = first; next.done !== true; next = await source.next()) {
+      if (call.destroyed) return;
+      if (!call.write(next.value)) await Promise.race([new Promise((drained) => call.once('drain', drained)), ended]);
+    }
+    call.end();
+  })().catch(() => call.cancel()); // the caller broke off; whoever reads the answers is told
+  yield* answersOf(call, target, caller.signal);
+  await sending;
+}
+
+interface AnsweringCall extends AsyncIterable<unknown> {
+  cancel(): void;
+  on(event: 'error', listener: () => void): unknown;
+}
+
+async function* answersOf(call: AnsweringCall, target: Target, signal: AbortSignal): AsyncGenerator<Buffer> {
+  const cancel = () => call.cancel();
+  signal.addEventListener('abort', cancel, { once: true });
+  if (signal.aborted) cancel();
+  call.on('error', () => {}); // the loop throws it; this keeps a late one from ending the process
+  target.inFlight++;
+  try {
+    for await (const answer of call) yield answer as Buffer;
+  } catch (error) {
+    throw passedOn(error as ServiceError);
+  } finally {
+    target.inFlight--;
+    signal.removeEventListener('abort', cancel);
+    cancel();
+  }
+}
+
+function metadataFor({ metadata }: Caller): Metadata {
+  const passed = new Metadata();
+  for (const key of Object.keys(metadata?.getMap() ?? {})) {
+    if (!notPassedOn.test(key)) for (const value of metadata!.get(key)) passed.add(key, value);
+  }
+  return injectContext(passed);
+}
+
+const passedOn = (error: ServiceError) =>
+  typeof error.code === 'number' ? new RpcError(error.code, error.details, { cause: error }) : error;

@@ -1,0 +1,159 @@
+/** A number as it was written: what it means depends on the datatype it is read for. */
+export interface NumberLiteral {
+  readonly literal: string;
+}
+
+/** A part of the text that was skipped, to be read later: from its first character to behind its last. */
+export interface RawRange {
+  readonly from: number;
+  readonly to: number;
+}
+
+export type JsonObject = ReadonlyMap<string, JsonNode>;
+export type JsonNode = JsonObject | readonly JsonNode[] | NumberLiteral | RawRange | string | boolean | null;
+
+/** The text is not JSON, or not JSON we take; `at` is a character position. */
+export class JsonTextError extends Error {
+  override readonly name = 'JsonTextError';
+}
+
+const maxDepth = 100;
+const literal = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|-?Infinity|NaN/y;
+const string = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
+
+/**
+ * Reads JSON without losing digits: numbers stay literals, objects are maps (so that no key is special), and the values
+ * of the keys in `raw` are skipped unread. Refuses nesting beyond 100, a key given twice, and text behind the value.
+ * Takes the bare tokens NaN, Infinity and -Infinity, as Triton does.
+ */
+export function readJson(text: string, raw: ReadonlySet<string> = new Set()): JsonNode {
+  const cursor = { at: 0 };
+  const node = readValue(text, cursor, raw, 0);
+  skipSpace(text, cursor);
+  if (cursor.at < text.length) throw unexpected(text, cursor.at, 'the end');
+  return node;
+}
+
+interface Cursor {
+  at: number;
+}
+
+function readValue(text: string, cursor: Cursor, raw: ReadonlySet<string>, depth: number): JsonNode {
+  if (depth > maxDepth) throw new JsonTextError(`JSON nesting depth exceeds maximum allowed limit (${maxDepth})`);
+  skipSpace(text, cursor);
+  switch (text[cursor.at]) {
+    case '{':
+      return readObject(text, cursor, raw, depth);
+    case '[':
+      return readArray(text, cursor, raw, depth);
+    case '"':
+      return readString(text, cursor);
+    case 't':
+      return readWord(text, cursor, 'true', true);
+    case 'f':
+      return readWord(text, cursor, 'false', false);
+    case 'n':
+      return readWord(text, cursor, 'null', null);
+    default:
+      return { literal: readLiteral(text, cursor) };
+  }
+}
+
+function readObject(text: string, cursor: Cursor, raw: ReadonlySet<string>, depth: number): JsonObject {
+  const object = new Map<string, JsonNode>();
+  cursor.at++;
+  skipSpace(text, cursor);
+  if (text[cursor.at] === '}') {
+    cursor.at++;
+    return object;
+  }
+  for (;;) {
+    skipSpace(text, cursor);
+    if (text[cursor.at] !== '"') throw unexpected(text, cursor.at, 'a key');
+    const key = readString(text, cursor);
+    if (object.has(key)) throw new JsonTextError(`key '${key}' is given twice`);
+    skipSpace(text, cursor);
+    if (text[cursor.at] !== ':') throw unexpected(text, cursor.at, "':'");
+    cursor.at++;
+    object.set(key, raw.has(key) ? skipValue(text, cursor) : readValue(text, cursor, raw, depth + 1));
+    skipSpace(text, cursor);
+    const next = text[cursor.at++];
+    if (next === '}') return object;
+    if (next !== ',') throw unexpected(text, cursor.at - 1, "',' or '}'");
+  }
+}
+
+function readArray(text: string, cursor: Cursor, raw: ReadonlySet<string>, depth: number): JsonNode[] {
+  const array: JsonNode[] = [];
+  cursor.at++;
+  skipSpace(text, cursor);
+  if (text[cursor.at] === ']') {
+    cursor.at++;
+    return array;
+  }
+  for (;;) {
+    array.push(readValue(text, cursor, raw, depth + 1));
+    skipSpace(text, cursor);
+    const next = text[cursor.at++];
+    if (next === ']') return array;
+    if (next !== ',') throw unexpected(text, cursor.at - 1, "',' or ']'");
+  }
+}
+
+/** Steps over one value by its brackets alone; whoever reads the range checks it. */
+function skipValue(text: string, cursor: Cursor): RawRange {
+  skipSpace(text, cursor);
+  const from = cursor.at;
+  if (text[from] !== '[' && text[from] !== '{') {
+    if (text[from] === '"') readString(text, cursor);
+    else cursor.at += /^[^\s,\]}]*/.exec(text.slice(from, from + 64))![0].length;
+    return { from, to: cursor.at };
+  }
+  let open = 0;
+  for (; cursor.at < text.length; cursor.at++) {
+    const c = text.charCodeAt(cursor.at);
+    if (c === 0x22) {
+      readString(text, cursor);
+      cursor.at--;
+    } else if (c === 0x5b || c === 0x7b) open++;
+    else if ((c === 0x5d || c === 0x7d) && --open === 0) return { from, to: ++cursor.at };
+  }
+  throw unexpected(text, text.length, 'a closing bracket');
+}
+
+export function readString(text: string, cursor: Cursor): string {
+  string.lastIndex = cursor.at;
+  const [found] = string.exec(text) ?? [];
+  if (found === undefined) throw unexpected(text, cursor.at, 'a string');
+  cursor.at += found.length;
+  const value = JSON.parse(found) as string;
+  if (/\p{Surrogate}/u.test(value)) throw new JsonTextError('a string holds half of a surrogate pair');
+  return value;
+}
+
+export function readLiteral(text: string, cursor: Cursor): string {
+  literal.lastIndex = cursor.at;
+  const [found] = literal.exec(text) ?? [];
+  if (found === undefined) throw unexpected(text, cursor.at, 'a value');
+  cursor.at += found.length;
+  return found;
+}
+
+function readWord<T>(text: string, cursor: Cursor, word: string, value: T): T {
+  if (!text.startsWith(word, cursor.at)) throw unexpected(text, cursor.at, word);
+  cursor.at += word.length;
+  return value;
+}
+
+export function skipSpace(text: string, cursor: Cursor): void {
+  for (;;) {
+    const c = text.charCodeAt(cursor.at);
+    if (c !== 0x20 && c !== 0x0a && c !== 0x0d && c !== 0x09) return;
+    cursor.at++;
+  }
+}
+
+function unexpected(text: string, at: number, wanted: string): JsonTextError {
+  const got = at >= text.length ? 'the end' : JSON.stringify(text.slice(at, at + 12));
+  return new JsonTextError(`invalid JSON at character ${at}: got ${got}, wanted ${wanted}`);
+}

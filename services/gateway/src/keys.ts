@@ -1,0 +1,26 @@
+import { createHash, timingSafeEqual } from 'node:crypto';
+import { keyMissing, keyUnknown } from './errors.js';
+
+/** Throws UNAUTHENTICATED unless the `authorization` header presents one of the keys. */
+export type KeyCheck = (authorization: string | undefined) => void;
+
+const digest = (text: string) => createHash('sha256').update(text).digest();
+
+/** Compares digests, and all of them, so that time tells nothing. Without keys everyone may come in. */
+export function createKeyCheck(keys: readonly string[]): KeyCheck {
+  const known = keys.map(digest);
+  return (authorization) => {
+    if (known.length === 0) return;
+    if (!authorization) throw keyMissing();
+    const [, given = ''] = /^Bearer +(\S+)$/i.exec(authorization) ?? [];
+    const presented = digest(given);
+    const matches = known.filter((key) => timingSafeEqual(key, presented));
+    if (matches.length === 0) throw keyUnknown();
+  };
+}
+
+/** Whether a server on this host:port can be reached from this machine only. */
+export function isLoopback(listen: string): boolean {
+  const host = listen.slice(0, listen.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}

@@ -1,0 +1,28 @@
+import type { MethodDefinition } from '@grpc/grpc-js';
+import { inference } from '@modelmill/contracts';
+import type { Calls } from './calls.js';
+import type { Caller } from './forward.js';
+
+const methods = inference.GRPCInferenceServiceService;
+
+/** The Open Inference Protocol in messages, on the same way that gRPC callers' bytes take. */
+export function createOip({ unary }: Calls) {
+  const call =
+    <Q, S>({ path, requestSerialize, responseDeserialize }: MethodDefinition<Q, S>) =>
+    async (request: Q, caller: Caller): Promise<S> =>
+      responseDeserialize(await unary.get(path)!(requestSerialize(request), caller));
+  return {
+    serverReady: call(methods.serverReady),
+    serverMetadata: call(methods.serverMetadata),
+    modelReady: call(methods.modelReady),
+    modelMetadata: call(methods.modelMetadata),
+    modelInfer: call(methods.modelInfer),
+    modelConfig: call(methods.modelConfig),
+    modelStatistics: call(methods.modelStatistics),
+    repositoryIndex: call(methods.repositoryIndex),
+    repositoryModelLoad: call(methods.repositoryModelLoad),
+    repositoryModelUnload: call(methods.repositoryModelUnload),
+  };
+}
+
+export type Oip = ReturnType<typeof createOip>;

@@ -1,0 +1,113 @@
+import { createChannel } from '@modelmill/client';
+import type { Channel } from '@modelmill/client';
+import type { Replica, Replicas } from '@modelmill/store';
+import { noReplica } from './errors.js';
+import type { Named } from './model-name.js';
+
+/** One replica with the calls that are under way to it. */
+export interface Target {
+  readonly replica: Replica;
+  readonly channel: Channel;
+  inFlight: number;
+}
+
+/** The replicas of one service. Knows them without NATS, too: then those it knew last. */
+export interface ReplicaSet extends AsyncDisposable {
+  readonly service: string;
+  /** Of two random replicas that serve the model, the one with fewer calls under way. Throws UNAVAILABLE. */
+  pick(named?: Named, except?: Target): Target;
+  all(): Target[];
+  /** Whether some replica answers for the model. */
+  serves(named: Named): boolean;
+}
+
+const forgetMs = 15_000;
+
+export async function followReplicas(
+  service: string,
+  replicas: Replicas,
+  onTrouble: (error: unknown) => void,
+): Promise<ReplicaSet> {
+  const targets = new Map<string, Target>();
+  let listed: Target[] = [];
+  let emptySince = -Infinity;
+  let again = false;
+  let listing: Promise<void> | undefined;
+
+  async function list(): Promise<void> {
+    try {
+      const now = await replicas.list(service);
+      // after NATS was away nobody has said a word for a while, and everybody is there
+      if (now.length === 0 && listed.length > 0) {
+        if (emptySince === -Infinity) emptySince = performance.now();
+        if (performance.now() - emptySince < forgetMs) return;
+      }
+      if (now.length > 0) emptySince = -Infinity;
+      listed = now.map(targetOf);
+      forget(new Set(listed));
+    } catch (error) {
+      onTrouble(error);
+    }
+  }
+
+  function refresh() {
+    if (listing) return void (again = true);
+    listing = list().finally(() => {
+      listing = undefined;
+      if (again) refresh();
+      again = false;
+    });
+  }
+
+  function targetOf(replica: Replica): Target {
+    const known = targets.get(replica.address);
+    const channel = known?.channel ?? createChannel({ address: replica.address });
+    const target: Target = known ? Object.assign(known, { replica }) : { replica, channel, inFlight: 0 };
+    targets.set(replica.address, target);
+    return target;
+  }
+
+  function forget(present: ReadonlySet<Target>) {
+    for (const [address, target] of targets) {
+      if (present.has(target) || target.inFlight > 0) continue; // its last answers are on the way
+      targets.delete(address);
+      target.channel.raw.close();
+    }
+  }
+
+  await list();
+  const watching = replicas.watch(refresh);
+  const timer = setInterval(refresh, 5_000);
+  return {
+    service,
+    pick(named, except) {
+      const serving = named?.model ? listed.filter((target) => answersFor(target, named)) : listed;
+      // where nobody serves it, anybody can say why
+      const able = serving.length > 0 ? serving : listed;
+      const others = able.filter((target) => target !== except);
+      const candidates = others.length > 0 ? others : able;
+      const [one, other] = twoOf(candidates);
+      if (one === undefined) throw noReplica(service);
+      return other !== undefined && other.inFlight < one.inFlight ? other : one;
+    },
+    all: () => [...listed],
+    serves: (named) => listed.some((target) => answersFor(target, named)),
+    async [Symbol.asyncDispose]() {
+      clearInterval(timer);
+      await watching[Symbol.asyncDispose]();
+      await listing;
+      for (const { channel } of targets.values()) channel.raw.close();
+    },
+  };
+}
+
+const answersFor = ({ replica }: Target, { model, version }: Named) =>
+  replica.models.some(
+    (held) => held.model === model && (version === '' || held.version === version || held.labels.includes(version)),
+  );
+
+function twoOf<T>(all: readonly T[]): [T | undefined, T | undefined] {
+  const first = Math.floor(Math.random() * all.length);
+  if (all.length < 2) return [all[0], undefined];
+  return [all[first], all[(first + 1 + Math.floor(Math.random() * (all.length - 1))) % all.length]];
+}
