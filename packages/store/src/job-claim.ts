@@ -4,7 +4,8 @@ import type { Events } from './events.js';
 import { updated } from './job-changes.js';
 import type { JobRecord, StoredJob } from './job-record.js';
 import { changeAndTell } from './outbox.js';
-import { patienceMs } from './reach.js';
+import { long, usual } from './reach.js';
+import type { Patience } from './reach.js';
 import type { Entry, RecordTable } from './record-table.js';
 
 /** What a worker tells about its job. What is left out stays as it was. */
@@ -35,8 +36,8 @@ export interface JobClaim {
   readonly headers: Readonly<Record<string, string>>;
   /** Writes, if the job is still this worker's; throws JobLostError otherwise. */
   update(change: JobUpdate): Promise<void>;
-  /** Publishes `progress` with this data and writes nothing. A lost report is not repeated. */
-  progressed(data: object): Promise<void>;
+  /** Publishes `progress` with this data and writes nothing. Left out while the last report is still on its way. */
+  progressed(data: object): void;
   /** Throws JobLostError when the job is another's. To be called right before a side effect. */
   assertOwned(): Promise<void>;
 }
@@ -50,7 +51,7 @@ export interface HeldJob extends Disposable {
   /** The newest delivery. */
   message(): JsMsg;
   /** A write that only the owner may do; throws JobLostError. */
-  write(by: (now: StoredJob) => StoredJob | undefined, forMs?: number): Promise<void>;
+  write(by: (now: StoredJob) => StoredJob | undefined, patience?: Patience): Promise<void>;
 }
 
 export interface Holding {
@@ -71,10 +72,11 @@ export function holdJob(
   const ending = new AbortController();
   let message = first;
   let marks = 0;
+  let reporting = false;
 
-  async function write(by: (now: StoredJob) => StoredJob | undefined, forMs = patienceMs): Promise<void> {
+  async function write(by: (now: StoredJob) => StoredJob | undefined, patience: Patience = usual): Promise<void> {
     try {
-      await changeAndTell(table, events, id, (now) => by(owned(now)), forMs);
+      await changeAndTell(table, events, id, (now) => by(owned(now)), patience);
     } catch (error) {
       if (error instanceof JobLostError) ending.abort('lost');
       throw error;
@@ -118,12 +120,17 @@ export function holdJob(
       headers: headersOf(first),
       update(change) {
         const mark = `${attempt}.${++marks}`;
-        return write((now) => updated(now, change, mark));
+        return write((now) => updated(now, change, mark), { ...long, signal: ending.signal });
       },
-      async progressed(data) {
+      progressed(data) {
+        if (reporting) return;
+        reporting = true;
         const subject = `job.${id}.progress`;
         const event = { subject, data: { jobId: id, kind: record.job.kind, ...data } };
-        await events.publish({ ...event, msgId: `${subject}.${attempt}.${++marks}` });
+        void events
+          .publish({ ...event, msgId: `${subject}.${attempt}.${++marks}` })
+          .catch(() => {}) // the next report says more
+          .finally(() => (reporting = false));
       },
       async assertOwned() {
         await write((now) => ({ ...now, beat: now.beat + 1 }));

@@ -5,7 +5,7 @@ import type { ContextHeaders } from './events.js';
 import { enqueued } from './job-changes.js';
 import type { JobKind, StoredJob } from './job-record.js';
 import { isJobId } from './names.js';
-import { longPatienceMs, reach } from './reach.js';
+import { long, reach } from './reach.js';
 import type { Entry, RecordTable } from './record-table.js';
 import { deadSubject, jobStream, jobSubject } from './streams.js';
 
@@ -51,7 +51,7 @@ export function createJobQueue(
     },
     async bury(kind, id, reason, payload) {
       const body = JSON.stringify({ id, kind, reason, payload: Buffer.from(payload).toString('base64') });
-      await reach(() => js.publish(deadSubject(kind), body, { msgID: `dead.${id}` }), longPatienceMs);
+      await reach(() => js.publish(deadSubject(kind), body, { msgID: `dead.${id}` }), long);
     },
   };
 }

@@ -12,7 +12,7 @@ import { hasEnded } from './job-record.js';
 import type { JobKind, JobResult, StoredJob } from './job-record.js';
 import { sweepJobs } from './job-sweeper.js';
 import { changeAndTell } from './outbox.js';
-import { longPatienceMs } from './reach.js';
+import { long } from './reach.js';
 import type { Entry, RecordTable } from './record-table.js';
 import { ensureJobConsumer, jobStream } from './streams.js';
 
@@ -169,7 +169,7 @@ export function startJobWorker(
     if (why === 'cancelled') return end(held, { $case: 'cancelled', cancelled: {} });
     if (error instanceof JobFailedError) return end(held, { $case: 'failed', failed: { reason: error.message } });
     if (why === 'shutdown') {
-      await held.write((now) => released(now, { kind: 'shutdown' }), goodbyeMs);
+      await held.write((now) => released(now, { kind: 'shutdown' }), { forMs: goodbyeMs });
       return held.message().nak();
     }
     const text = error instanceof Error ? error.message : String(error);
@@ -184,7 +184,10 @@ export function startJobWorker(
 
   /** The end first, then the ack: an ack that is lost brings the message to someone who sees that it has ended. */
   async function end(held: HeldJob, state: Parameters<typeof ended>[1]): Promise<void> {
-    await held.write((now) => (hasEnded(now.job) ? undefined : ended(now, state)), longPatienceMs);
+    await held.write((now) => (hasEnded(now.job) ? undefined : ended(now, state)), {
+      ...long,
+      signal: closing.signal,
+    });
     held.message().ack();
   }
 

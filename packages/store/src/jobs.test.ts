@@ -62,7 +62,7 @@ it('a job runs once and its story is told in order', async () => {
   await using _worker = work(store, async (claim) => {
     seen.push(claim);
     await claim.update({ stage: 'training', done: 0.5, progress: Buffer.from('half'), checkpoint: 'c'.repeat(64) });
-    await claim.progressed({ step: 5 });
+    claim.progressed({ step: 5 });
     return done;
   });
   const last = await end(store, 'one');
@@ -193,7 +193,7 @@ it('a worker that is silent past its ack wait loses its job, and nothing it stil
     },
   );
   await running;
-  await nats.seize('stolen'); // as if another had claimed it while this one was paused
+  await nats.rewrite('mill_jobs', 'stolen', { owner: 'another', attempt: 2 }); // as if another had claimed it while this one was paused
   await expect(first.update({ done: 0.9 })).rejects.toThrow("job 'stolen' is no longer this worker's");
   await expect(first.assertOwned()).rejects.toThrow('no longer');
   expect(first.signal.reason).toBe('lost');
@@ -272,3 +272,88 @@ it.each(['', '../etc/passwd', 'a.b', 'a b', '*', '>', 'x'.repeat(65), 'a\r\nPUB 
     await expect(store.jobs.get(id)).rejects.toThrow(NotFoundError);
   },
 );
+
+it('a job whose worker vanished goes on elsewhere within the ack wait and a second', async () => {
+  await using other = await nats.open();
+  const vanishing = await nats.open();
+  await vanishing.jobs.submit('train', spec, 'orphan');
+  let began!: () => void;
+  const running = new Promise<void>((resolve) => (began = resolve));
+  const worker = work(vanishing, async ({ update, signal }) => {
+    await update({ checkpoint: 'e'.repeat(64) });
+    began();
+    return aborted(signal);
+  });
+  await running;
+  const vanished = performance.now();
+  await vanishing[Symbol.asyncDispose](); // its connection is gone under it, as after a kill
+  const claims: JobClaim[] = [];
+  await using _worker = work(other, async (claim) => {
+    claims.push(claim);
+    return done;
+  });
+  await end(other, 'orphan');
+  expect(performance.now() - vanished).toBeLessThan(2_000);
+  expect(claims.map(({ attempt, job }) => [attempt, job.checkpoint])).toEqual([[2, 'e'.repeat(64)]]);
+  await worker[Symbol.asyncDispose]();
+});
+
+it('two workers that look at the same job at once are not both its owner', async () => {
+  const stores = await Promise.all([nats.open(), nats.open(), nats.open()]);
+  const runs: string[] = [];
+  const workers = stores.map((store) =>
+    work(store, async ({ job, attempt }) => {
+      runs.push(`${job.id}.${attempt}`);
+      return done;
+    }),
+  );
+  const ids = Array.from({ length: 20 }, (_, at) => `many-${at}`);
+  for (const id of ids) {
+    await stores[0]!.jobs.submit('train', spec, id);
+    await nats.publish('mill.job.train', JSON.stringify({ id })); // and once more, past the store
+  }
+  await Promise.all(ids.map((id) => end(stores[1]!, id)));
+  await settled(async () => (await nats.messages('MILL_JOBS')).length === 0);
+  expect(runs.sort()).toEqual(ids.map((id) => `${id}.1`).sort());
+  for (const one of [...workers, ...stores]) await one[Symbol.asyncDispose]();
+});
+
+it('many jobs end once each while NATS is killed twice', async () => {
+  await using store = await nats.open();
+  await using other = await nats.open();
+  const runs = new Map<string, number>();
+  const handle = async ({ job, update }: JobClaim) => {
+    await update({ done: 0.5 });
+    const { version } = await store.registry.registerVersion({
+      model: 'many',
+      artifact: { sha256: 'a'.repeat(64), size: 1 },
+      signature: { inputs: [], outputs: [] },
+      lineage: { method: 'trained', parentVersion: '', jobId: job.id, dataset: '', datasetVersion: '' },
+      metrics: {},
+      jobId: job.id,
+    });
+    runs.set(job.id, (runs.get(job.id) ?? 0) + 1);
+    return { ...done, version };
+  };
+  await using _one = work(store, handle, { concurrency: 2 });
+  await using _two = work(other, handle, { concurrency: 2 });
+  const ids = Array.from({ length: 60 }, (_, at) => `job-${at}`);
+  const submitting = (async () => {
+    for (const id of ids) await store.jobs.submit('train', spec, id);
+  })();
+  for (const some of [10, 30]) {
+    await settled(async () => runs.size >= some);
+    await nats.kill();
+    await nats.start();
+  }
+  await submitting;
+  const ends = await Promise.all(ids.map((id) => end(other, id)));
+  const versions = ends.map(({ status: { state } }) =>
+    state?.$case === 'succeeded' ? state.succeeded.version : state,
+  );
+  expect(new Set(versions).size).toBe(ids.length);
+  expect((await store.registry.model('many')).versions).toHaveLength(ids.length);
+  const subjects = ((await nats.messages('MILL_EVENTS')) as { subject: string }[]).map(({ subject }) => subject);
+  const count = (what: string) => subjects.filter((subject) => subject.endsWith(what)).length;
+  expect([count('.queued'), count('.succeeded'), count('.registered')]).toEqual([60, 60, 60]);
+});

@@ -30,8 +30,10 @@ export interface TestNats extends AsyncDisposable {
   messages(stream: string): Promise<unknown[]>;
   publish(subject: string, payload: string): Promise<void>;
   purge(stream: string): Promise<void>;
-  /** Writes a job's record as another worker's claim would. */
-  seize(jobId: string): Promise<void>;
+  /** A record as it lies in its bucket. */
+  record(bucket: string, key: string): Promise<Record<string, unknown>>;
+  /** Changes a record past the store. */
+  rewrite(bucket: string, key: string, patch: object): Promise<void>;
 }
 
 /** Resolves when the condition holds. */
@@ -77,6 +79,12 @@ export async function startNats(): Promise<TestNats> {
     }
   }
 
+  const record = (bucket: string, key: string) =>
+    plainly(async (_js, jsm) => {
+      const now = await jsm.streams.getMessage(`KV_${bucket}`, { last_by_subj: `$KV.${bucket}.${key}` });
+      return now!.json<Record<string, unknown>>();
+    });
+
   await start();
   let replicas = 0;
   return {
@@ -107,13 +115,11 @@ export async function startNats(): Promise<TestNats> {
       }),
     publish: (subject, payload) => plainly(async (js) => void (await js.publish(subject, payload))),
     purge: (stream) => plainly(async (_js, jsm) => void (await jsm.streams.purge(stream))),
-    seize: (jobId) =>
-      plainly(async (js, jsm) => {
-        const subject = `$KV.mill_jobs.${jobId}`;
-        const now = await jsm.streams.getMessage('KV_mill_jobs', { last_by_subj: subject });
-        const record = now!.json<{ attempt: number }>();
-        await js.publish(subject, JSON.stringify({ ...record, attempt: record.attempt + 1, owner: 'another' }));
-      }),
+    record,
+    rewrite: async (bucket, key, patch) => {
+      const payload = JSON.stringify({ ...(await record(bucket, key)), ...patch });
+      await plainly(async (js) => void (await js.publish(`$KV.${bucket}.${key}`, payload)));
+    },
     async [Symbol.asyncDispose]() {
       await kill();
       rmSync(folder, { recursive: true, force: true });

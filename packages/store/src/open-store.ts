@@ -32,6 +32,8 @@ export interface StoreOptions {
   readonly onStatus?: (status: StoreStatus) => void;
   /** How long to try before giving up at start. Default: 30 s. */
   readonly waitMs?: number;
+  /** How often to finish what processes that died left undone. Default: 15 s. */
+  readonly sweepMs?: number;
   /** Ends the trying. */
   readonly signal?: AbortSignal;
   /** Headers for everything published: the trace context. */
@@ -49,11 +51,19 @@ export interface Store extends AsyncDisposable {
 }
 
 const answerMs = 2_000; // faster failure than the default 5 s; a repeat has the same id
-const sweepMs = 15_000;
 
 /** Connects and makes what is missing. Throws StoreUnavailableError when NATS is not there within `waitMs`. */
 export async function openStore(options: StoreOptions): Promise<Store> {
-  const { natsUrl, service, replica, artifactsDir, waitMs = 30_000, signal, headers = () => ({}) } = options;
+  const {
+    natsUrl,
+    service,
+    replica,
+    artifactsDir,
+    waitMs = 30_000,
+    sweepMs = 15_000,
+    signal,
+    headers = () => ({}),
+  } = options;
   const reconnectCalls = new Set<() => void>();
   let connectedAt = performance.now();
   const onStatus = (status: StoreStatus) => {
@@ -71,8 +81,8 @@ export async function openStore(options: StoreOptions): Promise<Store> {
   const nats = await connectNats({ natsUrl, service, replica, waitMs, onStatus, signal });
   try {
     const js = jetstream(nats, { timeout: answerMs });
-    const jsm = await reach(() => jetstreamManager(nats, { timeout: answerMs, checkAPI: false }), waitMs);
-    const buckets = await reach(() => ensureStreams(js, jsm), waitMs);
+    const jsm = await reach(() => jetstreamManager(nats, { timeout: answerMs, checkAPI: false }), { forMs: waitMs });
+    const buckets = await reach(() => ensureStreams(js, jsm), { forMs: waitMs });
 
     const models = createRecordTable({ js, jsm }, buckets.mill_models, 'mill_models', registryForm);
     const datasets = createRecordTable({ js, jsm }, buckets.mill_datasets, 'mill_datasets', datasetForm);

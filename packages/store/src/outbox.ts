@@ -1,5 +1,6 @@
 import type { Events, NewEvent } from './events.js';
-import { patienceMs } from './reach.js';
+import { usual } from './reach.js';
+import type { Patience } from './reach.js';
 import type { Entry, RecordTable } from './record-table.js';
 
 /**
@@ -20,9 +21,9 @@ export async function changeAndTell<T extends WithOutbox>(
   events: Events,
   key: string,
   change: (now: T | undefined) => T | undefined,
-  forMs: number = patienceMs,
+  patience: Patience = usual,
 ): Promise<Entry<T> | undefined> {
-  const entry = await table.change(key, change, forMs);
+  const entry = await table.change(key, change, patience);
   if (entry !== undefined) await tell(table, entry, events.publish).catch(() => {}); // the sweep comes back to it
   return entry;
 }

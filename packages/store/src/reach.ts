@@ -3,16 +3,23 @@ import { JetStreamApiError } from '@nats-io/jetstream';
 import { errors } from '@nats-io/transport-node';
 import { StoreFullError, StoreUnavailableError } from './errors.js';
 
-/** How long a read or write is repeated while NATS is away: longer than a restart, shorter than a user's patience. */
-export const patienceMs = 30_000;
-/** For what must not be given up: a job's end. */
-export const longPatienceMs = 600_000;
+/** How long a read or write is repeated while NATS is away. */
+export interface Patience {
+  readonly forMs: number;
+  /** Ends the repeating; the first try is always made. */
+  readonly signal?: AbortSignal;
+}
+
+/** Longer than a restart, shorter than a user's patience. */
+export const usual: Patience = { forMs: 30_000 };
+/** For what must not be given up: a job's checkpoint, a job's end. */
+export const long: Patience = { forMs: 600_000 };
 
 const firstWaitMs = 50;
 const longestWaitMs = 1_000;
 
 /** Repeats an operation, which must be safe to repeat, until NATS answers. Throws StoreUnavailableError, StoreFullError. */
-export async function reach<T>(operation: () => Promise<T>, forMs: number = patienceMs): Promise<T> {
+export async function reach<T>(operation: () => Promise<T>, { forMs, signal }: Patience = usual): Promise<T> {
   const giveUpAt = performance.now() + forMs;
   for (let waitMs = firstWaitMs; ; waitMs = Math.min(2 * waitMs, longestWaitMs)) {
     try {
@@ -20,12 +27,11 @@ export async function reach<T>(operation: () => Promise<T>, forMs: number = pati
     } catch (error) {
       if (isFull(error)) throw new StoreFullError(`NATS has no room: ${(error as Error).message}`, { cause: error });
       if (!isPassing(error)) throw error;
-      if (performance.now() + waitMs > giveUpAt) {
-        throw new StoreUnavailableError(`NATS did not answer for ${forMs} ms: ${(error as Error).message}`, {
-          cause: error,
-        });
+      if (performance.now() + waitMs > giveUpAt || signal?.aborted === true) {
+        const told = signal?.aborted === true ? 'until its caller stopped' : `for ${forMs} ms`;
+        throw new StoreUnavailableError(`NATS did not answer ${told}: ${(error as Error).message}`, { cause: error });
       }
-      await sleep(waitMs * (0.5 + Math.random()));
+      await sleep(waitMs * (0.5 + Math.random()), undefined, signal && { signal }).catch(() => {}); // aborted: one more try
     }
   }
 }

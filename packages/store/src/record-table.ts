@@ -3,7 +3,8 @@ import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
 import type { KV, KvEntry } from '@nats-io/kv';
 import { headers } from '@nats-io/transport-node';
 import { StoreFullError } from './errors.js';
-import { isConflict, patienceMs, reach } from './reach.js';
+import { isConflict, reach, usual } from './reach.js';
+import type { Patience } from './reach.js';
 import { createHints } from './hints.js';
 import type { Hints } from './hints.js';
 
@@ -30,7 +31,11 @@ export interface RecordTable<T> {
    * Reads, changes and writes until no one came between. `change` runs again on what it has not seen, possibly on its
    * own effect when an answer was lost: applying it twice must be as applying it once. Undefined: nothing is written.
    */
-  change(key: string, change: (now: T | undefined) => T | undefined, forMs?: number): Promise<Entry<T> | undefined>;
+  change(
+    key: string,
+    change: (now: T | undefined) => T | undefined,
+    patience?: Patience,
+  ): Promise<Entry<T> | undefined>;
   remove(key: string): Promise<void>;
   /** Calls with the key that changed, and without one when anything may have changed. */
   readonly hints: Hints;
@@ -61,13 +66,13 @@ export function createRecordTable<T>(
   }
 
   /** Undefined when the compare-and-set was lost. A repeat has the same id, so it cannot be applied twice. */
-  async function write(key: string, payload: string, revision: number, forMs: number, operation?: 'DEL') {
+  async function write(key: string, payload: string, revision: number, patience: Patience, operation?: 'DEL') {
     const header = headers();
     header.set('Nats-Expected-Last-Subject-Sequence', String(revision));
     if (operation !== undefined) header.set('KV-Operation', operation);
     const options = { msgID: randomUUID(), headers: header };
     try {
-      return await reach(() => js.publish(`${prefix}${key}`, payload, options), forMs);
+      return await reach(() => js.publish(`${prefix}${key}`, payload, options), patience);
     } catch (error) {
       if (isConflict(error)) return undefined;
       throw error;
@@ -97,9 +102,9 @@ export function createRecordTable<T>(
       await Promise.all(Array.from({ length: readsAtOnce }, readOn));
       return found;
     },
-    async change(key, change, forMs = patienceMs) {
+    async change(key, change, patience = usual) {
       for (;;) {
-        const entry = await reach(() => kv.get(key), forMs);
+        const entry = await reach(() => kv.get(key), patience);
         const now = entry === null ? undefined : entryOf(entry);
         const wanted = change(now?.record);
         if (wanted === undefined) return now;
@@ -107,7 +112,7 @@ export function createRecordTable<T>(
         if (Buffer.byteLength(payload) > maxRecordBytes) {
           throw new StoreFullError(`the record '${key}' has ${payload.length} bytes, its limit is ${maxRecordBytes}`);
         }
-        const ack = await write(key, payload, entry?.revision ?? 0, forMs);
+        const ack = await write(key, payload, entry?.revision ?? 0, patience);
         if (ack) return { key, record: wanted, revision: ack.seq, writtenAt: new Date() };
       }
     },
@@ -115,7 +120,7 @@ export function createRecordTable<T>(
       for (;;) {
         const entry = await reach(() => kv.get(key));
         if (entry === null || entry.operation !== 'PUT') return;
-        if (await write(key, '', entry.revision, patienceMs, 'DEL')) return;
+        if (await write(key, '', entry.revision, usual, 'DEL')) return;
       }
     },
   };

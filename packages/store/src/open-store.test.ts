@@ -1,0 +1,59 @@
+import { createServer } from 'node:net';
+import type { AddressInfo } from 'node:net';
+import { StoreUnavailableError } from './errors.js';
+import { settled, startNats } from './nats-for-tests.js';
+import { openStore } from './open-store.js';
+
+jest.setTimeout(60_000);
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1');
+  await new Promise((listening) => server.on('listening', listening));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((closed) => server.close(closed));
+  return port;
+}
+
+it('gives up in one line that names the server, and not its password, when NATS is not there', async () => {
+  await using nats = await startNats();
+  const port = await freePort();
+  const opening = nats.open({ natsUrl: `nats://mill:secret@127.0.0.1:${port}`, waitMs: 600 });
+  const error: unknown = await opening.catch((reason: unknown) => reason);
+  expect(error).toBeInstanceOf(StoreUnavailableError);
+  const { message } = error as Error;
+  expect(message).toContain(`NATS at nats://127.0.0.1:${port} was not reached within 600 ms`);
+  expect(message).not.toContain('secret');
+  expect(message).not.toContain('\n');
+});
+
+it('may be opened before NATS is there', async () => {
+  await using nats = await startNats();
+  await nats.kill();
+  const heard: string[] = [];
+  const opening = nats.open({ waitMs: 20_000, onStatus: ({ type }) => heard.push(type) });
+  await settled(async () => heard.includes('waiting'));
+  await nats.start();
+  await using store = await opening;
+  expect(await store.registry.models()).toEqual([]);
+});
+
+it('stops trying when its signal aborts', async () => {
+  await using nats = await startNats();
+  const stopping = new AbortController();
+  const port = await freePort();
+  const opening = openStore({
+    natsUrl: `127.0.0.1:${port}`,
+    service: 'test',
+    replica: 'r',
+    artifactsDir: nats.folder,
+    onStatus: () => stopping.abort(new Error('told to stop')),
+    signal: stopping.signal,
+  });
+  await expect(opening).rejects.toThrow(/told to stop|aborted/);
+});
+
+it('may be opened by many at once on an empty server', async () => {
+  await using nats = await startNats();
+  const stores = await Promise.all(Array.from({ length: 5 }, () => nats.open()));
+  for (const store of stores) await store[Symbol.asyncDispose]();
+});
