@@ -20,6 +20,8 @@ export interface ConnectionOptions {
 }
 
 const retryMs = 250;
+const goodbyeMs = 1_000;
+const oldest = '2.9.4'; // what the KV and pull consumers here need; older servers ignore silently what they lack
 
 /** A connection that comes back by itself. Throws StoreUnavailableError when there is none within `waitMs`. */
 export async function connectNats(options: ConnectionOptions): Promise<NatsConnection> {
@@ -41,9 +43,15 @@ export async function connectNats(options: ConnectionOptions): Promise<NatsConne
         timeout: 2_000,
         ...credentials(url),
       });
+      const version = nats.info?.version ?? 'unknown';
+      if (!isAtLeast(version, oldest)) {
+        await nats.close();
+        throw new StoreUnavailableError(`NATS at ${shown} is version ${version}, wants ${oldest} or newer`);
+      }
       void forward(nats, onStatus);
       return nats;
     } catch (error) {
+      if (error instanceof StoreUnavailableError) throw error;
       const why = error instanceof Error ? error.message : String(error);
       if (performance.now() + retryMs > giveUpAt) {
         throw new StoreUnavailableError(`NATS at ${shown} was not reached within ${waitMs} ms: ${why}`);
@@ -55,10 +63,24 @@ export async function connectNats(options: ConnectionOptions): Promise<NatsConne
   }
 }
 
+/** Lets what was said last, such as a job handed back, reach the server if it is there. */
+export async function goodbye(nats: NatsConnection): Promise<void> {
+  await Promise.race([nats.flush(), sleep(goodbyeMs, undefined, { ref: false })]).catch(() => {}); // away or closed: silence says it, too
+  await nats.close();
+}
+
 function parsed(natsUrl: string): URL {
   const text = natsUrl.includes('://') ? natsUrl : `nats://${natsUrl}`;
   if (!URL.canParse(text)) throw new StoreUnavailableError(`the NATS URL is '${natsUrl}', wants nats://host:port`);
   return new URL(text);
+}
+
+/** Versions as `2.9.10`; what follows a `-` is left out. */
+export function isAtLeast(version: string, wanted: string): boolean {
+  const numbers = (text: string) => text.split('-')[0]!.split('.').map(Number);
+  const [got, want] = [numbers(version), numbers(wanted)];
+  const differs = want.findIndex((number, at) => got[at] !== number);
+  return differs === -1 || (got[differs] ?? 0) > want[differs]!;
 }
 
 const credentials = ({ username, password }: URL) =>

@@ -1,5 +1,6 @@
 import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
+import { isAtLeast } from './connection.js';
 import { StoreUnavailableError } from './errors.js';
 import { settled, startNats } from './nats-for-tests.js';
 import { openStore } from './open-store.js';
@@ -56,4 +57,16 @@ it('may be opened by many at once on an empty server', async () => {
   await using nats = await startNats();
   const stores = await Promise.all(Array.from({ length: 5 }, () => nats.open()));
   for (const store of stores) await store[Symbol.asyncDispose]();
+});
+
+it.each([
+  ['2.9.10', true],
+  ['2.9.4', true],
+  ['2.15.1', true],
+  ['3.0.0-beta.1', true],
+  ['2.9.3', false],
+  ['2.8.9', false],
+  ['unknown', false],
+])('version %s is at least 2.9.4: %s', (version, wanted) => {
+  expect(isAtLeast(version, '2.9.4')).toBe(wanted);
 });

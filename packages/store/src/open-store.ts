@@ -1,7 +1,7 @@
 import { jetstream, jetstreamManager } from '@nats-io/jetstream';
 import { openFileArtifacts } from './artifacts.js';
 import type { Artifacts } from './artifacts.js';
-import { connectNats } from './connection.js';
+import { connectNats, goodbye } from './connection.js';
 import type { StoreStatus } from './connection.js';
 import { createDatasetStore, datasetForm } from './datasets.js';
 import type { DatasetStore } from './datasets.js';
@@ -116,7 +116,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
       artifacts,
       async [Symbol.asyncDispose]() {
         const ending = [sweeping, ...tables.map(({ hints }) => hints)].map((one) => one[Symbol.asyncDispose]());
-        await nats.close(); // ends their waiting
+        await goodbye(nats); // ends their waiting
         await Promise.all(ending);
       },
     };
