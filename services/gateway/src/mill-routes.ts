@@ -14,8 +14,10 @@ import { eventStream } from './server-sent-events.js';
 /** One rpc of modelmill.v1 over REST. */
 interface Transcoding {
   readonly verb: Verb;
-  /** Parameters are the request's fields of the same name; `label.name` is a field within a field. */
+  /** Parameters are the request's fields of the same name. */
   readonly path: string;
+  /** Where a parameter goes instead: `label.name` is a field within a field. */
+  readonly fields?: Readonly<Record<string, string>>;
   readonly rpc: string;
   /** Which field the body is; `*`: the whole request. Without a body the query's parameters are fields. */
   readonly body?: string;
@@ -30,7 +32,13 @@ export const transcodings: readonly Transcoding[] = [
   { verb: 'DELETE', path: '/mill/v1/models/{model}/versions/{version}', rpc: 'ModelRegistry/DeleteVersion' },
   { verb: 'GET', path: '/mill/v1/models/{model}/versions/{version}/report', rpc: 'ModelRegistry/GetReport' },
   { verb: 'GET', path: '/mill/v1/models/{model}/versions/{version}/analysis', rpc: 'Optimizer/AnalyzeModel' },
-  { verb: 'PUT', path: '/mill/v1/models/{model}/labels/{label.name}', rpc: 'ModelRegistry/SetLabel', body: 'label' },
+  {
+    verb: 'PUT',
+    path: '/mill/v1/models/{model}/labels/{label}',
+    rpc: 'ModelRegistry/SetLabel',
+    body: 'label',
+    fields: { label: 'label.name' },
+  },
   { verb: 'DELETE', path: '/mill/v1/models/{model}/labels/{label}', rpc: 'ModelRegistry/DeleteLabel' },
   {
     verb: 'POST',
@@ -112,7 +120,7 @@ async function* asEvents(answers: AsyncIterable<Buffer>, show: (answer: Buffer) 
 }
 
 function docOf({ path, body }: Transcoding, method: DescMethod) {
-  const inPath = new Set([...path.matchAll(/\{([^}]+)\}/g)].map(([, name]) => name!.split('.')[0]!));
+  const inPath = new Set([...path.matchAll(/\{([^}]+)\}/g)].map(([, name]) => name!));
   const query =
     body === undefined
       ? method.input.fields.filter(({ name }) => !inPath.has(name)).map((field) => [field.name, summaryOf(field)])
@@ -132,7 +140,7 @@ function bodySchema(method: DescMethod, body: string): object {
 }
 
 async function requestBytes(
-  { body }: Transcoding,
+  { body, fields: places = {} }: Transcoding,
   method: DescMethod,
   { requestSerialize }: Wire,
   request: RestRequest,
@@ -144,7 +152,8 @@ async function requestBytes(
     if (body === '*') Object.assign(fields, given);
     else fields[body] = given;
   }
-  for (const [name, value] of Object.entries(request.params)) setField(fields, name.split('.'), value);
+  for (const [name, value] of Object.entries(request.params))
+    setField(fields, (places[name] ?? name).split('.'), value);
   try {
     return requestSerialize(fromJson(method.input.typeName as MessageName, fields));
   } catch (error) {
