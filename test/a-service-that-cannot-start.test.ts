@@ -4,7 +4,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
-import { startNats } from './start-mesh';
+import { startNats } from './start-mesh.js';
 
 jest.setTimeout(60_000);
 

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { firstDigit, smallSpec, uploadDigits } from './digits';
-import { listen, succeeded } from './jobs';
-import { startMesh } from './start-mesh';
-import type { Mesh } from './start-mesh';
+import { firstDigit, smallSpec, uploadDigits } from './digits.js';
+import { listen, succeeded } from './jobs.js';
+import { startMesh } from './start-mesh.js';
+import type { Mesh } from './start-mesh.js';
 
 jest.setTimeout(120_000);
 

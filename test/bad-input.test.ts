@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { MillError, parseTrainingSpec } from '@modelmill/client';
 import { status } from '@grpc/grpc-js';
-import { smallSpec, uploadDigits } from './digits';
-import { listen, succeeded } from './jobs';
-import { startMesh } from './start-mesh';
-import type { Mesh } from './start-mesh';
+import { smallSpec, uploadDigits } from './digits.js';
+import { listen, succeeded } from './jobs.js';
+import { startMesh } from './start-mesh.js';
+import type { Mesh } from './start-mesh.js';
 
 jest.setTimeout(120_000);
 

@@ -1,6 +1,6 @@
-import { smallSpec, uploadDigits } from './digits';
-import { listen, succeeded } from './jobs';
-import { startMesh } from './start-mesh';
+import { smallSpec, uploadDigits } from './digits.js';
+import { listen, succeeded } from './jobs.js';
+import { startMesh } from './start-mesh.js';
 
 jest.setTimeout(180_000);
 

@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join, resolve } from 'node:path';
+import { basename, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { connectMill } from '@modelmill/client';
 import type { Mill } from '@modelmill/client';
@@ -20,6 +20,20 @@ export interface Running extends AsyncDisposable {
   kill(): Promise<void>;
 }
 
+/** tools/jest-environment.cjs calls it: a test that fails shows what its processes printed, and none outlives its file. */
+declare global {
+  var onTestEvent: ((event: 'starts' | 'failed' | 'all over') => void) | undefined;
+}
+const started = new Map<string, { readonly child: ChildProcess; readonly lines: readonly string[] }>();
+globalThis.onTestEvent = (event) => {
+  for (const [name, { child, lines }] of started) {
+    const hasEnded = child.exitCode !== null || child.signalCode !== null;
+    if (event === 'starts' && hasEnded) started.delete(name);
+    if (event === 'failed') process.stderr.write(`--- ${name}\n${lines.join('\n')}\n`);
+    if (event === 'all over' && !hasEnded) child.kill('SIGKILL');
+  }
+};
+
 /** Starts a process of ours. It dies with this test, in peace when disposed and at once when that takes too long. */
 function start(command: string, args: string[], env: Record<string, string>, onLine: (line: string) => void): Running {
   const child = spawn(command, args, {
@@ -33,6 +47,8 @@ function start(command: string, args: string[], env: Record<string, string>, onL
       onLine(line);
     });
   }
+  const name = `${basename(command)} ${args[0] ?? ''} (${child.pid})`;
+  started.set(name, { child, lines });
   const exited = new Promise<number | null>((done, fail) => {
     child.on('exit', (code) => done(code));
     child.on('error', fail);
@@ -152,12 +168,14 @@ export async function startMesh(env: Record<string, string> = {}): Promise<Mesh>
     gateway: { MILL_API_KEYS: apiKey, MILL_GRPC_LISTEN: '127.0.0.1:0', MILL_REST_LISTEN: '127.0.0.1:0' },
   };
   const names = Object.keys(own) as Service[];
-  const services = new Map(
-    await Promise.all(
-      names.map(async (name) => [name, await startService(name, { ...shared, ...own[name] })] as const),
-    ),
+  const services = new Map<Service, Awaited<ReturnType<typeof startService>>>();
+  const starts = await Promise.allSettled(
+    names.map(async (name) => {
+      services.set(name, await startService(name, { ...shared, ...own[name] }));
+      opened.defer(() => services.get(name)![Symbol.asyncDispose]());
+    }),
   );
-  for (const name of names) opened.defer(() => services.get(name)![Symbol.asyncDispose]());
+  for (const start of starts) if (start.status === 'rejected') throw start.reason;
 
   const { grpcPort, restPort } = services.get('gateway')!.serving as { grpcPort: number; restPort: number };
   const grpc = `127.0.0.1:${grpcPort}`;

@@ -1,7 +1,7 @@
 import { parseOptimizationSpec } from '@modelmill/client';
-import { firstDigit, smallSpec, uploadDigits } from './digits';
-import { listen, succeeded } from './jobs';
-import { startMesh } from './start-mesh';
+import { firstDigit, smallSpec, uploadDigits } from './digits.js';
+import { listen, succeeded } from './jobs.js';
+import { startMesh } from './start-mesh.js';
 
 jest.setTimeout(180_000);
 

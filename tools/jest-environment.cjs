@@ -19,4 +19,15 @@ module.exports = class extends TestEnvironment {
     super(config, context);
     for (const name of typedArrays) this.global[name] = globalThis[name];
   }
+
+  /** For test/start-mesh.ts, which has processes to show and to end. */
+  handleTestEvent({ name }) {
+    if (name === 'test_start') this.global.onTestEvent?.('starts');
+    if (name === 'test_fn_failure' || name === 'hook_failure') this.global.onTestEvent?.('failed');
+  }
+
+  async teardown() {
+    this.global.onTestEvent?.('all over');
+    await super.teardown();
+  }
 };

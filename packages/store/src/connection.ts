@@ -56,8 +56,7 @@ export async function connectNats(options: ConnectionOptions): Promise<NatsConne
       if (performance.now() + retryMs > giveUpAt) {
         throw new StoreUnavailableError(`NATS at ${shown} was not reached within ${waitMs} ms: ${why}`);
       }
-      if (tries === 0)
-        onStatus({ type: 'waiting', data: `NATS at ${shown} is not there yet, trying for ${waitMs} ms` });
+      if (tries === 0) onStatus({ type: 'waiting', data: `NATS is not there yet, trying for ${waitMs} ms` });
       await sleep(retryMs, undefined, signal === undefined ? {} : { signal });
     }
   }
