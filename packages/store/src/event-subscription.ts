@@ -43,7 +43,7 @@ export async function* followEvents(
       if (signal.aborted) stop();
       void stopWhenSilent(messages);
       for await (const message of messages) {
-        if (position.kind === 'sequence' && message.seq < position.next) continue;
+        if (position.kind === 'sequence' && message.seq < position.next) continue; // repeats have been seen elsewhere
         position = { kind: 'sequence', next: message.seq + 1 };
         if (wanted(message.subject)) yield readCloudEvent(message.data, message.seq);
         if (signal.aborted) break;

@@ -20,9 +20,8 @@ export interface TestNats extends AsyncDisposable {
   readonly folder: string;
   /** kill -9. */
   kill(): Promise<void>;
-  /** SIGSTOP and SIGCONT: away, but the connection stands. */
-  freeze(): void;
-  thaw(): void;
+  /** After a kill: forgets everything. */
+  wipe(): void;
   /** After a kill: in the same place, on the same port. */
   start(): Promise<void>;
   open(options?: Partial<StoreOptions>): Promise<Store>;
@@ -92,8 +91,7 @@ export async function startNats(): Promise<TestNats> {
     folder,
     kill,
     start,
-    freeze: () => void child!.kill('SIGSTOP'),
-    thaw: () => void child!.kill('SIGCONT'),
+    wipe: () => rmSync(join(folder, 'nats'), { recursive: true }),
     open: (options = {}) =>
       openStore({
         natsUrl: `nats://127.0.0.1:${port}`,

@@ -2,6 +2,7 @@ import { createServer } from 'node:net';
 import type { AddressInfo } from 'node:net';
 import { isAtLeast } from './connection.js';
 import { StoreUnavailableError } from './errors.js';
+import { hasEnded } from './job-record.js';
 import { settled, startNats } from './nats-for-tests.js';
 import { openStore } from './open-store.js';
 
@@ -57,6 +58,22 @@ it('may be opened by many at once on an empty server', async () => {
   await using nats = await startNats();
   const stores = await Promise.all(Array.from({ length: 5 }, () => nats.open()));
   for (const store of stores) await store[Symbol.asyncDispose]();
+});
+
+it('goes on with a server that came back empty', async () => {
+  await using nats = await startNats();
+  await using store = await nats.open();
+  const { signal } = new AbortController();
+  const result = { version: '', artifactSha256: '', metrics: {} };
+  const options = { concurrency: 1, ackWaitMs: 1_000, maxDeliver: 3, signal };
+  await using _worker = store.jobs.work('train', options, async () => result);
+  await store.jobs.submit('train', Buffer.from('spec'), 'before');
+  await nats.kill();
+  nats.wipe();
+  await nats.start();
+  await store.jobs.submit('train', Buffer.from('spec'), 'after');
+  for await (const job of store.jobs.watch('after')) if (hasEnded(job)) break;
+  expect((await store.jobs.list('train')).map(({ id }) => id)).toEqual(['after']);
 });
 
 it.each([

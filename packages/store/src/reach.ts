@@ -36,6 +36,7 @@ export async function reach<T>(operation: () => Promise<T>, { forMs, signal }: P
   }
 }
 
+const streamNotFound = 10059; // the server came back empty: openStore makes the streams again
 const full = new Set([10023, 10047, 10077]);
 
 const isFull = (error: unknown) => error instanceof JetStreamApiError && full.has(error.code);
@@ -44,7 +45,7 @@ const isFull = (error: unknown) => error instanceof JetStreamApiError && full.ha
 export function isPassing(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   if (error instanceof errors.ClosedConnectionError || error instanceof errors.DrainingConnectionError) return false;
-  if (error instanceof JetStreamApiError) return error.status === 503 && !full.has(error.code);
+  if (error instanceof JetStreamApiError) return error.status === 503 || error.code === streamNotFound;
   return (
     error instanceof errors.TimeoutError ||
     error instanceof errors.RequestError ||
