@@ -12,3 +12,36 @@ export type {
   ValueInfo,
   ValueType,
 } from './model.js';
+export { readOnnx, emptyGraph } from './read-onnx.js';
+export { writeOnnx } from './write-onnx.js';
+export { signatureOf } from './signature.js';
+export type { Signature, TensorSignature } from './signature.js';
+export { checkAdmission } from './admission.js';
+export type { AdmissionLimits } from './admission.js';
+export { AdmissionError } from './admission-error.js';
+export {
+  attribute,
+  elementCount,
+  floatAttribute,
+  floatTensor,
+  floatsOf,
+  int64Tensor,
+  intTensor,
+  intsOf,
+  oipDatatype,
+} from './tensor.js';
+// editing
+export {
+  cloneModel,
+  consumersOf,
+  cutFinalSoftmax,
+  densify,
+  makeNode,
+  producerOf,
+  removeNode,
+  removeUnused,
+  replaceInput,
+  sparsify,
+  topologicallySorted,
+  uniqueName,
+} from './edit.js';
