@@ -45,3 +45,6 @@ export {
   topologicallySorted,
   uniqueName,
 } from './edit.js';
+export { inferNode, inferShapes } from './infer-shapes.js';
+export type { StaticType } from './infer-shapes.js';
+export { broadcast } from './shape-rules.js';
