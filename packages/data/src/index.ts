@@ -1,1 +1,12 @@
-export {};
+export { readTable } from './read-table.js';
+export type { DatasetFormat } from './read-table.js';
+export { DatasetError } from './table.js';
+export type { Table, TableLimits } from './table.js';
+export { calibrationRows, splitRows } from './split.js';
+export type { Splits } from './split.js';
+export { batches } from './batches.js';
+export type { Batch, BatchOptions } from './batches.js';
+export { fitNormalization } from './normalization.js';
+export type { Normalization } from './normalization.js';
+export { counterRandom } from './counter-random.js';
+export type { CounterRandom } from './counter-random.js';

@@ -1,0 +1,24 @@
+import { operandsOf } from './value.js';
+import type { Value } from './value.js';
+
+/** Every value the roots are computed from, and the roots: operands before their users. Depth is no limit. */
+export function topological(roots: readonly Value[]): Value[] {
+  const order: Value[] = [];
+  const state = new Map<Value, 'open' | 'done'>();
+  const stack = [...roots].reverse();
+  for (let value = stack.pop(); value !== undefined; value = stack.pop()) {
+    const seen = state.get(value);
+    if (seen === 'done') continue;
+    if (seen === 'open') {
+      state.set(value, 'done');
+      order.push(value);
+      continue;
+    }
+    state.set(value, 'open');
+    stack.push(value);
+    for (const operand of [...operandsOf(value)].reverse()) {
+      if (operand !== undefined && !state.has(operand)) stack.push(operand);
+    }
+  }
+  return order;
+}

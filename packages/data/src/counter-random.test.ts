@@ -1,0 +1,84 @@
+import { batches } from './batches.js';
+import { counterRandom, philox } from './counter-random.js';
+import { fitNormalization } from './normalization.js';
+import { calibrationRows, splitRows } from './split.js';
+import type { Table } from './table.js';
+
+const hex = (words: readonly number[]) => words.map((word) => word.toString(16).padStart(8, '0')).join(' ');
+
+describe('philox', () => {
+  // the known answers published with Random123 (kat_vectors, philox4x32 10)
+  it.each([
+    [[0, 0, 0, 0], [0, 0], '6627e8d5 e169c58d bc57ac4c 9b00dbd8'],
+    [[0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff], [0xffffffff, 0xffffffff], '408f276d 41c83b0e a20bc7c6 6d5451fd'],
+    [[0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0], 'd16cfe09 94fdcceb 5001e420 24126ea1'],
+  ])('gives the published words for %j', (counter, key, words) => expect(hex(philox(counter, key))).toBe(words));
+});
+
+describe('counterRandom', () => {
+  it('gives the same numbers at the same place, and others elsewhere', () => {
+    const random = counterRandom(7n, 1);
+    expect(random.uniform(3, 5)).toEqual(counterRandom(7n, 1).uniform(3, 5));
+    expect(random.uniform(3, 5)).not.toEqual(random.uniform(4, 5));
+    expect(random.uniform(3, 5)).not.toEqual(counterRandom(7n, 2).uniform(3, 5));
+  });
+
+  it('is uniform on [0, 1)', () => {
+    const numbers = counterRandom(1n, 0).uniform(0, 100_000);
+    const mean = numbers.reduce((sum, value) => sum + value, 0) / numbers.length;
+    expect(mean).toBeCloseTo(0.5, 2);
+    expect(numbers.every((value) => value >= 0 && value < 1)).toBe(true);
+  });
+});
+
+describe('splits and batches', () => {
+  const table: Table = {
+    rows: 10,
+    featureShape: [2],
+    featureNames: ['a', 'b'],
+    target: 'y',
+    classes: undefined,
+    features: Float32Array.from({ length: 20 }, (_, i) => i),
+    targets: Float32Array.from({ length: 10 }, (_, i) => i),
+  };
+  const all = Uint32Array.from({ length: 10 }, (_, i) => i);
+  const options = { batchSize: 3, seed: 1n, shuffle: true, dropLast: true };
+
+  it('deal every row once, the same way for the same seed', () => {
+    const splits = { train: 0.6, validation: 0.2, test: 0.2, seed: 5n };
+    const dealt = splitRows(10, splits);
+    expect([...dealt.train, ...dealt.validation, ...dealt.test].sort()).toEqual([...all]);
+    expect(dealt.train).toHaveLength(6);
+    expect(splitRows(10, splits)).toEqual(dealt);
+    expect(splitRows(10, { ...splits, seed: 6n })).not.toEqual(dealt);
+  });
+
+  it('refuse shares that do not add up', () =>
+    expect(() => splitRows(10, { train: 0.6, validation: 0, test: 0.2, seed: 0n })).toThrow('add up to 1'));
+
+  it('come in another order every epoch, and go on where they were left', () => {
+    const order = (epoch: number, skip = 0) =>
+      [...batches(table, all, { ...options, epoch, skip })].map(({ rows }) => [...rows]);
+    expect(order(0)).toHaveLength(3);
+    expect(order(0)).not.toEqual(order(1));
+    expect(order(0, 1)).toEqual(order(0).slice(1));
+  });
+
+  it('hold the features and targets of their rows', () => {
+    for (const { features, targets, rows } of batches(table, all, { ...options, epoch: 2 })) {
+      expect([...targets]).toEqual([...rows]);
+      expect([...features]).toEqual([...rows].flatMap((row) => [2 * row, 2 * row + 1]));
+    }
+  });
+
+  it('normalize to zero mean and unit variance, or to [0, 1]', () => {
+    const { offset, scale } = fitNormalization(table, all, 'standard')!;
+    expect([...offset]).toEqual([9, 10]);
+    expect(scale[0]).toBeCloseTo(1 / Math.sqrt(33), 6);
+    const minmax = fitNormalization(table, all, 'minmax')!;
+    expect([minmax.offset[0], minmax.scale[0]]).toEqual([0, Math.fround(1 / 19)]);
+    expect(fitNormalization(table, all, 'none')).toBeUndefined();
+  });
+
+  it('give calibration rows without repetition', () => expect(new Set(calibrationRows(all, 7, 3n)).size).toBe(7));
+});
