@@ -51,11 +51,7 @@ export const and = compare('And');
 
 export const times = (x: Value, factor: number): Value => (factor === 1 ? x : mul(x, scalar(factor)));
 export const minimum = (...xs: readonly Value[]): Value =>
-  make(
-    'Min',
-    xs,
-    xs.map((x) => x.shape).reduce(broadcastShape),
-  );
+  make('Min', xs, xs.map((x) => x.shape).reduce(broadcastShape));
 
 export const where = (condition: Value, x: Value, y: Value): Value =>
   make('Where', [condition, x, y], broadcastShape(condition.shape, broadcastShape(x.shape, y.shape)), x.dataType);
@@ -198,8 +194,7 @@ export const axesOf = (x: Value): number[] => [...x.shape.keys()];
 /** Scalars. */
 export const sum = (x: Value): Value => reduceSum(x, axesOf(x), false);
 export const mean = (x: Value): Value => reduceMean(x, axesOf(x), false);
-export const sumSquare = (x: Value): Value =>
-  x.shape.length === 0 ? mul(x, x) : reduceSumSquare(x, axesOf(x), false);
+export const sumSquare = (x: Value): Value => (x.shape.length === 0 ? mul(x, x) : reduceSumSquare(x, axesOf(x), false));
 
 export const logSoftmax = (x: Value, axis: number): Value =>
   make('LogSoftmax', [x], x.shape, x.dataType, { axis: int(axis) });

@@ -1,4 +1,14 @@
+import { floatsOf } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
+import { emit } from './emit.js';
+import { TrainingFormError } from './errors.js';
+import { gradients } from './gradients.js';
+import { distillationLoss, lossOf, mixed } from './losses.js';
+import { add, div, minimum, mul, sqrt, sumSquare } from './ops.js';
+import { readGraph } from './read-graph.js';
+import { updated } from './updates.js';
+import { constant, input, scalar, size } from './value.js';
+import type { Value } from './value.js';
 
 export type LossSpec = { readonly kind: 'cross_entropy' } | { readonly kind: 'mse' };
 
@@ -21,7 +31,7 @@ export interface StepOptions {
   readonly clipNorm?: number;
   /** mix · T² · KL(teacher ‖ student) + (1 − mix) · cross-entropy. Takes the cross-entropy loss only. */
   readonly distillation?: { readonly temperature: number; readonly mix: number };
-  /** Weights that are zero in `forward` stay zero. */
+  /** Weights of two axes and more that are zero in `forward` stay zero: what pruning left. */
   readonly keepZeros?: boolean;
 }
 
@@ -61,4 +71,108 @@ export interface TrainingStep {
   };
   /** Float scalars, and the logits (or predictions) of the batch. The norm is taken before clipping. */
   readonly outputs: { readonly loss: string; readonly logits: string; readonly gradientNorm: string };
+}
+
+/**
+ * Writes forward pass, loss, gradients, clipping and update into one graph. `forward` is the training form: one float
+ * input, one output, trained weights as float initializers of at least one axis. Throws ShapeError, TrainingFormError,
+ * and UnsupportedOpError for an operator without a gradient rule.
+ */
+export function trainingStep(forward: Model, options: StepOptions): TrainingStep {
+  const { features, output, weights, statistics, dropout } = readGraph(forward, options.batchSize);
+  const hard = lossOf(options.loss, output);
+  const teacher = options.distillation && input('teacher', output.shape);
+  if (teacher && options.loss.kind !== 'cross_entropy') {
+    throw new TrainingFormError(`distillation takes the cross-entropy loss, got ${options.loss.kind}`);
+  }
+  const { temperature, mix } = options.distillation ?? { temperature: 1, mix: 0 };
+  const loss = teacher ? mixed(distillationLoss(output, teacher, temperature), hard.value, mix) : hard.value;
+
+  const trained = [...weights];
+  const found = gradients(
+    loss,
+    trained.map(([, weight]) => weight),
+  );
+  if (found.size === 0) throw new TrainingFormError('no weight lies between the input and the loss');
+  const masked = new Map(
+    trained.flatMap(([name, weight]) => {
+      const g = found.get(weight);
+      const mask = options.keepZeros ? maskOf(forward, name, weight) : undefined;
+      return g ? [[name, mask ? mul(g, mask) : g] as const] : [];
+    }),
+  );
+  const norm = sqrt([...masked.values()].map(sumSquare).reduce(add));
+  const factor = options.clipNorm ? minimum(scalar(1), div(scalar(options.clipNorm), norm)) : undefined;
+
+  const learningRate = input('learning_rate', []);
+  const corrections = { c1: input('correction.c1', []), c2: input('correction.c2', []) };
+  const state: { value: Value; next: Value; initial: Float32Array }[] = [];
+  for (const [name, weight] of trained) {
+    const g = masked.get(name);
+    const initial = floatsOf(forward.graph.initializers.get(name)!);
+    if (!g) {
+      state.push({ value: weight, next: weight, initial });
+      continue;
+    }
+    const d = factor ? mul(g, factor) : g;
+    const update = updated(options.optimizer, name, weight, d, { learningRate, corrections });
+    state.push({ value: weight, next: update.weight, initial });
+    for (const { now, next } of update.slots) {
+      state.push({ value: now, next, initial: new Float32Array(size(now.shape)) });
+    }
+  }
+  for (const [name, { now, next }] of statistics) {
+    state.push({ value: now, next, initial: floatsOf(forward.graph.initializers.get(name)!) });
+  }
+
+  const adam = options.optimizer.kind === 'adam';
+  const tensors = state.map(({ value, initial }): StateTensor => ({
+    input: nameOf(value),
+    output: `next/${nameOf(value)}`,
+    dims: value.shape,
+    initial,
+  }));
+  const model = emit({
+    name: `${forward.graph.name}.training`,
+    inputs: [
+      features,
+      hard.targets,
+      learningRate,
+      ...(adam ? [corrections.c1, corrections.c2] : []),
+      ...(teacher ? [teacher] : []),
+      ...dropout.map(({ name, shape }) => input(name, shape)),
+      ...state.map(({ value }) => value),
+    ],
+    outputs: new Map([
+      ['loss', loss],
+      ['logits', output],
+      ['gradient_norm', norm],
+      ...state.map(({ next }, i) => [tensors[i]!.output, next] as const),
+    ]),
+  });
+  return {
+    model,
+    state: tensors,
+    inputs: {
+      features: nameOf(features),
+      targets: nameOf(hard.targets),
+      learningRate: nameOf(learningRate),
+      ...(adam ? { corrections: { c1: nameOf(corrections.c1), c2: nameOf(corrections.c2) } } : {}),
+      ...(teacher ? { teacher: nameOf(teacher) } : {}),
+      dropout,
+    },
+    outputs: { loss: 'loss', logits: 'logits', gradientNorm: 'gradient_norm' },
+  };
+}
+
+const nameOf = ({ source }: Value): string => (source.kind === 'input' ? source.name : '');
+
+/** 1 where a weight may change; undefined where all may. */
+function maskOf({ graph }: Model, name: string, { shape }: Value): Value | undefined {
+  const values = floatsOf(graph.initializers.get(name)!);
+  if (shape.length < 2 || values.every((value) => value !== 0)) return undefined;
+  return constant(
+    values.map((value) => Number(value !== 0)),
+    shape,
+  );
 }

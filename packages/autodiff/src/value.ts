@@ -17,6 +17,16 @@ export interface Value {
   readonly source: Source;
   readonly dataType: DataType;
   readonly shape: Shape;
+  shortcut?: Shortcut;
+}
+
+/**
+ * The gradient in one formula, where a walk through the operations would be slower or less exact. `gradients` gives one
+ * thunk per operand, as a gradient rule does.
+ */
+export interface Shortcut {
+  readonly operands: readonly Value[];
+  readonly gradients: (g: Value) => readonly (() => Value)[];
 }
 
 /** One node of a graph. An input or output that is left out is undefined. */

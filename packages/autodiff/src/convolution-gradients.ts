@@ -1,0 +1,129 @@
+import {
+  concat,
+  flip,
+  gemm,
+  int,
+  intList,
+  make,
+  mul,
+  pad,
+  reduceSum,
+  reshape,
+  slice,
+  split,
+  transpose,
+} from './ops.js';
+import { size } from './value.js';
+import type { Shape, Value } from './value.js';
+import { leftOver } from './windows.js';
+import type { Windows } from './windows.js';
+
+/** Gradient of Conv's input [n, c, …spatial] from that of its output [n, o, …]. */
+export function convolutionInput(g: Value, weight: Value, x: Shape, windows: Windows): Value {
+  const { kernel, strides, dilations, before, after, groups } = windows;
+  const reach = kernel.map((k, i) => dilations[i]! * (k - 1));
+  const fits = reach.every((r, i) => r >= before[i]! && r >= after[i]!);
+  // one input channel leaves a flipped convolution too little to do at once
+  if (strides.every((stride) => stride === 1) && fits && x[1]! > groups) {
+    return make('Conv', [g, flipped(weight, groups)], x, g.dataType, {
+      kernel_shape: intList(kernel),
+      dilations: intList(dilations),
+      pads: intList([...reach.map((r, i) => r - before[i]!), ...reach.map((r, i) => r - after[i]!)]),
+      ...(groups === 1 ? {} : { group: int(groups) }),
+    });
+  }
+  return make('ConvTranspose', [g, weight], x, g.dataType, {
+    kernel_shape: intList(kernel),
+    strides: intList(strides),
+    dilations: intList(dilations),
+    pads: intList([...before, ...after]),
+    output_padding: intList(leftOver(x.slice(2), windows)),
+    ...(groups === 1 ? {} : { group: int(groups) }),
+  });
+}
+
+/** [o, c/groups, …kernel] turned around in space, inputs and outputs exchanged within each group: [c, o/groups, …]. */
+function flipped(weight: Value, groups: number): Value {
+  const [outputs = 0, inputs = 0, ...kernel] = weight.shape;
+  const spatial = kernel.map((_, i) => i);
+  const swapped =
+    groups === 1
+      ? transpose(weight, [1, 0, ...spatial.map((i) => i + 2)])
+      : reshape(
+          transpose(reshape(weight, [groups, outputs / groups, inputs, ...kernel]), [
+            0,
+            2,
+            1,
+            ...spatial.map((i) => i + 3),
+          ]),
+          [groups * inputs, outputs / groups, ...kernel],
+        );
+  return flip(
+    swapped,
+    spatial.map((i) => i + 2),
+  );
+}
+
+/** Gradient of Conv's weight [o, c/groups, …kernel]: for each tap one product of the output's gradient and a shifted x. */
+export function convolutionWeight(g: Value, x: Value, weight: Shape, windows: Windows): Value {
+  const { groups } = windows;
+  if (groups === 1) return oneGroup(g, x, weight, windows);
+  if (weight[1] === 1) return depthwise(g, x, weight, windows);
+  const each = (v: Value) =>
+    split(
+      v,
+      Array.from({ length: groups }, () => v.shape[1]! / groups),
+      1,
+    );
+  const xs = each(x);
+  const shape = [weight[0]! / groups, ...weight.slice(1)];
+  return concat(
+    each(g).map((part, i) => oneGroup(part, xs[i]!, shape, { ...windows, groups: 1 })),
+    0,
+  );
+}
+
+function oneGroup(g: Value, x: Value, weight: Shape, windows: Windows): Value {
+  const [outputs = 0, channels = 0] = weight;
+  const swap = [1, 0, ...windows.kernel.map((_, i) => i + 2)];
+  const examples = size(g.shape) / outputs;
+  const rows = reshape(transpose(g, swap), [outputs, examples]);
+  const taps = shifts(transpose(padded(x, windows), swap), g.shape.slice(2), windows).map((shifted) =>
+    reshape(gemm(rows, reshape(shifted, [channels, examples]), false, true), [outputs, channels, 1]),
+  );
+  return reshape(concat(taps, 2), weight);
+}
+
+/** One input channel per group. */
+function depthwise(g: Value, x: Value, weight: Shape, windows: Windows): Value {
+  const { groups } = windows;
+  const spatial = g.shape.slice(2);
+  const batch = g.shape[0]!;
+  const of = reshape(g, [batch, groups, weight[0]! / groups, ...spatial]);
+  const axes = [0, ...spatial.map((_, i) => i + 3)];
+  const taps = shifts(padded(x, windows), spatial, windows).map((shifted) =>
+    reshape(reduceSum(mul(of, reshape(shifted, [batch, groups, 1, ...spatial])), axes, false), [weight[0]!, 1, 1]),
+  );
+  return reshape(concat(taps, 2), weight);
+}
+
+const padded = (x: Value, { before, after }: Windows): Value => pad(x, [0, 0, ...before], [0, 0, ...after]);
+
+/** What each tap of the kernel sees of x, in row-major order of the taps. */
+function shifts(x: Value, outputs: Shape, { kernel, strides, dilations }: Windows): Value[] {
+  let starts: number[][] = [[]];
+  kernel.forEach((k, i) => {
+    starts = starts.flatMap((at) => Array.from({ length: k }, (_, tap) => [...at, tap * dilations[i]!]));
+  });
+  return starts.map((at) =>
+    slice(
+      x,
+      at.map((start, i) => ({
+        axis: i + 2,
+        start,
+        end: start + (outputs[i]! - 1) * strides[i]! + 1,
+        step: strides[i]!,
+      })),
+    ),
+  );
+}

@@ -1,0 +1,126 @@
+import { dataTypes, emptyGraph, floatTensor, int64Tensor } from '@modelmill/onnx';
+import type { Model, Node, Tensor, ValueInfo } from '@modelmill/onnx';
+import { TrainingFormError } from './errors.js';
+import { topological } from './topological.js';
+import type { Value } from './value.js';
+
+export const opset = 18;
+/** The first IR version that knows operator set 18. */
+export const irVersion = 8;
+
+export interface Roots {
+  readonly name: string;
+  /** In the order of the model's inputs. */
+  readonly inputs: readonly Value[];
+  /** Output names and values, in order; a value may have several names. */
+  readonly outputs: ReadonlyMap<string, Value>;
+}
+
+/** Writes values down as an ONNX model of plain operators. */
+export function emit({ name, inputs, outputs }: Roots): Model {
+  const graph = emptyGraph(name);
+  const names = new Map<Value, string>();
+  const constants = new Map<string, string>();
+  const rootNames = new Map<Value, string>();
+  for (const [output, value] of outputs) if (!rootNames.has(value)) rootNames.set(value, output);
+  const order = topological([...outputs.values()]);
+  const used = new Set(order);
+  let count = 0;
+
+  const constantName = (value: Value): string => {
+    const { source } = value;
+    if (source.kind === 'tensor') {
+      const made = `constant.${graph.initializers.size}`;
+      graph.initializers.set(made, { ...source.tensor, name: made });
+      return made;
+    }
+    if (source.kind !== 'constant') throw new TrainingFormError('a value of no constant has no tensor');
+    // the same small constant many times over is one initializer
+    const key =
+      source.values.length <= 16
+        ? `${value.dataType}|${value.shape.join()}|${Array.from(source.values).join()}`
+        : `#${graph.initializers.size}`;
+    const known = constants.get(key);
+    if (known !== undefined) return known;
+    const made = `constant.${graph.initializers.size}`;
+    constants.set(key, made);
+    graph.initializers.set(made, tensorOf(made, value, source.values));
+    return made;
+  };
+
+  const written = new Set<object>();
+  for (const value of order) {
+    const { source } = value;
+    switch (source.kind) {
+      case 'input':
+        names.set(value, source.name);
+        break;
+      case 'constant':
+      case 'tensor':
+        names.set(value, constantName(value));
+        break;
+      case 'operation': {
+        const { operation } = source;
+        if (written.has(operation)) break;
+        written.add(operation);
+        const outputNames = operation.outputs.map((output) => {
+          const made = rootNames.get(output) ?? (used.has(output) ? `v${count++}` : '');
+          names.set(output, made);
+          return made;
+        });
+        while (outputNames.at(-1) === '') outputNames.pop();
+        const node: Node = {
+          name: operation.node === '' ? `${operation.opType}.${graph.nodes.length}` : operation.node,
+          opType: operation.opType,
+          domain: operation.domain,
+          inputs: operation.inputs.map((operand) => (operand === undefined ? '' : names.get(operand)!)),
+          outputs: outputNames,
+          attributes: new Map(operation.attributes),
+        };
+        while (node.inputs.at(-1) === '') node.inputs.pop();
+        graph.nodes.push(node);
+      }
+    }
+  }
+  // an output that is an input, a constant, or has a name already
+  for (const [output, value] of outputs) {
+    const made = names.get(value)!;
+    if (made === output) continue;
+    graph.nodes.push({
+      name: `Identity.${graph.nodes.length}`,
+      opType: 'Identity',
+      domain: '',
+      inputs: [made],
+      outputs: [output],
+      attributes: new Map(),
+    });
+  }
+  graph.inputs = inputs.map((value) => infoOf(inputName(value), value));
+  graph.outputs = [...outputs].map(([output, value]) => infoOf(output, value));
+  return {
+    irVersion,
+    opsets: new Map([['', opset]]),
+    producer: 'modelmill',
+    metadata: new Map(),
+    graph,
+    functions: [],
+  };
+}
+
+function inputName({ source }: Value): string {
+  if (source.kind !== 'input') throw new TrainingFormError('only inputs can be inputs of a graph');
+  return source.name;
+}
+
+const infoOf = (name: string, { dataType, shape }: Value): ValueInfo => ({ name, dataType, shape });
+
+function tensorOf(name: string, { dataType, shape }: Value, values: ArrayLike<number>): Tensor {
+  switch (dataType) {
+    case 'float':
+      return floatTensor(name, shape, values);
+    case 'int64':
+      return int64Tensor(name, shape, Array.from(values));
+    default:
+      throw new TrainingFormError(`constants are float or int64, got ${dataType} (${dataTypes[dataType]})`);
+  }
+}

@@ -1,0 +1,110 @@
+import type { Tensor } from '@modelmill/onnx';
+import * as op from './ops.js';
+import type { Reading } from './read-graph.js';
+import { operation, scalar, size } from './value.js';
+import type { Value } from './value.js';
+
+const { add, sub, mul, div } = op;
+
+/**
+ * Operators that training computes in another way than inference: with fed random numbers, with the statistics of the
+ * batch, with an output that a gradient needs, or because operator set 18 lacks them. Each row gives the node's outputs.
+ */
+export const lowerings: Readonly<Record<string, (reading: Reading) => readonly Value[]>> = {
+  Constant: ({ node }) => {
+    const value = node.attributes.get('value');
+    return value?.kind === 'tensor' ? [constantOf(value.value)] : [];
+  },
+  Dropout: ({ x: [x], number, mask }) => {
+    const rate = number(1, 0.5);
+    return [rate === 0 ? x! : mul(x!, mask(x!.shape, rate))];
+  },
+  BatchNormalization: (reading) =>
+    reading.int('training_mode', 0) === 0 ? [frozenBatchNorm(reading)] : [trainingBatchNorm(reading)],
+  // the gradient wants the mean and the inverse deviation
+  LayerNormalization: ({ node, x, int }) => {
+    const { shape, dataType } = x[0]!;
+    const axis = int('axis', -1);
+    const from = axis < 0 ? axis + shape.length : axis;
+    const reduced = shape.map((length, i) => (i < from ? length : 1));
+    return operation({ opType: node.opType, node: node.name, inputs: x, attributes: node.attributes }, [
+      { dataType, shape },
+      { dataType, shape: reduced },
+      { dataType, shape: reduced },
+    ]);
+  },
+  // the gradient wants the positions
+  MaxPool: ({ node, x, outputs }) => {
+    const { shape, dataType } = outputs[0]!;
+    return operation({ opType: node.opType, node: node.name, inputs: x, attributes: node.attributes }, [
+      { dataType, shape },
+      { dataType: 'int64', shape },
+    ]);
+  },
+  Gelu: ({ node, x: [x] }) => {
+    const form = node.attributes.get('approximate');
+    return [form?.kind === 'string' && form.value === 'tanh' ? geluTanh(x!) : gelu(x!)];
+  },
+  Swish: ({ x: [x], float }) => [mul(x!, op.sigmoid(op.times(x!, float('alpha', 1))))],
+};
+
+const constantOf = (tensor: Tensor): Value => ({
+  source: { kind: 'tensor', tensor },
+  dataType: tensor.dataType,
+  shape: tensor.dims,
+});
+
+/** x · Φ(x) (Hendrycks and Gimpel 2016). */
+const gelu = (x: Value): Value => op.times(mul(x, add(op.erf(op.times(x, Math.SQRT1_2)), scalar(1))), 0.5);
+
+const geluTanh = (x: Value): Value => {
+  const inner = op.times(add(x, op.times(mul(x, mul(x, x)), 0.044715)), Math.sqrt(2 / Math.PI));
+  return op.times(mul(x, add(op.tanh(inner), scalar(1))), 0.5);
+};
+
+/** One number per channel, as an operand of [n, channels, …]. */
+const perChannel = (v: Value, x: Value): Value => op.reshape(v, [v.shape[0]!, ...x.shape.slice(2).map(() => 1)]);
+
+/** With statistics that stay: they are folded into one scale and one offset per channel. */
+function frozenBatchNorm({ x: [x, scale, bias, mean, variance], float }: Reading): Value {
+  const deviation = op.sqrt(add(variance!, scalar(float('epsilon', 1e-5))));
+  const factor = div(scale!, deviation);
+  return add(mul(x!, perChannel(factor, x!)), perChannel(sub(bias!, mul(mean!, factor)), x!));
+}
+
+/** With the statistics of the batch (Ioffe and Szegedy 2015); the running ones move a little towards them. */
+function trainingBatchNorm({ x: [x, scale, bias, mean, variance], float, setStatistic }: Reading): Value {
+  const epsilon = float('epsilon', 1e-5);
+  const momentum = float('momentum', 0.9);
+  const axes = [...x!.shape.keys()].filter((axis) => axis !== 1);
+  const channels = scale!.shape;
+  const batchMean = op.reduceMean(x!, axes, true);
+  const centred = sub(x!, batchMean);
+  const batchVariance = op.reduceMean(mul(centred, centred), axes, true);
+  const inverse = op.reciprocal(op.sqrt(add(batchVariance, scalar(epsilon))));
+  const normalized = mul(centred, inverse);
+  const moved = (running: Value, batch: Value) =>
+    add(op.times(running, momentum), op.times(op.reshape(batch, channels), 1 - momentum));
+  setStatistic(3, moved(mean!, batchMean));
+  setStatistic(4, moved(variance!, batchVariance));
+
+  const result = add(mul(normalized, perChannel(scale!, x!)), perChannel(bias!, x!));
+  const examples = size(x!.shape) / channels[0]!;
+  result.shortcut = {
+    operands: [x!, scale!, bias!],
+    gradients: (g) => {
+      const toScale = op.reduceSum(mul(g, normalized), axes, true);
+      const toBias = op.reduceSum(g, axes, true);
+      return [
+        () =>
+          mul(
+            mul(perChannel(scale!, x!), inverse),
+            sub(sub(g, op.times(toBias, 1 / examples)), mul(normalized, op.times(toScale, 1 / examples))),
+          ),
+        () => op.reshape(toScale, channels),
+        () => op.reshape(toBias, channels),
+      ];
+    },
+  };
+  return result;
+}

@@ -1,0 +1,160 @@
+import { inferShapes, topologicallySorted } from '@modelmill/onnx';
+import type { Attribute, DataType, Model, Node, Tensor } from '@modelmill/onnx';
+import { TrainingFormError } from './errors.js';
+import { lowerings } from './lowerings.js';
+import { input, ints, operation } from './value.js';
+import type { Shape, Value } from './value.js';
+import type { DropoutMask } from './training-step.js';
+
+/** A graph's values, ready to be differentiated. */
+export interface ReadGraph {
+  readonly features: Value;
+  readonly output: Value;
+  /** Float initializers of at least one axis, in graph order. */
+  readonly weights: ReadonlyMap<string, Value>;
+  /** Running statistics: the value fed and what the next step is fed. */
+  readonly statistics: ReadonlyMap<string, { readonly now: Value; next: Value }>;
+  readonly dropout: readonly DropoutMask[];
+}
+
+/** What a lowering may ask and leave behind. */
+export interface Reading {
+  readonly node: Node;
+  readonly x: readonly (Value | undefined)[];
+  readonly outputs: readonly { readonly dataType: DataType; readonly shape: Shape }[];
+  int(name: string, otherwise: number): number;
+  float(name: string, otherwise: number): number;
+  /** A mask the caller feeds. */
+  mask(shape: Shape, rate: number): Value;
+  /** A constant's only number. */
+  number(position: number, otherwise: number): number;
+  setStatistic(position: number, next: Value): void;
+}
+
+/** Reads the training form of a model at a static batch size. Throws ShapeError and TrainingFormError. */
+export function readGraph(model: Model, batchSize: number): ReadGraph {
+  const { graph } = model;
+  const free = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
+  const [features] = free;
+  const [output] = graph.outputs;
+  if (!features || free.length !== 1 || !output || graph.outputs.length !== 1) {
+    const got = `${free.length} inputs and ${graph.outputs.length} outputs`;
+    throw new TrainingFormError(`training takes a graph of one input and one output, got ${got}`);
+  }
+  if (features.dataType !== 'float' || !features.shape) {
+    throw new TrainingFormError(`input '${features.name}' is ${features.dataType}, training takes float`);
+  }
+  const shape = features.shape.map((size, axis) => (axis === 0 ? batchSize : size));
+  const open = shape.findIndex((size) => typeof size !== 'number');
+  if (open >= 0) {
+    throw new TrainingFormError(
+      `input '${features.name}' has an open size at axis ${open}: only the batch may be open`,
+    );
+  }
+  const types = inferShapes(model, new Map([[features.name, shape as number[]]]));
+
+  const values = new Map<string, Value>();
+  const fed = input(features.name, shape as number[]);
+  values.set(features.name, fed);
+  const running = runningStatistics(graph.nodes);
+  const weights = new Map<string, Value>();
+  const statistics = new Map<string, { now: Value; next: Value }>();
+  for (const [name, tensor] of graph.initializers) {
+    const fedHere = tensor.dataType === 'float' && (running.has(name) || tensor.dims.length > 0);
+    const value: Value = fedHere ? input(name, tensor.dims) : constantTensor(tensor);
+    values.set(name, value);
+    if (running.has(name)) statistics.set(name, { now: value, next: value });
+    else if (fedHere) weights.set(name, value);
+  }
+
+  const dropout: DropoutMask[] = [];
+  for (const node of topologicallySorted(graph)) {
+    const x = node.inputs.map((name) => (name === '' ? undefined : values.get(name)));
+    const outputs = node.outputs.map((name) => {
+      const type = types.get(name);
+      return type ?? { dataType: 'float' as const, shape: [] };
+    });
+    const reading: Reading = {
+      node,
+      x,
+      outputs,
+      int: (name, otherwise) => numberOf(node.attributes.get(name), 'int') ?? otherwise,
+      float: (name, otherwise) => numberOf(node.attributes.get(name), 'float') ?? otherwise,
+      mask(maskShape, rate) {
+        const name = `dropout_mask.${dropout.length}`;
+        dropout.push({ name, shape: maskShape, rate });
+        return input(name, maskShape);
+      },
+      number(position, otherwise) {
+        const source = x[position]?.source;
+        if (source?.kind !== 'tensor') return otherwise;
+        const { bytes } = source.tensor;
+        return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength).getFloat32(0, true);
+      },
+      setStatistic(position, next) {
+        const statistic = statistics.get(node.inputs[position] ?? '');
+        if (statistic) statistic.next = next;
+      },
+    };
+    const made = (lowerings[node.opType] ?? unchanged)(reading);
+    node.outputs.forEach((name, i) => {
+      const value = made[i];
+      if (name !== '' && value) values.set(name, value);
+    });
+  }
+  const result = values.get(output.name);
+  if (!result) throw new TrainingFormError(`output '${output.name}' is computed by no node`);
+  return { features: fed, output: result, weights, statistics, dropout };
+}
+
+const constantTensor = (tensor: Tensor): Value => ({
+  source: { kind: 'tensor', tensor },
+  dataType: tensor.dataType,
+  shape: tensor.dims,
+});
+
+const numberOf = (attribute: Attribute | undefined, kind: 'int' | 'float') =>
+  attribute?.kind === kind ? attribute.value : undefined;
+
+/** Means and variances of batch normalizations in training mode. */
+function runningStatistics(nodes: readonly Node[]): Set<string> {
+  return new Set(nodes.filter(isTrainingBatchNorm).flatMap(({ inputs }) => inputs.slice(3, 5)));
+}
+
+export const isTrainingBatchNorm = ({ opType, attributes }: Node): boolean => {
+  const mode = attributes.get('training_mode');
+  return opType === 'BatchNormalization' && mode?.kind === 'int' && mode.value !== 0;
+};
+
+/** Attributes that later operator sets made inputs, in the inputs' order. */
+const attributeInputs: Readonly<Record<string, readonly string[]>> = {
+  Squeeze: ['axes'],
+  Unsqueeze: ['axes'],
+  Split: ['split'],
+  Slice: ['starts', 'ends', 'axes'],
+  Pad: ['pads'],
+  ...Object.fromEntries(
+    ['Sum', 'Mean', 'Max', 'Min', 'L1', 'L2', 'SumSquare', 'LogSumExp', 'Prod'].map((of) => [`Reduce${of}`, ['axes']]),
+  ),
+};
+
+/** The node as it is, in the words of operator set 18. */
+function unchanged({ node, x, outputs }: Reading): readonly Value[] {
+  const attributes = new Map(node.attributes);
+  const inputs = [...x];
+  for (const name of attributeInputs[node.opType] ?? []) {
+    const found = attributes.get(name);
+    if (found?.kind !== 'ints') continue;
+    inputs.push(ints(found.value));
+    attributes.delete(name);
+  }
+  // sizes are static here, whatever the graph left open
+  if (node.opType === 'Reshape') inputs[1] = ints(outputs[0]!.shape);
+  if (node.opType === 'Split' && inputs.length < 2) {
+    const axis = attributes.get('axis');
+    const at = axis?.kind === 'int' ? axis.value : 0;
+    inputs.push(ints(outputs.map(({ shape }) => shape.at(at)!)));
+    attributes.delete('num_outputs');
+  }
+  return operation({ opType: node.opType, domain: node.domain, node: node.name, inputs, attributes }, outputs);
+}
