@@ -8,6 +8,8 @@ export const opset = 18;
 /** The first IR version that knows operator set 18. */
 export const irVersion = 8;
 
+const optionalOutputs: ReadonlySet<string> = new Set(['MaxPool', 'LayerNormalization']);
+
 export interface Roots {
   readonly name: string;
   /** In the order of the model's inputs. */
@@ -63,8 +65,10 @@ export function emit({ name, inputs, outputs }: Roots): Model {
         const { operation } = source;
         if (written.has(operation)) break;
         written.add(operation);
+        // ONNX Runtime takes the fast path where MaxPool gives no positions, and crashes where Split lacks an output
+        const mayLack = optionalOutputs.has(operation.opType);
         const outputNames = operation.outputs.map((output) => {
-          const made = rootNames.get(output) ?? (used.has(output) ? `v${count++}` : '');
+          const made = rootNames.get(output) ?? (used.has(output) || !mayLack ? `v${count++}` : '');
           names.set(output, made);
           return made;
         });
