@@ -1,0 +1,212 @@
+import { floatTensor, makeNode } from '@modelmill/onnx';
+import { buildLayers } from './build-layers.js';
+import { TrainingFormError, UnsupportedOpError } from './errors.js';
+import { importForTraining } from './import-for-training.js';
+import { inferenceModel } from './inference-model.js';
+import type { LayerSpec } from './layer-spec.js';
+import { numbers, runnable } from './run-for-tests.js';
+import type { Feeds } from './run-for-tests.js';
+import { trainingStep } from './training-step.js';
+import type { OptimizerSpec, StepOptions, TrainingStep } from './training-step.js';
+
+const random = (stream: number, count: number) => numbers(count, { low: 0, high: 1, seed: stream + 11 });
+const build = (layers: readonly LayerSpec[], featureShape = [6]) =>
+  buildLayers(layers, { featureShape, random, name: 'net' }).forward;
+
+const conv: LayerSpec = {
+  kind: 'conv2d',
+  filters: 3,
+  kernel: [3, 3],
+  stride: [1, 1],
+  padding: 'same',
+  groups: 1,
+};
+const perceptron = build([
+  { kind: 'dense', units: 5, activation: 'tanh' },
+  { kind: 'dense', units: 3 },
+]);
+const convolutional = build(
+  [
+    { kind: 'reshape', shape: [1, 4, 4] },
+    conv,
+    { kind: 'batch_norm', momentum: 0.9, epsilon: 1e-5 },
+    { kind: 'activation', function: 'gelu' },
+    { kind: 'max_pool2d', kernel: [2, 2], stride: [2, 2] },
+    { kind: 'flatten' },
+    { kind: 'layer_norm', epsilon: 1e-5 },
+    { kind: 'dropout', rate: 0.5 },
+    { kind: 'dense', units: 3 },
+  ],
+  [16],
+);
+
+const batchSize = 4;
+const sgd: OptimizerSpec = { kind: 'sgd', momentum: 0, nesterov: false };
+const adam: OptimizerSpec = { kind: 'adam', beta1: 0.9, beta2: 0.99, epsilon: 1e-8, weightDecay: 0.1 };
+const options: StepOptions = { batchSize, loss: { kind: 'cross_entropy' }, optimizer: sgd };
+const scalar = (value: number) => ({ dims: [], data: Float32Array.of(value) });
+
+/** A step's feeds: the same batch every time, masks that keep every second element. */
+function feedsOf(step: TrainingStep, width: number, rest: Feeds = {}): Record<string, Feeds[string]> {
+  const { features, targets, learningRate, dropout, corrections, teacher } = step.inputs;
+  return {
+    [features]: { dims: [batchSize, width], data: numbers(batchSize * width, { seed: 3 }) },
+    [targets]: { dims: [batchSize], data: BigInt64Array.of(0n, 1n, 2n, 1n) },
+    [learningRate]: scalar(0.1),
+    ...(corrections ? { [corrections.c1]: scalar(10), [corrections.c2]: scalar(100) } : {}),
+    ...(teacher ? { [teacher]: { dims: [batchSize, 3], data: numbers(batchSize * 3, { seed: 9, high: 3 }) } } : {}),
+    ...Object.fromEntries(
+      dropout.map(({ name, shape, rate }) => {
+        const count = shape.reduce((a, b) => a * b, 1);
+        return [name, { dims: shape, data: Float32Array.from({ length: count }, (_, i) => (i % 2) / (1 - rate)) }];
+      }),
+    ),
+    ...Object.fromEntries(step.state.map(({ input, dims, initial }) => [input, { dims, data: initial }])),
+    ...rest,
+  };
+}
+
+async function gradientsOf(forward: typeof perceptron, width: number, more: Partial<StepOptions> = {}) {
+  const step = trainingStep(forward, { ...options, ...more });
+  const feeds = feedsOf(step, width);
+  const run = await runnable(step.model);
+  const after = await run(feeds);
+  return { step, run, feeds, after };
+}
+
+describe('trainingStep', () => {
+  it.each([
+    ['a perceptron', perceptron, 6, {}],
+    ['a perceptron with a teacher', perceptron, 6, { distillation: { temperature: 3, mix: 0.6 } }],
+    ['a convolutional network', convolutional, 16, {}],
+  ] as const)('moves the weights of %s down the slope of the loss', async (_, forward, width, more) => {
+    const { step, run, feeds, after } = await gradientsOf(forward, width, more);
+    const lossAt = async (name: string, at: number, by: number) => {
+      const { dims, data } = feeds[name] as { dims: readonly number[]; data: Float32Array };
+      const moved = { dims, data: data.map((value, i) => (i === at ? value + by : value)) };
+      return (await run({ ...feeds, [name]: moved }))[step.outputs.loss]![0]!;
+    };
+    let checked = 0;
+    for (const { input, output, initial } of step.state.filter((state) => !state.input.includes('running'))) {
+      for (let i = 0; i < initial.length; i += Math.ceil(initial.length / 7)) {
+        const wanted = ((await lossAt(input, i, 1 / 128)) - (await lossAt(input, i, -1 / 128))) / (2 / 128);
+        const got = (initial[i]! - after[output]![i]!) / 0.1;
+        expect({ input, i, off: Math.abs(got - wanted) }).toEqual({ input, i, off: expect.closeTo(0, 2) });
+        checked += Number(Math.abs(wanted) > 0.01);
+      }
+    }
+    expect(checked).toBeGreaterThan(5);
+  });
+
+  it('updates by momentum, Nesterov and Adam with decoupled decay as their papers say', async () => {
+    const { step, after } = await gradientsOf(perceptron, 6);
+    const name = step.state[0]!.input;
+    const before = step.state[0]!.initial;
+    const g = before.map((value, i) => (value - after[`next/${name}`]![i]!) / 0.1);
+    const slot = numbers(g.length, { low: 0.1, high: 0.5, seed: 4 });
+
+    const movedBy = async (optimizer: OptimizerSpec, slots: string[]) => {
+      const other = trainingStep(perceptron, { ...options, optimizer });
+      const dims = step.state[0]!.dims;
+      const rest = Object.fromEntries(slots.map((of) => [`${of}/${name}`, { dims, data: slot }]));
+      return (await (await runnable(other.model))(feedsOf(other, 6, rest)))[`next/${name}`]!;
+    };
+    const close = (got: Float32Array, wanted: (i: number) => number) =>
+      got.forEach((value, i) => expect(value).toBeCloseTo(wanted(i), 4));
+
+    close(
+      await movedBy({ kind: 'sgd', momentum: 0.8, nesterov: false }, ['momentum']),
+      (i) => before[i]! - 0.1 * (0.8 * slot[i]! + g[i]!),
+    );
+    close(
+      await movedBy({ kind: 'sgd', momentum: 0.8, nesterov: true }, ['momentum']),
+      (i) => before[i]! - 0.1 * (g[i]! + 0.8 * (0.8 * slot[i]! + g[i]!)),
+    );
+    close(await movedBy(adam, ['adam.m', 'adam.v']), (i) => {
+      const m = 0.9 * slot[i]! + 0.1 * g[i]!;
+      const v = 0.99 * slot[i]! + 0.01 * g[i]! ** 2;
+      return before[i]! * (1 - 0.1 * 0.1) - (0.1 * (m * 10)) / (Math.sqrt(v * 100) + 1e-8);
+    });
+  });
+
+  it('scales all gradients down to the clipping norm together', async () => {
+    const free = await gradientsOf(perceptron, 6);
+    const norm = free.after['gradient_norm']![0]!;
+    const clipped = await gradientsOf(perceptron, 6, { clipNorm: norm / 4 });
+    const moved = ({ step, after }: typeof free) =>
+      Math.hypot(...step.state.flatMap(({ output, initial }) => [...initial.map((v, i) => v - after[output]![i]!)]));
+    expect(moved(free)).toBeCloseTo(0.1 * norm, 4);
+    expect(moved(clipped)).toBeCloseTo((0.1 * norm) / 4, 4);
+    expect(clipped.after['gradient_norm']![0]).toBeCloseTo(norm, 5);
+  });
+
+  it('keeps the zeros of pruned matrices, and lets zero biases move', async () => {
+    const pruned = importForTraining(perceptron);
+    const name = 'layer0.weight';
+    const values = numbers(30).map((value, i) => (i % 3 === 0 ? 0 : value));
+    pruned.graph.initializers.set(name, floatTensor(name, [6, 5], values));
+    const { after } = await gradientsOf(pruned, 6, { keepZeros: true, optimizer: adam });
+    const next = after[`next/${name}`]!;
+    expect([...next].every((value, i) => (value === 0) === (i % 3 === 0))).toBe(true);
+    expect(after['next/layer0.bias']!.every((value) => value !== 0)).toBe(true);
+  });
+
+  it('moves running statistics towards those of the batch, and serves with them', async () => {
+    const { step, after } = await gradientsOf(convolutional, 16);
+    const means = step.state.find(({ input }) => input.endsWith('running_mean'))!;
+    expect(means.initial.every((value) => value === 0)).toBe(true);
+    expect(after[means.output]!.every((value) => value !== 0)).toBe(true);
+
+    const weights = new Map(step.state.map(({ input, output }) => [input, after[output]!]));
+    const served = inferenceModel(convolutional, weights, { softmax: true });
+    expect(served.graph.nodes.some(({ opType }) => opType === 'Dropout')).toBe(false);
+    expect(served.graph.inputs[0]!.shape).toEqual(['batch', 16]);
+    const x = { dims: [7, 16], data: numbers(7 * 16) };
+    const { probabilities } = await (await runnable(served))({ input: x });
+    expect(probabilities).toHaveLength(21);
+    for (let row = 0; row < 7; row++) {
+      expect(probabilities!.slice(3 * row, 3 * row + 3).reduce((a, b) => a + b)).toBeCloseTo(1, 5);
+    }
+
+    const fed = inferenceModel(convolutional, weights, { softmax: true, weightsAsInputs: true });
+    const inputs = step.state.filter(({ input }) => fed.graph.inputs.some(({ name }) => name === input));
+    const again = await (
+      await runnable(fed)
+    )({
+      input: x,
+      ...Object.fromEntries(inputs.map(({ input, dims }) => [input, { dims, data: weights.get(input)! }])),
+    });
+    expect(again['probabilities']).toHaveLength(21);
+    again['probabilities']!.forEach((value, i) => expect(value).toBeCloseTo(probabilities![i]!, 5));
+  });
+
+  it('goes on from what is served', async () => {
+    const served = inferenceModel(perceptron, new Map(), { softmax: true });
+    const forward = importForTraining(served);
+    const a = await gradientsOf(perceptron, 6);
+    const b = await gradientsOf(forward, 6);
+    expect(b.after['loss']![0]).toBeCloseTo(a.after['loss']![0]!, 6);
+    expect(b.after['gradient_norm']![0]).toBeCloseTo(a.after['gradient_norm']![0]!, 6);
+  });
+
+  it('takes the mean squared error of numbers', async () => {
+    const forward = build([{ kind: 'dense', units: 1 }]);
+    const step = trainingStep(forward, { ...options, loss: { kind: 'mse' } });
+    const targets = { dims: [batchSize, 1], data: Float32Array.of(1, 2, 3, 4) };
+    const after = await (await runnable(step.model))(feedsOf(step, 6, { [step.inputs.targets]: targets }));
+    const error = targets.data.map((target, i) => after['logits']![i]! - target);
+    expect(after['loss']![0]).toBeCloseTo(error.reduce((sum, e) => sum + e * e, 0) / 4, 4);
+  });
+
+  it('refuses what it cannot differentiate, or train, in words', () => {
+    const odd = importForTraining(perceptron);
+    const gemm = odd.graph.nodes.at(-1)!;
+    odd.graph.nodes.push(makeNode('Floor', [gemm.outputs[0]!], ['floored'], {}, 'the floor'));
+    odd.graph.outputs = [{ ...odd.graph.outputs[0]!, name: 'floored' }];
+    expect(() => trainingStep(odd, options)).toThrow(UnsupportedOpError);
+    expect(() => trainingStep(odd, options)).toThrow("Floor (node 'the floor')");
+    expect(() =>
+      trainingStep(perceptron, { ...options, loss: { kind: 'mse' }, distillation: { temperature: 2, mix: 0.5 } }),
+    ).toThrow(TrainingFormError);
+  });
+});
