@@ -15,3 +15,5 @@ export const configSchema = baseConfig.extend({
     .default(10_000)
     .describe('milliseconds of silence after which another replica takes over a job'),
 });
+
+export type Config = Readonly<z.infer<typeof configSchema>>;

@@ -2,30 +2,42 @@ import { status } from '@grpc/grpc-js';
 import { RpcError } from '@modelmill/service-kit';
 
 const invalid = (message: string) => new RpcError(status.INVALID_ARGUMENT, message);
-const notFound = (message: string) => new RpcError(status.NOT_FOUND, message);
+const failedPrecondition = (message: string) => new RpcError(status.FAILED_PRECONDITION, message);
+const sizes = (shape: readonly number[]) => `[${shape.join(', ')}]`;
 
 export const specMissing = () => invalid('spec is missing');
 export const badName = (field: string, got: string) =>
   invalid(`${field} is '${got}', wants a name of [a-zA-Z0-9][a-zA-Z0-9_-]{0,62}`);
+export const jobIdTooLong = (got: string, most: number) =>
+  invalid(`job_id is '${got}', wants at most ${most} characters: its trainings are named after it`);
 export const noPasses = () => invalid('passes is empty, wants at least one');
+export const tooManyPasses = (got: number, most: number) => invalid(`passes has ${got} entries, wants at most ${most}`);
 export const passWithoutKind = (at: string) => invalid(`${at} names no kind of pass`);
 export const badWord = (field: string, got: string, allowed: readonly string[]) =>
   invalid(`${field} is '${got}', wants one of ${allowed.join(', ')}`);
 export const outOfRange = (field: string, got: number, wanted: string) =>
   invalid(`${field} is ${got}, wants ${wanted}`);
 export const noStudent = (at: string) => invalid(`${at}.student is empty, wants the student's layers`);
-export const quantizedThenTrained = (at: string) =>
-  invalid(`${at} trains what an earlier pass has quantized: put quantization last`);
+export const afterQuantization = (at: string) =>
+  invalid(`${at} comes after a quantization, whose weights cannot be changed any more: put it before`);
+export const distilledLater = (at: string) =>
+  invalid(`${at} begins a new network, so what the passes before it made would be lost: put distillation first`);
+export const studentRefused = (at: string, code: status, message: string) => new RpcError(code, `${at}: ${message}`);
 export const alreadyQuantized = (model: string, version: string) =>
   invalid(`version '${version}' of model '${model}' is already quantized: start from its parent`);
-export const wrongFeatures = (model: string, got: number, wanted: readonly number[]) =>
-  invalid(`model '${model}' takes [${wanted.join(', ')}], the dataset has ${got} numbers per example`);
+export const wrongInput = (model: string, got: string) =>
+  invalid(`model '${model}' takes ${got}, wants one FP32 input whose first dimension is variable`);
+export const wrongFeatures = (model: string, takes: readonly number[], got: readonly number[]) =>
+  invalid(`model '${model}' takes ${sizes(takes)} per example, the dataset has ${sizes(got)}`);
+export const wrongClasses = (model: string, gives: string, dataset: string, classes: number) =>
+  invalid(`model '${model}' gives ${gives}, wants FP32 [-1, ${classes}]: dataset '${dataset}' has ${classes} classes`);
 export const notAClassifier = (dataset: string) =>
   invalid(`the target of dataset '${dataset}' is a number, wants a class: evaluation measures accuracy`);
-export const versionNotFound = (model: string, version: string) =>
-  notFound(`model '${model}' has no version or label '${version}'`);
+export const emptySplit = (dataset: string, split: string, use: string) =>
+  failedPrecondition(`the ${split} split of dataset '${dataset}' has no rows: ${use} needs some`);
 export const versionRejected = (model: string, version: string, reason: string) =>
-  new RpcError(status.FAILED_PRECONDITION, `version '${version}' of model '${model}' was rejected: ${reason}`);
-export const datasetNotFound = (name: string, version: string) =>
-  notFound(version === '' ? `dataset '${name}' does not exist` : `dataset '${name}' has no version '${version}'`);
-export const jobNotFound = (id: string) => notFound(`optimization job '${id}' does not exist`);
+  failedPrecondition(`version '${version}' of model '${model}' was rejected: ${reason}`);
+export const jobNotFound = (id: string) =>
+  new RpcError(status.NOT_FOUND, `optimization job '${id.slice(0, 80)}' does not exist`);
+export const jobIsOtherwise = (id: string) =>
+  new RpcError(status.ALREADY_EXISTS, `job '${id}' exists with another spec`);

@@ -1,9 +1,10 @@
 import type { optimizer, trainer } from '@modelmill/contracts';
-import { badName, badWord, noPasses, noStudent, outOfRange, passWithoutKind, quantizedThenTrained } from './errors.js';
-import { specMissing } from './errors.js';
+import * as errors from './errors.js';
 
 const names = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/;
-export const calibrations = ['minmax', 'percentile'] as const;
+const mostPasses = 10;
+const calibrations = ['minmax', 'percentile'] as const;
+const normalizations = ['standard', 'minmax', 'none'] as const;
 
 export type PlannedPass =
   | {
@@ -39,38 +40,43 @@ export interface OptimizationPlan {
 
 /** Checks what can be checked without looking anything up; throws an RpcError naming the field. */
 export function planOptimization(spec: optimizer.OptimizationSpec | undefined): OptimizationPlan {
-  if (spec === undefined) throw specMissing();
-  if (spec.passes.length === 0) throw noPasses();
+  if (spec === undefined) throw errors.specMissing();
+  if (spec.passes.length === 0) throw errors.noPasses();
+  if (spec.passes.length > mostPasses) throw errors.tooManyPasses(spec.passes.length, mostPasses);
   const passes = spec.passes.map((pass, i) => planPass(pass, `passes[${i}]`));
   const quantized = passes.findIndex(({ kind }) => kind === 'quantize_static');
-  if (quantized >= 0 && quantized < passes.length - 1) throw quantizedThenTrained(`passes[${quantized + 1}]`);
+  if (quantized >= 0 && quantized < passes.length - 1) throw errors.afterQuantization(`passes[${quantized + 1}]`);
+  const distilled = passes.findIndex(({ kind }, i) => i > 0 && kind === 'distill');
+  if (distilled >= 0) throw errors.distilledLater(`passes[${distilled}]`);
   return {
     model: name(spec.model, 'model'),
     version: name(spec.version, 'version'),
     passes,
-    data: { normalize: '', version: '', ...spec.data, dataset: name(spec.data?.dataset ?? '', 'data.dataset') },
+    data: {
+      dataset: name(spec.data?.dataset ?? '', 'data.dataset'),
+      version: spec.data?.version ?? '',
+      normalize: word(spec.data?.normalize || 'none', normalizations, 'data.normalize'),
+    },
     maxAccuracyDrop: range(spec.maxAccuracyDrop || 0.05, 0, 1, 'max_accuracy_drop'),
     seed: spec.seed,
   };
 }
 
 function planPass({ kind }: optimizer.Pass, at: string): PlannedPass {
-  if (kind === undefined) throw passWithoutKind(at);
+  if (kind === undefined) throw errors.passWithoutKind(at);
   switch (kind.$case) {
     case 'quantizeStatic': {
       const { calibrationSamples, calibration } = kind.quantizeStatic;
-      const method = calibrations.find((word) => word === (calibration || 'minmax'));
-      if (!method) throw badWord(`${at}.quantize_static.calibration`, calibration, calibrations);
       return {
         kind: 'quantize_static',
         samples: range(calibrationSamples || 256, 1, 1_000_000, `${at}.quantize_static.calibration_samples`),
-        calibration: method,
+        calibration: word(calibration || 'minmax', calibrations, `${at}.quantize_static.calibration`),
       };
     }
     case 'pruneMagnitude': {
       const { sparsity, finetuneEpochs, finetuneLearningRate } = kind.pruneMagnitude;
       if (!(sparsity > 0 && sparsity < 1)) {
-        throw outOfRange(`${at}.prune_magnitude.sparsity`, sparsity, 'more than 0 and less than 1');
+        throw errors.outOfRange(`${at}.prune_magnitude.sparsity`, sparsity, 'more than 0 and less than 1');
       }
       return {
         kind: 'prune_magnitude',
@@ -81,7 +87,7 @@ function planPass({ kind }: optimizer.Pass, at: string): PlannedPass {
     }
     case 'distill': {
       const { student, epochs, batchSize, temperature, mix, optimizer } = kind.distill;
-      if (student.length === 0) throw noStudent(`${at}.distill`);
+      if (student.length === 0) throw errors.noStudent(`${at}.distill`);
       return {
         kind: 'distill',
         student,
@@ -96,11 +102,17 @@ function planPass({ kind }: optimizer.Pass, at: string): PlannedPass {
 }
 
 function range(value: number, lo: number, hi: number, field: string): number {
-  if (!(value >= lo && value <= hi)) throw outOfRange(field, value, `${lo} to ${hi}`);
+  if (!(value >= lo && value <= hi)) throw errors.outOfRange(field, value, `${lo} to ${hi}`);
   return value;
 }
 
+function word<const Words extends readonly string[]>(got: string, allowed: Words, field: string): Words[number] {
+  const found = allowed.find((candidate) => candidate === got);
+  if (found === undefined) throw errors.badWord(field, got, allowed);
+  return found;
+}
+
 function name(got: string, field: string): string {
-  if (!names.test(got)) throw badName(field, got);
+  if (!names.test(got)) throw errors.badName(field, got);
   return got;
 }

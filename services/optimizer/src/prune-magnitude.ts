@@ -1,17 +1,12 @@
 import { floatTensor, floatsOf } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
-
-const weightInput: Readonly<Record<string, number>> = { Conv: 1, ConvTranspose: 1, Gemm: 1, MatMul: 1 };
+import { weightedLayers } from './weighted-layers.js';
 
 /** Names of the float weights of convolutions and matrix products, each once, in graph order. Biases stay dense. */
-export function prunableWeights({ graph }: Model): string[] {
-  const names = graph.nodes.flatMap(({ opType, inputs }) => {
-    const index = weightInput[opType];
-    const name = index === undefined ? undefined : inputs[index];
-    const tensor = name === undefined ? undefined : graph.initializers.get(name);
-    return tensor?.dataType === 'float' && tensor.dims.length >= 2 ? [tensor.name] : [];
-  });
-  return [...new Set(names)];
+export function prunableWeights(model: Model): string[] {
+  const matrices = weightedLayers(model).flatMap(({ weights }) => weights.filter(({ isMatrix }) => isMatrix));
+  const floats = matrices.filter(({ name }) => model.graph.initializers.get(name)?.dataType === 'float');
+  return [...new Set(floats.map(({ name }) => name))];
 }
 
 /**
@@ -21,9 +16,9 @@ export function prunableWeights({ graph }: Model): string[] {
 export function pruneMagnitude(model: Model, sparsity: number): void {
   const weights = prunableWeights(model).map((name) => {
     const tensor = model.graph.initializers.get(name)!;
-    return { name, dims: tensor.dims, values: Float32Array.from(floatsOf(tensor)) };
+    return { name, dims: tensor.dims, values: floatsOf(tensor) };
   });
-  const count = weights.reduce((sum, { values }) => sum + values.length, 0);
+  const count = weights.reduce((total, { values }) => total + values.length, 0);
   const zeros = count - Math.max(Math.round(count * (1 - sparsity)), 1);
   if (zeros <= 0) return;
 
@@ -32,8 +27,9 @@ export function pruneMagnitude(model: Model, sparsity: number): void {
   for (const { values } of weights) {
     for (const value of values) magnitudes[offset++] = Math.abs(value);
   }
-  const threshold = magnitudes.slice().sort()[zeros - 1]!;
-  let atThreshold = zeros - magnitudes.reduce((below, magnitude) => below + Number(magnitude < threshold), 0);
+  magnitudes.sort();
+  const threshold = magnitudes[zeros - 1]!;
+  let atThreshold = zeros - magnitudes.indexOf(threshold);
   for (const { name, dims, values } of weights) {
     for (let i = 0; i < values.length; i++) {
       const magnitude = Math.abs(values[i]!);
@@ -41,16 +37,4 @@ export function pruneMagnitude(model: Model, sparsity: number): void {
     }
     model.graph.initializers.set(name, floatTensor(name, dims, values));
   }
-}
-
-/** Zeros among the prunable weights, from 0 to 1; sparse initializers count what they leave out. */
-export function measureSparsity(model: Model): { sparsity: number; weights: number } {
-  let zeros = 0;
-  let weights = 0;
-  for (const name of prunableWeights(model)) {
-    const values = floatsOf(model.graph.initializers.get(name)!);
-    weights += values.length;
-    for (const value of values) zeros += Number(value === 0);
-  }
-  return { sparsity: weights === 0 ? 0 : zeros / weights, weights };
 }

@@ -1,11 +1,11 @@
 /** Figures of one version, measured beside another in one runner. */
-export interface Measured {
-  readonly version: string;
+export interface Figures {
   readonly accuracy: number;
+  /** Mean cross-entropy, nats. */
   readonly loss: number;
   readonly size_bytes: number;
   readonly parameters: number;
-  /** Zeros among the weights of convolutions and matrix products. */
+  /** Zeros among the weights of convolutions and matrix products, from 0 to 1. */
   readonly sparsity: number;
   /** Milliseconds of one example. */
   readonly p50_ms: number;
@@ -14,6 +14,14 @@ export interface Measured {
   readonly throughput: number;
 }
 
+/** What measured. */
+export interface Engine {
+  readonly provider: string;
+  readonly threads: number;
+  readonly cpu: string;
+}
+
+/** What an optimization did and what it cost, as GetReport gives it to programs. */
 export interface Report {
   readonly model: string;
   readonly job: string;
@@ -21,14 +29,12 @@ export interface Report {
   readonly passes: readonly string[];
   readonly notes: readonly string[];
   readonly dataset: { readonly name: string; readonly version: string; readonly evaluated_rows: number };
-  readonly parent: Measured;
-  readonly candidate: Measured;
-  readonly parent_sha256: string;
-  readonly engine: { readonly provider: string; readonly cpu: string; readonly threads: number };
+  readonly parent: Figures & { readonly version: string; readonly sha256: string };
+  readonly candidate: Figures & { readonly sha256: string };
+  readonly engine: Engine;
 }
 
-const rows: readonly [label: string, show: (m: Measured) => string][] = [
-  ['version', ({ version }) => version],
+const rows: readonly [label: string, show: (figures: Figures) => string][] = [
   ['accuracy', ({ accuracy }) => accuracy.toFixed(4)],
   ['loss', ({ loss }) => loss.toFixed(4)],
   ['size', ({ size_bytes }) => `${(size_bytes / 1024).toFixed(1)} KiB`],
@@ -39,22 +45,36 @@ const rows: readonly [label: string, show: (m: Measured) => string][] = [
   ['throughput, batches of 32', ({ throughput }) => `${Math.round(throughput).toLocaleString('en-US')} examples/s`],
 ];
 
+/** What is kept beside a version: the report for programs and for people. */
+export const reportArtifact = (report: Report): Uint8Array =>
+  Buffer.from(JSON.stringify({ report, markdown: asMarkdown(report) }));
+
 /** The report for people. */
 export function asMarkdown({ model, passes, notes, dataset, parent, candidate, engine }: Report): string {
-  const ratio = (a: number, b: number) => (b > 0 ? `${(a / b).toFixed(2)} times` : 'not comparable');
+  const points = 100 * (candidate.accuracy - parent.accuracy);
   return [
-    `# ${model} ${candidate.version}: ${passes.join(', then ')}`,
+    `# ${model}: ${passes.join(', then ')}`,
     '',
-    `| | parent | this version |`,
+    `| | version ${parent.version} | this version |`,
     `| --- | --- | --- |`,
     ...rows.map(([label, show]) => `| ${label} | ${show(parent)} | ${show(candidate)} |`),
     '',
-    `Accuracy changed by ${(100 * (candidate.accuracy - parent.accuracy)).toFixed(2)} points on ` +
+    `Accuracy ${points === 0 ? 'stayed the same' : `changed by ${signed(points)} points`} on ` +
       `${dataset.evaluated_rows} held-out rows of ${dataset.name} ${dataset.version}. The file is ` +
-      `${ratio(parent.size_bytes, candidate.size_bytes)} smaller, the median answer ` +
-      `${ratio(parent.p50_ms, candidate.p50_ms)} faster: both measured in alternation in one runner ` +
-      `(${engine.provider}, ${engine.threads} ${engine.threads === 1 ? 'thread' : 'threads'}, ${engine.cpu}).`,
+      `${compared(parent.size_bytes, candidate.size_bytes, 'smaller', 'larger')}, the median answer ` +
+      `${compared(parent.p50_ms, candidate.p50_ms, 'faster', 'slower')}: both versions were measured in alternation ` +
+      `in one runner (${engine.provider}, ${engine.threads} ${engine.threads === 1 ? 'thread' : 'threads'}, ` +
+      `${engine.cpu}).`,
     ...(notes.length > 0 ? ['', ...notes.map((note) => `- ${note}`)] : []),
     '',
   ].join('\n');
+}
+
+const signed = (points: number) => `${points > 0 ? '+' : '−'}${Math.abs(points).toFixed(2)}`;
+
+/** Such as `3.62 times smaller`. */
+function compared(before: number, after: number, less: string, more: string): string {
+  const factor = before / after;
+  if (factor.toFixed(2) === '1.00') return `neither ${less} nor ${more}`;
+  return factor > 1 ? `${factor.toFixed(2)} times ${less}` : `${(1 / factor).toFixed(2)} times ${more}`;
 }

@@ -1,0 +1,141 @@
+import { status } from '@grpc/grpc-js';
+import { MillError } from '@modelmill/client';
+import { optimizer as contract } from '@modelmill/contracts';
+import type { optimizer } from '@modelmill/contracts';
+import { OnnxFormatError, readOnnx } from '@modelmill/onnx';
+import { serverStream, translate, unary } from '@modelmill/service-kit';
+import type { Telemetry } from '@modelmill/service-kit';
+import {
+  AlreadyExistsError,
+  DigestMismatchError,
+  InvalidNameError,
+  NotFoundError,
+  StoreFullError,
+  StoreUnavailableError,
+  hasEnded,
+} from '@modelmill/store';
+import type { JobRecord, Store } from '@modelmill/store';
+import { analyze } from './analyze.js';
+import { checkOptimization } from './check-optimization.js';
+import * as errors from './errors.js';
+import { planOptimization } from './optimization-plan.js';
+import type { OptimizationPlan } from './optimization-plan.js';
+import { childJobId } from './optimize-job.js';
+import { distillationSpec } from './passes.js';
+import { withNumbers } from './pinned-plan.js';
+import { cancelTraining } from './train-child.js';
+import { NoTrainerError } from './trainers.js';
+import type { Trainers } from './trainers.js';
+
+export interface OptimizerDeps {
+  readonly store: Pick<Store, 'registry' | 'datasets' | 'jobs' | 'artifacts'>;
+  readonly trainers: Trainers;
+  /** Ends watches, so that a shutdown need not wait for the jobs they follow. */
+  readonly closing: AbortSignal;
+}
+
+const translated = translate([
+  [NotFoundError, status.NOT_FOUND],
+  [AlreadyExistsError, status.ALREADY_EXISTS],
+  [InvalidNameError, status.INVALID_ARGUMENT],
+  [OnnxFormatError, status.FAILED_PRECONDITION],
+  [StoreFullError, status.RESOURCE_EXHAUSTED],
+  [StoreUnavailableError, status.UNAVAILABLE],
+  [DigestMismatchError, status.DATA_LOSS],
+]);
+
+const longestJobId = 64;
+const validationMs = 5_000;
+
+export function optimizerHandlers(deps: OptimizerDeps, telemetry: Telemetry): optimizer.OptimizerServer {
+  const { store, trainers, closing } = deps;
+  const { jobs } = store;
+  const options = { ...telemetry, translate: translated };
+
+  async function submit({ spec, jobId }: optimizer.SubmitOptimizationRequest, signal: AbortSignal) {
+    const plan = planOptimization(spec);
+    const most = longestJobId - childJobId('', plan.passes.length - 1).length;
+    if (jobId.length > most) throw errors.jobIdTooLong(jobId, most);
+    const wanted = contract.OptimizationSpec.encode(spec!).finish();
+    if (!(await isKnown(jobId))) {
+      const { parent, dataset } = await checkOptimization(store, plan);
+      await checkStudents(withNumbers(plan, { version: parent.version, datasetVersion: dataset.version }), signal);
+    }
+    const job = await jobs.submit('optimize', wanted, jobId || undefined);
+    if (!Buffer.from(job.spec).equals(wanted)) throw errors.jobIsOtherwise(jobId);
+    return { job: asMessage(job) };
+  }
+
+  async function isKnown(jobId: string): Promise<boolean> {
+    if (jobId === '') return false;
+    return jobs.get(jobId).then(
+      () => true,
+      (error: unknown) => {
+        if (error instanceof NotFoundError) return false;
+        throw error;
+      },
+    );
+  }
+
+  /** Only the trainer knows whether layers fit. Where none is there, the job waits for one and is told then. */
+  async function checkStudents(plan: OptimizationPlan, signal: AbortSignal): Promise<void> {
+    for (const [i, pass] of plan.passes.entries()) {
+      if (pass.kind !== 'distill') continue;
+      try {
+        const spec = distillationSpec(plan, pass);
+        await trainers.ask((trainer) => trainer.validate(spec, { deadlineMs: validationMs, signal }));
+      } catch (error) {
+        if (error instanceof MillError) {
+          throw errors.studentRefused(`passes[${i}].distill.student`, error.code, error.message);
+        }
+        if (!(error instanceof NoTrainerError)) throw error;
+      }
+    }
+  }
+
+  async function find(jobId: string): Promise<JobRecord> {
+    const job = await jobs.get(jobId).catch((error: unknown) => {
+      throw error instanceof NotFoundError ? errors.jobNotFound(jobId) : error;
+    });
+    if (job.kind !== 'optimize') throw errors.jobNotFound(jobId);
+    return job;
+  }
+
+  async function cancel({ jobId }: optimizer.CancelOptimizationRequest) {
+    await find(jobId);
+    const job = await jobs.cancel(jobId);
+    // the worker does so, too, where it lives
+    if (isCancelled(job)) for (const child of job.childJobs) await cancelTraining(jobs, child);
+    return { job: asMessage(job) };
+  }
+
+  async function* watch({ jobId }: optimizer.WatchOptimizationRequest, signal: AbortSignal) {
+    await find(jobId);
+    for await (const job of jobs.watch(jobId, AbortSignal.any([signal, closing]))) yield { job: asMessage(job) };
+  }
+
+  return {
+    analyzeModel: unary(async ({ model, version }: optimizer.AnalyzeModelRequest) => {
+      const { artifactSha256 } = await store.registry.version(model, version);
+      return analyze(readOnnx(await store.artifacts.read(artifactSha256)));
+    }, options),
+    submitOptimization: unary(submit, options),
+    getOptimization: unary(
+      async ({ jobId }: optimizer.GetOptimizationRequest) => ({ job: asMessage(await find(jobId)) }),
+      options,
+    ),
+    listOptimization: unary(
+      async (_: optimizer.ListOptimizationRequest) => ({ jobs: (await jobs.list('optimize')).map(asMessage) }),
+      options,
+    ),
+    cancelOptimization: unary(cancel, options),
+    watchOptimization: serverStream(watch, options),
+  };
+}
+
+const asMessage = ({ status: jobStatus, spec }: JobRecord): optimizer.OptimizationJob => ({
+  status: jobStatus,
+  spec: contract.OptimizationSpec.decode(spec),
+});
+
+const isCancelled = (job: JobRecord) => !hasEnded(job) || job.status.state?.$case === 'cancelled';

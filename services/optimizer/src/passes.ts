@@ -1,0 +1,118 @@
+import { trainer as contract } from '@modelmill/contracts';
+import type { jobs, trainer } from '@modelmill/contracts';
+import { calibrationRows } from '@modelmill/data';
+import { densify, readOnnx, writeOnnx } from '@modelmill/onnx';
+import type { Model } from '@modelmill/onnx';
+import type { Artifacts } from '@modelmill/store';
+import { calibrate } from './calibrate.js';
+import type { Classifier } from './classifier.js';
+import type { Examples } from './examples.js';
+import { foldBatchNorm } from './fold-batch-norm.js';
+import type { OptimizationPlan, PlannedPass } from './optimization-plan.js';
+import { pruneMagnitude } from './prune-magnitude.js';
+import { quantizableTensors, quantizeStatic } from './quantize-static.js';
+
+/** What a pass works with. */
+export interface PassContext {
+  /** Its versions are numbers. */
+  readonly plan: OptimizationPlan;
+  readonly examples: Examples;
+  readonly artifacts: Pick<Artifacts, 'put' | 'read'>;
+  readonly signal: AbortSignal;
+  classifierOf(model: Model): Classifier;
+  /** A training by the trainer, to its end. */
+  train(stage: string, spec: trainer.TrainingSpec): Promise<jobs.JobSucceeded>;
+  onProgress(stage: string, done: number): Promise<void>;
+}
+
+/** A model a pass has made. */
+export interface PassResult {
+  readonly model: Model;
+  /** What was done, as a version's lineage tells it. */
+  readonly words: string;
+  /** What the report's reader should know. */
+  readonly notes: readonly string[];
+}
+
+type Kind = PlannedPass['kind'];
+type Of<K extends Kind> = Extract<PlannedPass, { kind: K }>;
+
+const passes: { readonly [K in Kind]: (model: Model, pass: Of<K>, context: PassContext) => Promise<PassResult> } = {
+  quantize_static: quantize,
+  prune_magnitude: prune,
+  distill,
+};
+
+/** Makes one pass over a model, which is left as it is. */
+export function makePass<K extends Kind>(model: Model, pass: Of<K>, context: PassContext): Promise<PassResult> {
+  return passes[pass.kind as K](model, pass, context);
+}
+
+async function quantize(parent: Model, pass: Of<'quantize_static'>, context: PassContext): Promise<PassResult> {
+  const { plan, examples, signal, onProgress } = context;
+  const model = densify(parent);
+  const folded = foldBatchNorm(model);
+  const rows = calibrationRows(examples.train, pass.samples, plan.seed);
+  const ranges = await calibrate(model, quantizableTensors(model), {
+    classifier: context.classifierOf(model),
+    table: examples.table,
+    rows,
+    method: pass.calibration,
+    signal,
+    onProgress: (done) => onProgress('calibrating', done),
+  });
+  const { layers } = quantizeStatic(model, ranges);
+  const notes = [
+    `${layers} layers compute in int8, calibrated on ${rows.length} training rows (${pass.calibration}).`,
+    ...(folded > 0 ? [`${folded} batch normalizations were folded into the layers before them.`] : []),
+  ];
+  return { model, words: 'quantized static int8', notes };
+}
+
+async function prune(parent: Model, pass: Of<'prune_magnitude'>, context: PassContext): Promise<PassResult> {
+  const { plan, artifacts } = context;
+  await context.onProgress('pruning', 0);
+  const model = densify(parent);
+  pruneMagnitude(model, pass.sparsity);
+  const { sha256 } = await artifacts.put(writeOnnx(model));
+  const spec = contract.TrainingSpec.fromPartial({
+    ...commonSpec(plan),
+    base: { source: { $case: 'artifactSha256', artifactSha256: sha256 }, keepZeros: true },
+    data: { ...plan.data, normalize: '' }, // the graph has its own
+    optimizer: { kind: { $case: 'adam', adam: { learningRate: pass.learningRate } } },
+    epochs: pass.epochs,
+  });
+  const { artifactSha256 } = await context.train('fine-tuning', spec);
+  return {
+    model: readOnnx(await artifacts.read(artifactSha256)),
+    words: `pruned ${Number((100 * pass.sparsity).toPrecision(4))} %`,
+    notes: [`The zeros stayed zero through ${pass.epochs} epochs of fine-tuning.`],
+  };
+}
+
+async function distill(_parent: Model, pass: Of<'distill'>, context: PassContext): Promise<PassResult> {
+  const { artifactSha256 } = await context.train('distilling', distillationSpec(context.plan, pass));
+  return {
+    model: readOnnx(await context.artifacts.read(artifactSha256)),
+    words: 'distilled',
+    notes: [
+      `The student learned from version ${context.plan.version} for ${pass.epochs} epochs ` +
+        `(temperature ${pass.temperature}, teacher's weight ${pass.mix}).`,
+    ],
+  };
+}
+
+/** The training a distillation asks for. */
+export function distillationSpec(plan: OptimizationPlan, pass: Of<'distill'>): trainer.TrainingSpec {
+  const { student, epochs, batchSize, temperature, mix, optimizer } = pass;
+  return contract.TrainingSpec.fromPartial({
+    ...commonSpec(plan),
+    layers: [...student],
+    distillation: { version: plan.version, temperature, mix },
+    epochs,
+    batchSize,
+    ...(optimizer === undefined ? {} : { optimizer }),
+  });
+}
+
+const commonSpec = ({ model, data, seed }: OptimizationPlan) => ({ model, data, seed, artifactOnly: true });

@@ -1,0 +1,44 @@
+import { optimizer as contract } from '@modelmill/contracts';
+import type { JobClaim, Store } from '@modelmill/store';
+import { checkOptimization } from './check-optimization.js';
+import type { CheckedOptimization } from './check-optimization.js';
+import { planOptimization } from './optimization-plan.js';
+import type { OptimizationPlan } from './optimization-plan.js';
+
+/** A checked plan that names its versions by number. */
+export interface PinnedPlan extends CheckedOptimization {
+  readonly plan: OptimizationPlan;
+}
+
+/** What is kept with the job. */
+interface Numbers {
+  readonly version: string;
+  readonly datasetVersion: string;
+}
+
+/**
+ * The plan of a job. What its labels meant is looked up at the first try and kept, so that a label that moves between
+ * two tries does not make another job of it. Throws an RpcError or the store's NotFoundError.
+ */
+export async function pinnedPlan(
+  store: Pick<Store, 'registry' | 'datasets' | 'artifacts'>,
+  claim: Pick<JobClaim, 'job' | 'update'>,
+): Promise<PinnedPlan> {
+  const asked = planOptimization(contract.OptimizationSpec.decode(claim.job.spec));
+  const { progress } = claim.job;
+  if (progress !== undefined) {
+    const plan = withNumbers(asked, JSON.parse(Buffer.from(progress).toString()) as Numbers);
+    return { plan, ...(await checkOptimization(store, plan)) };
+  }
+  const checked = await checkOptimization(store, asked);
+  const numbers = { version: checked.parent.version, datasetVersion: checked.dataset.version };
+  await claim.update({ progress: Buffer.from(JSON.stringify(numbers)) });
+  return { plan: withNumbers(asked, numbers), ...checked };
+}
+
+/** The plan with what its labels meant. */
+export const withNumbers = (plan: OptimizationPlan, { version, datasetVersion }: Numbers): OptimizationPlan => ({
+  ...plan,
+  version,
+  data: { ...plan.data, version: datasetVersion },
+});
