@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
 import type { ChildProcess } from 'node:child_process';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
@@ -77,18 +77,7 @@ async function ended(child: ChildProcess, exited: Promise<unknown>) {
 
 /** A real nats-server on `port` (0: a free one) that keeps its streams in `folder`. */
 export async function startNats(folder: string, port = 0): Promise<Running & { readonly port: number }> {
-  const portsFolder = mkdtempSync(join(folder, 'ports-'));
-  const args = [
-    '-js',
-    '-a',
-    '127.0.0.1',
-    '-p',
-    String(port || -1),
-    '-sd',
-    join(folder, 'nats'),
-    '--ports_file_dir',
-    portsFolder,
-  ];
+  const args = ['-js', '-a', '127.0.0.1', '-p', String(port || -1), '-sd', join(folder, 'nats')];
   let onReady!: () => void;
   const ready = new Promise<void>((done) => (onReady = done));
   const server = start('nats-server', args, {}, (line) => line.includes('Server is ready') && onReady());
@@ -98,10 +87,8 @@ export async function startNats(folder: string, port = 0): Promise<Running & { r
       throw new Error(`nats-server ended with ${code}:\n${server.log()}`);
     }),
   ]);
-  if (port !== 0) return { ...server, port };
-  const [file] = readdirSync(portsFolder);
-  const { nats } = JSON.parse(readFileSync(join(portsFolder, file!), 'utf8')) as { nats: string[] };
-  return { ...server, port: Number(new URL(nats[0]!).port) };
+  const [, taken] = /Listening for client connections on .*:(\d+)/.exec(server.log()) ?? [];
+  return { ...server, port: Number(taken) };
 }
 
 /** One service of the mesh as a process of its own; resolves when it serves. */

@@ -6,7 +6,9 @@ export type { Activation, LayerSpec, Size2d } from './layer-spec.js';
 export { importForTraining } from './import-for-training.js';
 // training
 export { trainingStep } from './training-step.js';
-export type { DropoutMask, LossSpec, OptimizerSpec, StateTensor, StepOptions, TrainingStep } from './training-step.js';
+export type { LossSpec, OptimizerSpec, StepOptions } from './step-options.js';
+export type { StateTensor, TrainingStep } from './training-step.js';
+export type { DropoutMask } from './lowerings.js';
 export { gradientRules } from './gradient-rules.js';
 export type { GradientQuestion, GradientRule } from './gradient-rules.js';
 // serving

@@ -1,6 +1,6 @@
 import { TrainingFormError } from './errors.js';
 import { add, exp, logSoftmax, mean, mul, neg, oneHot, sub, sum, times } from './ops.js';
-import type { LossSpec } from './training-step.js';
+import type { LossSpec } from './step-options.js';
 import { input } from './value.js';
 import type { Value } from './value.js';
 

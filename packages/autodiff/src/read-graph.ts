@@ -1,10 +1,10 @@
 import { inferShapes, topologicallySorted } from '@modelmill/onnx';
-import type { Attribute, DataType, Model, Node, Tensor } from '@modelmill/onnx';
+import type { Attribute, Model, Node, Tensor } from '@modelmill/onnx';
 import { TrainingFormError } from './errors.js';
 import { lowerings } from './lowerings.js';
+import type { DropoutMask, Reading } from './lowerings.js';
 import { input, ints, operation } from './value.js';
-import type { Shape, Value } from './value.js';
-import type { DropoutMask } from './training-step.js';
+import type { Value } from './value.js';
 
 /** A graph's values, ready to be differentiated. */
 export interface ReadGraph {
@@ -15,20 +15,6 @@ export interface ReadGraph {
   /** Running statistics: the value fed and what the next step is fed. */
   readonly statistics: ReadonlyMap<string, { readonly now: Value; next: Value }>;
   readonly dropout: readonly DropoutMask[];
-}
-
-/** What a lowering may ask and leave behind. */
-export interface Reading {
-  readonly node: Node;
-  readonly x: readonly (Value | undefined)[];
-  readonly outputs: readonly { readonly dataType: DataType; readonly shape: Shape }[];
-  int(name: string, otherwise: number): number;
-  float(name: string, otherwise: number): number;
-  /** A mask the caller feeds. */
-  mask(shape: Shape, rate: number): Value;
-  /** A constant's only number. */
-  number(position: number, otherwise: number): number;
-  setStatistic(position: number, next: Value): void;
 }
 
 /** Reads the training form of a model at a static batch size. Throws ShapeError and TrainingFormError. */

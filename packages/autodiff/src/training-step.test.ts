@@ -7,7 +7,8 @@ import type { LayerSpec } from './layer-spec.js';
 import { numbers, runnable } from './run-for-tests.js';
 import type { Feeds } from './run-for-tests.js';
 import { trainingStep } from './training-step.js';
-import type { OptimizerSpec, StepOptions, TrainingStep } from './training-step.js';
+import type { OptimizerSpec, StepOptions } from './step-options.js';
+import type { TrainingStep } from './training-step.js';
 
 const random = (stream: number, count: number) => numbers(count, { low: 0, high: 1, seed: stream + 11 });
 const build = (layers: readonly LayerSpec[], featureShape = [6]) =>

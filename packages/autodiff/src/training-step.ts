@@ -6,34 +6,11 @@ import { gradients } from './gradients.js';
 import { distillationLoss, lossOf, mixed } from './losses.js';
 import { add, div, minimum, mul, sqrt, sumSquare } from './ops.js';
 import { readGraph } from './read-graph.js';
+import type { DropoutMask } from './lowerings.js';
+import type { StepOptions } from './step-options.js';
 import { updated } from './updates.js';
 import { constant, input, scalar, size } from './value.js';
 import type { Value } from './value.js';
-
-export type LossSpec = { readonly kind: 'cross_entropy' } | { readonly kind: 'mse' };
-
-export type OptimizerSpec =
-  | { readonly kind: 'sgd'; readonly momentum: number; readonly nesterov: boolean }
-  | {
-      readonly kind: 'adam';
-      readonly beta1: number;
-      readonly beta2: number;
-      readonly epsilon: number;
-      /** Decoupled (AdamW); 0: none. */
-      readonly weightDecay: number;
-    };
-
-export interface StepOptions {
-  readonly batchSize: number;
-  readonly loss: LossSpec;
-  readonly optimizer: OptimizerSpec;
-  /** The gradients of all weights together are scaled down to this norm; unset or 0: never. */
-  readonly clipNorm?: number;
-  /** mix · T² · KL(teacher ‖ student) + (1 − mix) · cross-entropy. Takes the cross-entropy loss only. */
-  readonly distillation?: { readonly temperature: number; readonly mix: number };
-  /** Weights of two axes and more that are zero in `forward` stay zero: what pruning left. */
-  readonly keepZeros?: boolean;
-}
 
 /** Float32; feed the output of step t as the input of step t + 1, `initial` at the first. */
 export interface StateTensor {
@@ -42,13 +19,6 @@ export interface StateTensor {
   readonly output: string;
   readonly dims: readonly number[];
   readonly initial: Float32Array;
-}
-
-/** A dropout mask fed by the caller: each element 0 with probability `rate`, else 1 / (1 − rate). */
-export interface DropoutMask {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly rate: number;
 }
 
 /** One step of training as one graph: forward, loss, backward, clipping, update. Static shapes, plain opset-18 ops. */

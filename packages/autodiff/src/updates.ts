@@ -1,5 +1,5 @@
 import { add, div, mul, sqrt, sub, times } from './ops.js';
-import type { OptimizerSpec } from './training-step.js';
+import type { OptimizerSpec } from './step-options.js';
 import { input, scalar } from './value.js';
 import type { Value } from './value.js';
 

@@ -8,7 +8,8 @@ export type { Provider } from './providers.js';
 // users of runners
 export { RunnerError } from './runner-error.js';
 export type { RunnerErrorKind } from './runner-error.js';
-export type { LoadedModel, MeasuredCase, RunResult, Runner, RunnerOptions } from './runner.js';
+export type { RunnerOptions } from './runner-options.js';
+export type { LoadedModel, MeasuredCase, RunResult, Runner } from './runner.js';
 export { startRunner } from './runner.js';
 export { startRunnerPool } from './runner-pool.js';
 export type { RunnerEvent, RunnerPool, RunnerPoolOptions } from './runner-pool.js';

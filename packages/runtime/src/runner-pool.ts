@@ -1,6 +1,7 @@
 import { RunnerError } from './runner-error.js';
 import { startRunner } from './runner.js';
-import type { LoadedModel, RunResult, Runner, RunnerOptions } from './runner.js';
+import type { LoadedModel, RunResult, Runner } from './runner.js';
+import type { RunnerOptions } from './runner-options.js';
 import type { TensorData } from './tensor.js';
 
 export interface RunnerPoolOptions extends RunnerOptions {

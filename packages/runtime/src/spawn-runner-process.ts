@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { chosenProviders } from './providers.js';
-import type { RunnerOptions } from './runner.js';
+import type { RunnerOptions } from './runner-options.js';
 
 const entry = fileURLToPath(new URL('../dist/runner-process.js', import.meta.url));
 const startMs = 20_000;

@@ -1,6 +1,6 @@
 import type { events } from '@modelmill/contracts';
 import { z } from 'zod';
-import type { NewEvent } from './events.js';
+import type { NewEvent } from './event.js';
 import { eventPrefix } from './subject-pattern.js';
 
 const cloudEvent = z.object({

@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { datasets } from '@modelmill/contracts';
 import { z } from 'zod';
 import { NotFoundError } from './errors.js';
-import type { Events } from './events.js';
+import type { Events } from './event.js';
 import { outbox } from './model-records.js';
 import { checkName, isName, isVersionNumber } from './names.js';
 import { changeAndTell, withEvent } from './outbox.js';

@@ -3,7 +3,7 @@ import { DeliverPolicy } from '@nats-io/jetstream';
 import type { ConsumerMessages, JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
 import type { events } from '@modelmill/contracts';
 import { readCloudEvent } from './cloud-event.js';
-import type { EventStart, Subscription } from './events.js';
+import type { EventStart, Subscription } from './event.js';
 import { reach } from './reach.js';
 import { eventStream } from './streams.js';
 import { checkPattern, eventPrefix, matches } from './subject-pattern.js';

@@ -1,4 +1,4 @@
-import type { EventStart, Subscription } from './events.js';
+import type { EventStart, Subscription } from './event.js';
 import { startNats } from './nats-for-tests.js';
 import type { TestNats } from './nats-for-tests.js';
 import type { Store } from './open-store.js';

@@ -1,8 +1,21 @@
 import type { jobs } from '@modelmill/contracts';
-import type { JobUpdate } from './job-claim.js';
-import type { JobKind, JobRecord, StoredJob } from './job-record.js';
+import type { JobKind } from './job-kind.js';
+import type { JobRecord, StoredJob } from './job-record.js';
 import { hasEnded } from './job-record.js';
 import { withEvent } from './outbox.js';
+
+/** What a worker tells about its job. What is left out stays as it was. */
+export interface JobUpdate {
+  /** A word or two: `training`, `calibrating`. */
+  readonly stage?: string;
+  /** From 0 to 1. */
+  readonly done?: number;
+  /** The kind's own words. */
+  readonly progress?: Uint8Array;
+  /** sha256 of an artifact that is stored already; publishes `checkpointed`. */
+  readonly checkpoint?: string;
+  readonly childJobs?: readonly string[];
+}
 
 // What can happen to a job, as functions from record to record. Applied twice they are as applied once.
 

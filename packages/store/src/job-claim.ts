@@ -1,25 +1,13 @@
 import type { JsMsg } from '@nats-io/jetstream';
 import { JobLostError } from './errors.js';
-import type { Events } from './events.js';
+import type { Events } from './event.js';
 import { updated } from './job-changes.js';
+import type { JobUpdate } from './job-changes.js';
 import type { JobRecord, StoredJob } from './job-record.js';
 import { changeAndTell } from './outbox.js';
 import { long, usual } from './reach.js';
 import type { Patience } from './reach.js';
 import type { Entry, RecordTable } from './record-table.js';
-
-/** What a worker tells about its job. What is left out stays as it was. */
-export interface JobUpdate {
-  /** A word or two: `training`, `calibrating`. */
-  readonly stage?: string;
-  /** From 0 to 1. */
-  readonly done?: number;
-  /** The kind's own words. */
-  readonly progress?: Uint8Array;
-  /** sha256 of an artifact that is stored already; publishes `checkpointed`. */
-  readonly checkpoint?: string;
-  readonly childJobs?: readonly string[];
-}
 
 /** Why a claim's signal aborted. */
 export type ClaimEnd = 'cancelled' | 'lost' | 'shutdown';

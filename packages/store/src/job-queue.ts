@@ -1,9 +1,10 @@
 import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
 import { headers } from '@nats-io/transport-node';
 import { z } from 'zod';
-import type { ContextHeaders } from './events.js';
+import type { ContextHeaders } from './event.js';
 import { enqueued } from './job-changes.js';
-import type { JobKind, StoredJob } from './job-record.js';
+import type { JobKind } from './job-kind.js';
+import type { StoredJob } from './job-record.js';
 import { isJobId } from './names.js';
 import { long, reach } from './reach.js';
 import type { Entry, RecordTable } from './record-table.js';

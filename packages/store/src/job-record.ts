@@ -1,10 +1,9 @@
 import { jobs } from '@modelmill/contracts';
 import { z } from 'zod';
+import type { JobKind } from './job-kind.js';
 import { outbox } from './model-records.js';
 import type { WithOutbox } from './outbox.js';
 import type { RecordForm } from './record-table.js';
-
-export type JobKind = 'train' | 'optimize';
 
 /** One durable unit of work, as everyone sees it. */
 export interface JobRecord {

@@ -1,9 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Events } from './events.js';
+import type { Events } from './event.js';
 import { ended, requeued } from './job-changes.js';
 import type { JobQueue } from './job-queue.js';
 import { hasEnded } from './job-record.js';
-import type { JobKind, StoredJob } from './job-record.js';
+import type { JobKind } from './job-kind.js';
+import type { StoredJob } from './job-record.js';
 import { changeAndTell } from './outbox.js';
 import type { Entry, RecordTable } from './record-table.js';
 

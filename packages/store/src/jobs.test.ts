@@ -1,6 +1,7 @@
 import { JobFailedError, NotFoundError } from './errors.js';
 import type { JobClaim } from './job-claim.js';
-import type { JobKind, JobRecord, JobResult } from './job-record.js';
+import type { JobKind } from './job-kind.js';
+import type { JobRecord, JobResult } from './job-record.js';
 import { settled, startNats } from './nats-for-tests.js';
 import type { TestNats } from './nats-for-tests.js';
 import type { Store } from './open-store.js';

@@ -6,7 +6,7 @@ import type { StoreStatus } from './connection.js';
 import { createDatasetStore, datasetForm } from './datasets.js';
 import type { DatasetStore } from './datasets.js';
 import { createEvents, wasPublished } from './events.js';
-import type { ContextHeaders, Events, NewEvent } from './events.js';
+import type { ContextHeaders, Events, NewEvent } from './event.js';
 import { createJobQueue } from './job-queue.js';
 import { jobForm } from './job-record.js';
 import { createJobs } from './jobs.js';

@@ -1,4 +1,4 @@
-import type { Events, NewEvent } from './events.js';
+import type { Events, NewEvent } from './event.js';
 import { usual } from './reach.js';
 import type { Patience } from './reach.js';
 import type { Entry, RecordTable } from './record-table.js';

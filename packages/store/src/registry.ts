@@ -1,7 +1,7 @@
 import { randomUUID } from 'node:crypto';
 import { registry } from '@modelmill/contracts';
 import { ConflictError, NotFoundError } from './errors.js';
-import type { Events } from './events.js';
+import type { Events } from './event.js';
 import { withLabel, withoutLabel } from './labels.js';
 import { newModel, versionKey } from './model-records.js';
 import type { ModelRecord, RegistryRecord, VersionRecord } from './model-records.js';

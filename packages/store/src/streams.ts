@@ -10,7 +10,7 @@ import type { JetStreamClient, JetStreamManager } from '@nats-io/jetstream';
 import { Kvm } from '@nats-io/kv';
 import type { KV } from '@nats-io/kv';
 import { nanos } from '@nats-io/transport-node';
-import type { JobKind } from './job-record.js';
+import type { JobKind } from './job-kind.js';
 import { maxRecordBytes } from './record-table.js';
 
 export const eventStream = 'MILL_EVENTS';

@@ -1,0 +1,14 @@
+import type { Provider } from './providers.js';
+
+export interface RunnerOptions {
+  /** Tried in order. Default: CUDA where it is installed, else the CPU. */
+  readonly providers?: readonly Provider[];
+  /** Threads within one operator. Default 1. */
+  readonly threads?: number;
+  /** A request that executes longer has its runner killed. Default 30 s. */
+  readonly requestTimeoutMs?: number;
+  /** A runner that holds more is killed. Default 4 GiB. */
+  readonly memoryLimitBytes?: number;
+  /** All the process inherits: what device libraries are found by, such as LD_LIBRARY_PATH. */
+  readonly environment?: Readonly<Record<string, string>>;
+}

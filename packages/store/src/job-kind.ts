@@ -1,0 +1,2 @@
+/** What a job does. */
+export type JobKind = 'train' | 'optimize';

@@ -1,0 +1,16 @@
+/** The architecture. An arrow says "stands on", and permits what lies beneath, too. docs/architecture.md draws it. */
+module.exports = {
+  'services/gateway': ['client', 'data', 'onnx', 'store', 'service-kit'],
+  'services/trainer': ['autodiff', 'data', 'runtime', 'store', 'service-kit'],
+  'services/optimizer': ['client', 'data', 'runtime', 'store', 'service-kit'],
+  'services/inference': ['runtime', 'store', 'service-kit'],
+  'packages/cli': ['client'],
+  'packages/client': ['contracts'],
+  'packages/store': ['contracts'],
+  'packages/autodiff': ['onnx'],
+  'packages/runtime': ['onnx'],
+  'packages/onnx': [],
+  'packages/data': [],
+  'packages/contracts': [],
+  'packages/service-kit': [], // takes service definitions and codecs as arguments, so it needs no contracts
+};
