@@ -4,7 +4,9 @@ import type { DataType } from './model.js';
 
 type ShapeRule = (question: ShapeQuestion) => StaticType[];
 
-const typeByNumber: ReadonlyMap<number, DataType> = new Map(Object.entries(dataTypes).map(([name, number]) => [number, name as DataType]));
+const typeByNumber: ReadonlyMap<number, DataType> = new Map(
+  Object.entries(dataTypes).map(([name, number]) => [number, name as DataType]),
+);
 
 const same: ShapeRule = ({ x: [x] }) => [known(x)];
 const elementwise: ShapeRule = ({ x }) => {

@@ -87,7 +87,7 @@ function expectCount(name: string, dims: readonly number[], count: number): void
 
 /** The values of a float or double tensor as float32. */
 export function floatsOf(tensor: Tensor): Float32Array {
-  const copied = tensor.bytes.slice().buffer;
+  const copied = new Uint8Array(tensor.bytes).buffer;
   switch (tensor.dataType) {
     case 'float':
       return new Float32Array(copied);
@@ -100,7 +100,7 @@ export function floatsOf(tensor: Tensor): Float32Array {
 
 /** The values of an integer or bool tensor; beyond 2^53 the nearest double. */
 export function intsOf(tensor: Tensor): number[] {
-  const copied = tensor.bytes.slice().buffer;
+  const copied = new Uint8Array(tensor.bytes).buffer;
   switch (tensor.dataType) {
     case 'int64':
       return Array.from(new BigInt64Array(copied), Number);

@@ -196,7 +196,8 @@ const tag = (number: number, wire: number) => varint(BigInt(number * 8 + wire));
 function put(to: Message, number: number, inner: Message): void {
   append(to, tag(number, 2));
   append(to, varint(BigInt(inner.length)));
-  to.parts.push(...inner.parts);
+  // one by one: a graph has more parts than a call may have arguments
+  for (const part of inner.parts) to.parts.push(part);
   to.length += inner.length;
 }
 
