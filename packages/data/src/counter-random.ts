@@ -2,30 +2,50 @@
  * Philox 4x32-10 (Salmon, Moraes, Dror and Shaw 2011): four random words that are a function of a 128-bit counter and a
  * 64-bit key. No state: the same place gives the same numbers, in whatever order it is asked.
  */
-export function philox(counter: readonly number[], key: readonly number[]): [number, number, number, number] {
-  let [c0 = 0, c1 = 0, c2 = 0, c3 = 0] = counter;
-  let [k0 = 0, k1 = 0] = key;
-  for (let round = 0; round < 10; round++) {
-    const [high0, low0] = wideProduct(0xd2511f53, c0);
-    const [high1, low1] = wideProduct(0xcd9e8d57, c2);
-    [c0, c1, c2, c3] = [(high1 ^ c1 ^ k0) >>> 0, low1, (high0 ^ c3 ^ k1) >>> 0, low0];
-    k0 = (k0 + 0x9e3779b9) >>> 0;
-    k1 = (k1 + 0xbb67ae85) >>> 0;
-  }
-  return [c0, c1, c2, c3];
+export function philox(counter: readonly number[], key: readonly number[]): Uint32Array {
+  const words = new Uint32Array(4);
+  const [c0 = 0, c1 = 0, c2 = 0, c3 = 0] = counter;
+  const [k0 = 0, k1 = 0] = key;
+  writeBlock(words, 0, c0, c1, c2, c3, k0, k1);
+  return words;
 }
 
-/** High and low word of the product of two words: a 64-bit product does not fit a double. */
-function wideProduct(a: number, b: number): [high: number, low: number] {
-  const low = Math.imul(a, b) >>> 0;
-  const aLow = a & 0xffff;
-  const aHigh = a >>> 16;
+// Written out, without an array per round: dropout draws tens of thousands of these at every step.
+function writeBlock(
+  to: Uint32Array,
+  at: number,
+  c0: number,
+  c1: number,
+  c2: number,
+  c3: number,
+  k0: number,
+  k1: number,
+): void {
+  for (let round = 0; round < 10; round++) {
+    const high0 = highWord(0xd251, 0x1f53, c0);
+    const low0 = Math.imul(0xd2511f53, c0);
+    const high1 = highWord(0xcd9e, 0x8d57, c2);
+    const low1 = Math.imul(0xcd9e8d57, c2);
+    c0 = high1 ^ c1 ^ k0;
+    c1 = low1;
+    c2 = high0 ^ c3 ^ k1;
+    c3 = low0;
+    k0 = (k0 + 0x9e3779b9) | 0;
+    k1 = (k1 + 0xbb67ae85) | 0;
+  }
+  to[at] = c0;
+  to[at + 1] = c1;
+  to[at + 2] = c2;
+  to[at + 3] = c3;
+}
+
+/** High word of the product of two words, the first given in halves: a 64-bit product does not fit a double. */
+function highWord(aHigh: number, aLow: number, b: number): number {
   const bLow = b & 0xffff;
   const bHigh = b >>> 16;
   const middle = aHigh * bLow + ((aLow * bLow) >>> 16);
   const carry = (middle & 0xffff) + aLow * bHigh;
-  const high = aHigh * bHigh + Math.floor(middle / 0x10000) + (carry >>> 16);
-  return [high >>> 0, low];
+  return (aHigh * bHigh + Math.floor(middle / 0x10000) + Math.floor(carry / 0x10000)) | 0;
 }
 
 export interface CounterRandom {
@@ -38,23 +58,26 @@ export interface CounterRandom {
 /** Random numbers of one purpose: each `stream` of a seed is independent of the others. */
 export function counterRandom(seed: bigint, stream: number): CounterRandom {
   const key = [Number(seed & 0xffffffffn), Number((seed >> 32n) & 0xffffffffn)];
-  const words = function* (counter: number) {
-    for (let block = 0; ; block++) {
-      yield* philox([block, counter >>> 0, Math.floor(counter / 2 ** 32) >>> 0, stream >>> 0], key);
-    }
+  /** The first `count` words of a sequence, and up to three more. */
+  const words = (counter: number, count: number) => {
+    const all = new Uint32Array(4 * Math.ceil(count / 4));
+    const low = counter >>> 0;
+    const high = Math.floor(counter / 2 ** 32) >>> 0;
+    for (let at = 0; at < all.length; at += 4) writeBlock(all, at, at / 4, low, high, stream, key[0]!, key[1]!);
+    return all;
   };
   return {
     uniform(counter, count) {
       const numbers = new Float32Array(count);
-      const source = words(counter);
-      for (let i = 0; i < count; i++) numbers[i] = ((source.next().value as number) >>> 8) / 2 ** 24;
+      const source = words(counter, count);
+      for (let i = 0; i < count; i++) numbers[i] = (source[i]! >>> 8) / 2 ** 24;
       return numbers;
     },
     permutation(n, counter = 0) {
       const order = Uint32Array.from({ length: n }, (_, i) => i);
-      const source = words(counter);
+      const source = words(counter, n);
       for (let i = n - 1; i > 0; i--) {
-        const j = Math.floor((((source.next().value as number) >>> 0) / 2 ** 32) * (i + 1));
+        const j = Math.floor((source[n - 1 - i]! / 2 ** 32) * (i + 1));
         [order[i], order[j]] = [order[j]!, order[i]!];
       }
       return order;
