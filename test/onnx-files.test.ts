@@ -11,7 +11,7 @@ import {
 import type { Model } from '@modelmill/onnx';
 import { openSession } from '@modelmill/runtime';
 import type { TypedTensor } from '@modelmill/runtime';
-import { itEachModel, modelFiles, runOn, typed } from './onnx-models.js';
+import { itEachModel, lift, modelFiles, runOn, typed } from './onnx-models.js';
 
 jest.setTimeout(60_000);
 
@@ -47,12 +47,6 @@ describe('an ONNX file that was read and written', () => {
     expectClose(y!.data, Float32Array.of(e / (e + 1), 1 / (e + 1), 1 / (1 + f), f / (1 + f)));
   });
 });
-
-/** ONNX Runtime has no arithmetic of operator set 6; that of 7 does the same, and always broadcasts. */
-function lift({ opsets, graph }: Model) {
-  opsets.set('', 7);
-  for (const { attributes } of graph.nodes) if (attributes.delete('broadcast')) attributes.delete('axis');
-}
 
 /** softmax(relu(x·w + b)) of [n, 1, 2]; Squeeze's axes moved from attribute to input with operator set 13. */
 function classifier(opset: number): Model {

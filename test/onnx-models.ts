@@ -81,6 +81,12 @@ function withLength(field: number, bytes: Uint8Array): Buffer {
 export const fedInputs = ({ inputs, initializers }: Model['graph']) =>
   inputs.filter(({ name }) => !initializers.has(name));
 
+/** ONNX Runtime has no arithmetic of operator set 6; that of 7 does the same, and always broadcasts. */
+export function lift({ opsets, graph }: Model) {
+  opsets.set('', 7);
+  for (const { attributes } of graph.nodes) if (attributes.delete('broadcast')) attributes.delete('axis');
+}
+
 /** Runs the session on tensors in the order of its inputs; its outputs in order. */
 export async function runOn(session: Session, inputs: readonly Tensor[]): Promise<TypedTensor[]> {
   const results = await session.run(

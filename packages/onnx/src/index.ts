@@ -46,5 +46,5 @@ export {
   uniqueName,
 } from './edit.js';
 export { inferNode, inferShapes } from './infer-shapes.js';
-export type { StaticType } from './infer-shapes.js';
-export { broadcast } from './shape-rules.js';
+export type { StaticType } from './shape-question.js';
+export { broadcast } from './shape-question.js';

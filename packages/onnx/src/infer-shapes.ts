@@ -1,26 +1,10 @@
 import { topologicallySorted } from './edit.js';
 import { ShapeError } from './model.js';
-import type { DataType, Model, Node, Tensor, ValueType } from './model.js';
-import { shapeRules } from './shape-rules.js';
+import type { Model, Node, Tensor, ValueInfo } from './model.js';
+import { quoted, sizes } from './quoted.js';
+import type { ShapeQuestion, StaticType } from './shape-question.js';
+import { constantTensor, shapeRules } from './shape-rules.js';
 import { intsOf } from './tensor.js';
-
-/** A value whose every size is known. */
-export interface StaticType extends ValueType {
-  readonly dataType: DataType;
-  readonly shape: readonly number[];
-}
-
-/** What a shape rule sees of a node. */
-export interface ShapeQuestion {
-  readonly node: Node;
-  /** Types of the inputs in order; undefined for one that is left out. */
-  readonly x: readonly (StaticType | undefined)[];
-  /** The integers of an input that is a constant, by its position. */
-  ints(position: number): readonly number[] | undefined;
-  int(name: string, otherwise: number): number;
-  list(name: string): readonly number[] | undefined;
-  word(name: string, otherwise: string): string;
-}
 
 /** Types of a node's outputs, in order. Throws ShapeError naming the node. */
 export function inferNode(
@@ -28,22 +12,36 @@ export function inferNode(
   typeOf: (value: string) => StaticType | undefined,
   constantOf: (value: string) => Tensor | undefined,
 ): StaticType[] {
-  const rule = shapeRules[node.opType];
-  const named = `node '${node.name}' (${node.opType})`;
+  return outputTypes(node, latestOpset, typeOf, constantOf);
+}
+
+const latestOpset = 23;
+
+function outputTypes(
+  node: Node,
+  opset: number,
+  typeOf: (value: string) => StaticType | undefined,
+  constantOf: (value: string) => Tensor | undefined,
+): StaticType[] {
+  const rule = Object.hasOwn(shapeRules, node.opType) ? shapeRules[node.opType] : undefined;
+  const named = `node ${quoted(node.name)} (${node.opType})`;
   if (!rule || node.domain !== '') throw new ShapeError(`${named}: the shape of its output is unknown`);
   const attribute = (name: string) => node.attributes.get(name);
   const question: ShapeQuestion = {
     node,
+    opset,
     x: node.inputs.map((input) => {
       if (input === '') return undefined;
       const type = typeOf(input);
-      if (!type) throw new ShapeError(`${named}: the shape of its input '${input}' is unknown`);
+      if (!type) throw new ShapeError(`${named}: the shape of its input ${quoted(input)} is unknown`);
       return type;
     }),
     ints(position) {
       const name = node.inputs[position];
-      const tensor = name ? constantOf(name) : undefined;
-      return tensor && intsOf(tensor);
+      if (!name) return undefined;
+      const tensor = constantOf(name);
+      if (!tensor) throw new ShapeError(`its input ${quoted(name)} is no constant`);
+      return intsOf(tensor);
     },
     int(name, otherwise) {
       const found = attribute(name);
@@ -59,7 +57,10 @@ export function inferNode(
     },
   };
   try {
-    return rule(question);
+    return rule(question).map((type) => {
+      if (type.shape.every((size) => Number.isSafeInteger(size) && size >= 0)) return type;
+      throw new ShapeError(`its output would be ${sizes(type.shape)}`);
+    });
   } catch (error) {
     if (error instanceof ShapeError) throw new ShapeError(`${named}: ${error.message}`, { cause: error });
     throw error;
@@ -75,6 +76,7 @@ export function inferShapes(
   fixed: ReadonlyMap<string, readonly number[]> = new Map(),
 ): Map<string, StaticType> {
   const { graph } = model;
+  const opset = model.opsets.get('') ?? latestOpset;
   const types = new Map<string, StaticType>();
   const constants = new Map<string, Tensor>(graph.initializers);
   for (const [name, { dataType, dims }] of graph.initializers) types.set(name, { dataType, shape: dims });
@@ -83,19 +85,16 @@ export function inferShapes(
   }
   for (const input of graph.inputs) {
     if (types.has(input.name)) continue;
-    const shape = fixed.get(input.name) ?? input.shape;
-    if (input.dataType === undefined || !shape?.every((size): size is number => typeof size === 'number')) {
-      throw new ShapeError(`input '${input.name}' has open sizes [${(input.shape ?? []).join(', ')}]: fix them`);
-    }
-    types.set(input.name, { dataType: input.dataType, shape });
+    types.set(input.name, inputType(input, fixed.get(input.name)));
   }
   for (const node of topologicallySorted(graph)) {
     if (node.opType === 'Constant') {
-      const value = node.attributes.get('value');
-      if (value?.kind === 'tensor') constants.set(node.outputs[0]!, value.value);
+      const value = constantTensor(node.attributes);
+      if (value) constants.set(node.outputs[0]!, value);
     }
-    const outputs = inferNode(
+    const outputs = outputTypes(
       node,
+      opset,
       (name) => types.get(name),
       (name) => constants.get(name),
     );
@@ -105,4 +104,16 @@ export function inferShapes(
     });
   }
   return types;
+}
+
+function inputType({ name, dataType, shape }: ValueInfo, fixed: readonly number[] | undefined): StaticType {
+  const named = `input ${quoted(name)}`;
+  if (dataType === undefined) throw new ShapeError(`${named} is no tensor`);
+  const open = fixed ?? shape;
+  if (!open?.every((size): size is number => typeof size === 'number')) {
+    throw new ShapeError(`${named} has open sizes ${shape ? sizes(shape) : ''}: fix them`);
+  }
+  const fits = shape?.length === open.length && shape.every((size, i) => typeof size !== 'number' || size === open[i]);
+  if (shape && !fits) throw new ShapeError(`${named} is fixed to ${sizes(open)}, wants ${sizes(shape)}`);
+  return { dataType, shape: open };
 }
