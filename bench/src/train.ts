@@ -1,0 +1,97 @@
+import { createReadStream } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { trainingStep } from '@modelmill/autodiff';
+import { parseTrainingSpec } from '@modelmill/client';
+import { writeOnnx } from '@modelmill/onnx';
+import { InferenceSession, Tensor } from 'onnxruntime-node';
+import type { Contest } from './alternate.js';
+import { createClosing } from './closing.js';
+import { build, layersJson } from './networks.js';
+import { openMesh } from './open-mesh.js';
+import type { BenchMesh } from './open-mesh.js';
+
+const digits = fileURLToPath(new URL('../../examples/data/digits.csv.gz', import.meta.url));
+const batchSize = 64;
+/** A job of this size trains for a second or two. */
+const epochs = { digits: 8, mlp: 40 };
+
+/** Training jobs of a mesh against the same steps run by ONNX Runtime alone, in this process. */
+export async function trainContests(): Promise<{ contests: Contest[] } & AsyncDisposable> {
+  await using opened = createClosing();
+  const mesh = opened.use(await openMesh());
+  await mesh.mill.datasets.upload({
+    dataset: 'digits',
+    content: createReadStream(digits) as AsyncIterable<Uint8Array>,
+  });
+  const contests: Contest[] = [];
+  for (const name of ['digits', 'mlp'] as const) {
+    contests.push({
+      case: `train ${name}, batch ${batchSize}`,
+      unit: 'examples/s',
+      against: 'ONNX Runtime running the same step in one process, data at hand',
+      goal: 0.9,
+      better: 'higher',
+      ours: () => jobSpeed(mesh, name),
+      theirs: await stepSpeed(name),
+    });
+  }
+  const kept = opened.move();
+  return { contests, [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose]() };
+}
+
+/** Examples per second of a whole job: data, shuffling, progress, checkpoints and validation included. */
+async function jobSpeed({ mill }: BenchMesh, name: 'digits' | 'mlp'): Promise<number> {
+  const spec = parseTrainingSpec({
+    model: name,
+    data: { dataset: 'digits' },
+    layers: layersJson(name),
+    epochs: epochs[name],
+    batch_size: batchSize,
+    seed: 1,
+  });
+  const { status } = await mill.trainer.submit(spec);
+  let speed = 0;
+  for await (const job of mill.trainer.watch(status?.jobId ?? '')) {
+    speed = job.progress?.examplesPerSecond ?? speed;
+    const state = job.status?.state;
+    if (state?.$case === 'failed') throw new Error(`the training failed: ${state.failed.reason}`);
+  }
+  return speed;
+}
+
+/** The training step, fed the same batch again and again. */
+async function stepSpeed(name: 'digits' | 'mlp'): Promise<() => Promise<number>> {
+  const step = trainingStep(build(name).forward, {
+    batchSize,
+    loss: { kind: 'cross_entropy' },
+    optimizer: { kind: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
+  });
+  const session = await InferenceSession.create(writeOnnx(step.model), { logSeverityLevel: 3 });
+  const scalar = (value: number) => new Tensor('float32', Float32Array.of(value), []);
+  const { features, targets, learningRate, corrections } = step.inputs;
+  const batch = {
+    [features]: new Tensor(
+      'float32',
+      Float32Array.from({ length: batchSize * 64 }, (_, i) => i % 17),
+      [batchSize, 64],
+    ),
+    [targets]: new Tensor(
+      'int64',
+      BigInt64Array.from({ length: batchSize }, (_, i) => BigInt(i % 10)),
+      [batchSize],
+    ),
+    [learningRate]: scalar(0.001),
+    ...(corrections ? { [corrections.c1]: scalar(1), [corrections.c2]: scalar(1) } : {}),
+  };
+  let state: Tensor[] = step.state.map(({ initial, dims }) => new Tensor('float32', initial, dims));
+  return async () => {
+    const steps = epochs[name] * 22;
+    const started = performance.now();
+    for (let i = 0; i < steps; i++) {
+      const fed = Object.fromEntries(step.state.map(({ input }, k) => [input, state[k]!]));
+      const outputs = await session.run({ ...batch, ...fed });
+      state = step.state.map(({ output }) => outputs[output]!);
+    }
+    return (steps * batchSize) / ((performance.now() - started) / 1000);
+  };
+}
