@@ -39,8 +39,10 @@ export async function calibrate(model: Model, tensors: readonly string[], option
     for (let start = 0; start < rows.length; start += chunk) {
       const examples = examplesOf(table, rows.subarray(start, start + chunk), classifier);
       if (tensors.includes(classifier.input)) ranges.add(classifier.input, numbersOf(examples));
-      const { outputs } = await runner.run('probe', new Map([[classifier.input, examples]]), watched, signal);
-      for (const name of watched) ranges.add(name, numbersOf(outputs.get(name)!));
+      if (watched.length > 0) {
+        const { outputs } = await runner.run('probe', new Map([[classifier.input, examples]]), watched, signal);
+        for (const name of watched) ranges.add(name, numbersOf(outputs.get(name)!));
+      }
       await onProgress(Math.min(1, (start + chunk) / rows.length));
     }
     return ranges.finish();

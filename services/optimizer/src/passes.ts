@@ -3,6 +3,7 @@ import type { jobs, trainer } from '@modelmill/contracts';
 import { calibrationRows } from '@modelmill/data';
 import { densify, readOnnx, writeOnnx } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
+import { JobFailedError } from '@modelmill/store';
 import type { Artifacts } from '@modelmill/store';
 import { calibrate } from './calibrate.js';
 import type { Classifier } from './classifier.js';
@@ -52,8 +53,12 @@ async function quantize(parent: Model, pass: Of<'quantize_static'>, context: Pas
   const { plan, examples, signal, onProgress } = context;
   const model = densify(parent);
   const folded = foldBatchNorm(model);
+  const tensors = quantizableTensors(model);
+  if (tensors.length === 0) {
+    throw new JobFailedError('there is nothing to quantize: no convolution or matrix product has constant weights');
+  }
   const rows = calibrationRows(examples.train, pass.samples, plan.seed);
-  const ranges = await calibrate(model, quantizableTensors(model), {
+  const ranges = await calibrate(model, tensors, {
     classifier: context.classifierOf(model),
     table: examples.table,
     rows,

@@ -1,0 +1,71 @@
+import { status } from '@grpc/grpc-js';
+import { optimizer } from '@modelmill/contracts';
+import { planOptimization } from './optimization-plan.js';
+
+const quantize = { quantizeStatic: {} };
+const prune = (fields: object = {}) => ({ pruneMagnitude: { sparsity: 0.8, ...fields } });
+const distill = (fields: object = {}) => ({ distill: { student: [{ dense: { units: 10 } }], ...fields } });
+const planOf = (fields: object) =>
+  planOptimization(
+    optimizer.OptimizationSpec.fromJSON({
+      model: 'digits',
+      version: 'stable',
+      data: { dataset: 'digits' },
+      passes: [quantize],
+      ...fields,
+    }),
+  );
+
+describe('an optimization plan', () => {
+  it('has the defaults that the contract states', () =>
+    expect(planOf({ passes: [distill(), prune(), quantize] })).toMatchObject({
+      data: { dataset: 'digits', version: '', normalize: 'none' },
+      maxAccuracyDrop: 0.05,
+      passes: [
+        { kind: 'distill', epochs: 30, batchSize: 64, temperature: 4, mix: 0.7, optimizer: undefined },
+        { kind: 'prune_magnitude', sparsity: 0.8, epochs: 10, learningRate: 0.001 },
+        { kind: 'quantize_static', samples: 256, calibration: 'minmax' },
+      ],
+    }));
+
+  it.each([
+    [{ model: '' }, "model is '', wants a name of [a-zA-Z0-9][a-zA-Z0-9_-]{0,62}"],
+    [{ version: 'a b' }, "version is 'a b', wants a name of [a-zA-Z0-9][a-zA-Z0-9_-]{0,62}"],
+    [{ data: {} }, "data.dataset is '', wants a name of [a-zA-Z0-9][a-zA-Z0-9_-]{0,62}"],
+    [{ data: { dataset: 'digits', normalize: 'max' } }, "data.normalize is 'max', wants one of standard, minmax, none"],
+    [{ passes: [] }, 'passes is empty, wants at least one'],
+    [{ passes: Array(11).fill(prune()) }, 'passes has 11 entries, wants at most 10'],
+    [{ passes: [prune(), {}] }, 'passes[1] names no kind of pass'],
+    [
+      { passes: [{ quantizeStatic: { calibration: 'entropy' } }] },
+      "passes[0].quantize_static.calibration is 'entropy', wants one of minmax, percentile",
+    ],
+    [
+      { passes: [prune({ sparsity: 1 })] },
+      'passes[0].prune_magnitude.sparsity is 1, wants more than 0 and less than 1',
+    ],
+    [
+      { passes: [prune({ sparsity: 'NaN' })] },
+      'passes[0].prune_magnitude.sparsity is NaN, wants more than 0 and less than 1',
+    ],
+    [
+      { passes: [prune({ finetuneLearningRate: -1 })] },
+      'passes[0].prune_magnitude.finetune_learning_rate is -1, wants 0 to 1000',
+    ],
+    [{ passes: [distill({ student: [] })] }, "passes[0].distill.student is empty, wants the student's layers"],
+    [{ passes: [distill({ mix: 2 })] }, 'passes[0].distill.mix is 2, wants 0 to 1'],
+    [
+      { passes: [quantize, prune()] },
+      'passes[1] comes after a quantization, whose weights cannot be changed any more: put it before',
+    ],
+    [
+      { passes: [prune(), distill()] },
+      'passes[1] begins a new network, so what the passes before it made would be lost: put distillation first',
+    ],
+    [{ maxAccuracyDrop: 1.5 }, 'max_accuracy_drop is 1.5, wants 0 to 1'],
+  ])('is refused with the field, what was got and what is wanted: %j', (fields, message) => {
+    expect(() => planOf(fields)).toThrow(expect.objectContaining({ code: status.INVALID_ARGUMENT, message }));
+  });
+
+  it('is refused without a spec', () => expect(() => planOptimization(undefined)).toThrow('spec is missing'));
+});

@@ -1,0 +1,388 @@
+import { createReadStream } from 'node:fs';
+import { status } from '@grpc/grpc-js';
+import { parseOptimizationSpec } from '@modelmill/client';
+import { datasets } from '@modelmill/contracts';
+import type { jobs, registry, trainer, optimizer } from '@modelmill/contracts';
+import { checkAdmission, int64Tensor, makeNode, readOnnx, writeOnnx } from '@modelmill/onnx';
+import type { Model } from '@modelmill/onnx';
+import type { JobResult } from '@modelmill/store';
+import { registrySignature } from './classifier.js';
+import { accuracyOf, digitsFile, nearestMeans, readDigits } from './digits-for-tests.js';
+import type { Digits } from './digits-for-tests.js';
+import { defaultSplits } from './examples.js';
+import { modelOf, someCnn } from './models-for-tests.js';
+import type { Report } from './report.js';
+import { startOptimizer } from './start-for-tests.js';
+import type { Optimizing } from './start-for-tests.js';
+import { startTrainer } from './trainer-for-tests.js';
+import { weightFigures } from './weighted-layers.js';
+
+jest.setTimeout(60_000);
+
+const quantize = { quantize_static: {} };
+const prune = (sparsity: number, more: object = {}) => ({ prune_magnitude: { sparsity, ...more } });
+const distill = { distill: { student: [{ dense: { units: 10 } }] } };
+const specOf = (model: string, fields: object = {}) =>
+  parseOptimizationSpec({ model, version: '1', data: { dataset: 'digits' }, passes: [quantize], ...fields });
+
+async function addDigits({ store }: Optimizing, digits: Digits): Promise<void> {
+  const { sha256, size } = await store.artifacts.put(createReadStream(digitsFile));
+  await store.datasets.add(
+    datasets.DatasetVersion.fromPartial({
+      dataset: 'digits',
+      artifactSha256: sha256,
+      sizeBytes: BigInt(size),
+      rows: BigInt(digits.table.rows),
+      format: { $case: 'csv', csv: { header: false, target: '' } },
+      schema: { featureShape: [64n], target: 'c64', classes: digits.table.classes! },
+      splits: defaultSplits,
+    }),
+  );
+}
+
+async function register({ store }: Optimizing, model: string, graph: Model): Promise<registry.Version> {
+  const artifact = await store.artifacts.put(writeOnnx(graph));
+  const lineage = { method: 'trained', parentVersion: '', jobId: '', dataset: 'digits', datasetVersion: '1' };
+  const signature = registrySignature(graph);
+  return store.registry.registerVersion({ model, artifact, signature, lineage, metrics: { parameters: 1 } });
+}
+
+type State = NonNullable<jobs.JobStatus['state']>;
+
+/** The states of a job until it has ended. */
+async function followed({ mill }: Optimizing, jobId: string): Promise<State[]> {
+  const states: State[] = [];
+  for await (const { status: jobStatus } of mill.optimizer.watch(jobId)) states.push(jobStatus!.state!);
+  return states;
+}
+
+async function succeeded(mesh: Optimizing, jobId: string): Promise<jobs.JobSucceeded> {
+  const last = (await followed(mesh, jobId)).at(-1);
+  if (last?.$case !== 'succeeded') throw new Error(`the job ended as ${JSON.stringify(last)}`);
+  return last.succeeded;
+}
+
+const stages = (states: readonly State[]) => [
+  ...new Set(states.flatMap((state) => (state.$case === 'running' ? state.running.stage : []))),
+];
+
+/** A trainer whose training changes nothing. */
+const baseAsItIs = async (_claim: unknown, { base }: trainer.TrainingSpec): Promise<JobResult> => {
+  if (base?.source?.$case !== 'artifactSha256') throw new Error('wanted an artifact to go on from');
+  return { version: '', artifactSha256: base.source.artifactSha256, metrics: {} };
+};
+
+const reportOf = async ({ store }: Optimizing, { reportSha256 }: registry.Version) =>
+  JSON.parse(Buffer.from(await store.artifacts.read(reportSha256)).toString()) as { report: Report; markdown: string };
+
+describe('the optimizer service', () => {
+  let mesh: Optimizing;
+  let digits: Digits;
+  let graph: Model;
+  beforeAll(async () => {
+    [mesh, digits] = await Promise.all([startOptimizer(), readDigits()]);
+    graph = await nearestMeans(digits);
+    await addDigits(mesh, digits);
+  });
+  afterAll(() => mesh[Symbol.asyncDispose]());
+  const submit = async (spec: optimizer.OptimizationSpec, jobId?: string) =>
+    (await mesh.mill.optimizer.submit(spec, { jobId })).status!.jobId;
+
+  it('quantizes a version, measures it beside its parent and registers it with lineage and report', async () => {
+    const parent = await register(mesh, 'quantized', graph);
+    const jobId = await submit(specOf('quantized'));
+    const states = await followed(mesh, jobId);
+    expect(stages(states)).toContain('preparing');
+    const last = states.at(-1)!;
+    expect(last).toMatchObject({ $case: 'succeeded', succeeded: { version: '2' } });
+
+    const made = await mesh.store.registry.version('quantized', '2');
+    expect(made.lineage).toEqual({
+      method: 'quantized static int8',
+      parentVersion: '1',
+      jobId,
+      dataset: 'digits',
+      datasetVersion: '1',
+    });
+    const file = await mesh.store.artifacts.read(made.artifactSha256);
+    const before = await accuracyOf(writeOnnx(graph), digits);
+    expect(before).toBeGreaterThan(0.85);
+    expect(made.metrics['accuracy']).toBe(await accuracyOf(file, digits));
+    expect(made.metrics['accuracy']).toBeGreaterThan(before - 0.01);
+    expect(made.metrics).toMatchObject({ size_bytes: file.byteLength, parameters: 2610 });
+    expect(file.byteLength).toBeLessThan(0.5 * Number(parent.sizeBytes));
+    expect(readOnnx(file).graph.initializers.get('matrix')).toBeUndefined();
+
+    const { metrics } = await mesh.store.registry.version('quantized', '1');
+    expect(metrics).toMatchObject({ accuracy: before, parameters: 1, size_bytes: Number(parent.sizeBytes) });
+    for (const figures of [metrics, made.metrics]) {
+      expect(figures['p50_ms']).toBeGreaterThan(0);
+      expect(figures['p99_ms']).toBeGreaterThanOrEqual(figures['p50_ms']!);
+      expect(figures['throughput']).toBeGreaterThan(0);
+    }
+    const { report, markdown } = await reportOf(mesh, made);
+    expect(report).toMatchObject({
+      job: jobId,
+      parent: { version: '1', accuracy: before, p50_ms: metrics['p50_ms'] },
+      candidate: made.metrics,
+      dataset: { name: 'digits', version: '1', evaluated_rows: digits.test.length },
+      engine: { provider: 'cpu', threads: 1 },
+    });
+    expect(markdown).toContain('# quantized: quantized static int8');
+    expect(last).toMatchObject({ succeeded: { artifactSha256: made.artifactSha256, metrics: made.metrics } });
+  });
+
+  it('fails where there is nothing to quantize', async () => {
+    const inputs = makeNode('Slice', ['input', 'start', 'end', 'axis'], ['y']);
+    const indices = { start: 0, end: 10, axis: 1 };
+    const tensors = Object.entries(indices).map(([name, value]) => int64Tensor(name, [1], [value]));
+    await register(mesh, 'plain', modelOf([64], [inputs], tensors, [10]));
+    expect((await followed(mesh, await submit(specOf('plain')))).at(-1)).toMatchObject({
+      failed: {
+        reason: 'there is nothing to quantize: no convolution or matrix product has constant weights',
+      },
+    });
+  });
+
+  it('refuses to quantize what is quantized', async () => {
+    await expect(submit(specOf('quantized', { version: '2' }))).rejects.toMatchObject({
+      code: status.INVALID_ARGUMENT,
+      message: "version '2' of model 'quantized' is already quantized: start from its parent",
+    });
+  });
+
+  it('has the trainer fine-tune what it pruned, and stores the zeros as what they are: nothing', async () => {
+    await using doubled = await startTrainer(mesh.store, { train: baseAsItIs });
+    await register(mesh, 'pruned', graph);
+    const spec = specOf('pruned', {
+      passes: [prune(0.8, { finetune_epochs: 3, finetune_learning_rate: 0.01 })],
+      data: { dataset: 'digits', normalize: 'minmax' },
+      max_accuracy_drop: 0.5,
+      seed: 9,
+    });
+    const jobId = await submit(spec);
+    expect(await succeeded(mesh, jobId)).toMatchObject({ version: '2' });
+    expect(doubled.submitted).toMatchObject([
+      {
+        jobId: `${jobId}-pass0`,
+        spec: {
+          model: 'pruned',
+          artifactOnly: true,
+          base: { keepZeros: true },
+          data: { dataset: 'digits', version: '1', normalize: '' },
+          optimizer: { kind: { adam: { learningRate: 0.01 } } },
+          epochs: 3,
+          seed: 9n,
+        },
+      },
+    ]);
+    const made = await mesh.store.registry.version('pruned', '2');
+    const file = await mesh.store.artifacts.read(made.artifactSha256);
+    const stored = readOnnx(file);
+    expect([...stored.graph.sparseInitializers.keys()]).toContain('matrix');
+    expect(() => checkAdmission(file)).not.toThrow();
+    expect(weightFigures(stored).sparsity).toBeCloseTo(0.8, 3);
+    expect(made).toMatchObject({
+      lineage: { method: 'pruned 80 %', parentVersion: '1', jobId },
+      metrics: { sparsity: weightFigures(stored).sparsity, accuracy: await accuracyOf(file, digits) },
+    });
+    expect(file.byteLength).toBeLessThan(0.55 * writeOnnx(graph).byteLength);
+  });
+
+  it('fails a job whose result lost too much, with both figures, and registers nothing', async () => {
+    await using _doubled = await startTrainer(mesh.store, { train: baseAsItIs });
+    await register(mesh, 'gated', graph);
+    const jobId = await submit(specOf('gated', { passes: [prune(0.99)], max_accuracy_drop: 0.01 }));
+    const last = (await followed(mesh, jobId)).at(-1);
+    const before = (await accuracyOf(writeOnnx(graph), digits)).toFixed(4);
+    expect(last).toMatchObject({
+      failed: {
+        reason: expect.stringMatching(
+          new RegExp(
+            `^accuracy fell from ${before} to 0\\.\\d{4} on 359 held-out rows: a drop of 0\\.\\d{4}, max_accuracy_drop is 0\\.01$`,
+          ),
+        ),
+      },
+    });
+    expect((await mesh.store.registry.model('gated')).versions).toHaveLength(1);
+  });
+
+  it('tells the trainer whom the student learns from: the version a label meant when the job began', async () => {
+    const { artifactSha256 } = await register(mesh, 'taught', graph);
+    await mesh.store.registry.settleAdmission('taught', '1', { kind: 'admitted' });
+    await mesh.store.registry.setLabel('taught', { name: 'stable', targets: [{ version: '1', weight: 1 }] });
+    await using doubled = await startTrainer(mesh.store, {
+      train: async () => ({ version: '', artifactSha256, metrics: {} }),
+    });
+    const passes = [{ distill: { ...distill.distill, epochs: 5, temperature: 2, mix: 0.5 } }];
+    const jobId = await submit(specOf('taught', { version: 'stable', passes }));
+    await succeeded(mesh, jobId);
+    expect(doubled.submitted).toMatchObject([
+      {
+        spec: {
+          layers: [{ kind: { $case: 'dense' } }],
+          distillation: { version: '1', model: '', temperature: 2, mix: 0.5 },
+          epochs: 5,
+          batchSize: 64,
+          artifactOnly: true,
+        },
+      },
+    ]);
+    expect((await mesh.store.registry.version('taught', '2')).lineage).toMatchObject({ method: 'distilled' });
+  });
+
+  it('gives one job and one version for one id, and refuses the id for another spec', async () => {
+    await register(mesh, 'once', graph);
+    const spec = specOf('once');
+    expect(await submit(spec, 'one-job')).toBe('one-job');
+    expect(await submit(spec, 'one-job')).toBe('one-job');
+    await succeeded(mesh, 'one-job');
+    expect(await submit(spec, 'one-job')).toBe('one-job');
+    expect((await mesh.store.registry.model('once')).versions).toHaveLength(2);
+    await expect(submit({ ...spec, seed: 1n }, 'one-job')).rejects.toMatchObject({
+      code: status.ALREADY_EXISTS,
+      message: "job 'one-job' exists with another spec",
+    });
+    expect(await mesh.mill.optimizer.get('one-job')).toMatchObject({ status: { jobId: 'one-job' }, spec });
+    expect((await mesh.mill.optimizer.list())[0]!.status!.jobId).toBe('one-job');
+  });
+
+  it('waits for a trainer that is not there yet', async () => {
+    await register(mesh, 'patient', graph);
+    const jobId = await submit(specOf('patient', { passes: [prune(0.5)], max_accuracy_drop: 1 }));
+    for await (const { status: jobStatus } of mesh.mill.optimizer.watch(jobId)) {
+      const state = jobStatus!.state!;
+      if (state.$case === 'running' && state.running.stage === 'waiting for a trainer') break;
+    }
+    await using _doubled = await startTrainer(mesh.store, { train: baseAsItIs });
+    expect(await succeeded(mesh, jobId)).toMatchObject({ version: '2' });
+  });
+
+  it('survives kill -9 while its training runs: one training, one version', async () => {
+    await register(mesh, 'killed', graph);
+    let finish = () => {};
+    const finished = new Promise<void>((resolve) => (finish = resolve));
+    let began = () => {};
+    const beginning = new Promise<void>((resolve) => (began = resolve));
+    const trained: string[] = [];
+    await using _doubled = await startTrainer(mesh.store, {
+      train: async (claim, spec) => {
+        trained.push(claim.job.id);
+        began();
+        await finished;
+        return baseAsItIs(claim, spec);
+      },
+    });
+    const jobId = await submit(specOf('killed', { passes: [prune(0.5)], max_accuracy_drop: 1 }));
+    await beginning;
+    await mesh.restart();
+    finish();
+    expect(await succeeded(mesh, jobId)).toMatchObject({ version: '2' });
+    expect(trained).toEqual([`${jobId}-pass0`]);
+    const { versions } = await mesh.store.registry.model('killed');
+    expect(versions.map(({ version, lineage }) => [version, lineage?.jobId])).toEqual([
+      ['1', ''],
+      ['2', jobId],
+    ]);
+  });
+
+  it('cancels its training when it is cancelled', async () => {
+    await register(mesh, 'cancelled', graph);
+    let began = () => {};
+    const beginning = new Promise<void>((resolve) => (began = resolve));
+    await using _doubled = await startTrainer(mesh.store, {
+      train: ({ signal }) =>
+        new Promise((_, reject) => {
+          signal.addEventListener('abort', () => reject(new Error('stopped')));
+          began();
+        }),
+    });
+    const jobId = await submit(specOf('cancelled', { passes: [prune(0.5)] }));
+    await beginning;
+    await mesh.mill.optimizer.cancel(jobId);
+    expect((await followed(mesh, jobId)).at(-1)).toMatchObject({ $case: 'cancelled' });
+    for await (const child of mesh.store.jobs.watch(`${jobId}-pass0`)) {
+      if (child.status.state?.$case === 'cancelled') break;
+    }
+    expect((await mesh.store.jobs.get(`${jobId}-pass0`)).status.state).toMatchObject({ $case: 'cancelled' });
+    expect((await mesh.store.registry.model('cancelled')).versions).toHaveLength(1);
+  });
+
+  it("fails with the trainer's reason where the trainer refuses, or its training fails", async () => {
+    await register(mesh, 'refused', graph);
+    const refused = submit(specOf('refused', { passes: [prune(0.5)] }));
+    await using _doubled = await startTrainer(mesh.store, {
+      train: baseAsItIs,
+      refusal: ({ base }) => (base ? 'epochs is 10, wants fewer' : 'layers[0].dense.units is 10, wants 9'),
+    });
+    expect((await followed(mesh, await refused)).at(-1)).toMatchObject({
+      failed: { reason: 'the trainer refused its training: epochs is 10, wants fewer' },
+    });
+    await expect(submit(specOf('refused', { passes: [distill] }))).rejects.toMatchObject({
+      code: status.INVALID_ARGUMENT,
+      message: 'passes[0].distill.student: layers[0].dense.units is 10, wants 9',
+    });
+  });
+
+  it('carries the trace of who submitted to the trainer', async () => {
+    await using doubled = await startTrainer(mesh.store, { train: baseAsItIs });
+    await register(mesh, 'traced', graph);
+    const traceId = '0af7651916cd43dd8448eb211c80319c';
+    const spec = specOf('traced', { passes: [prune(0.5)], max_accuracy_drop: 1 });
+    const metadata = { traceparent: `00-${traceId}-b7ad6b7169203331-01` };
+    const { status: jobStatus } = await mesh.mill.optimizer.submit(spec, {}, { metadata });
+    await succeeded(mesh, jobStatus!.jobId);
+    expect(String(doubled.submitted[0]!.metadata.get('traceparent')[0])).toContain(traceId);
+  });
+
+  it('analyzes a version', async () => {
+    await register(mesh, 'analyzed', someCnn());
+    const { layers, advice } = await mesh.mill.optimizer.analyze('analyzed', '1');
+    expect(layers).toMatchObject([
+      { node: 'conv', parameters: 40n },
+      { node: 'dense', parameters: 2570n, multiplyAdds: 2560n },
+    ]);
+    expect(advice).toHaveLength(3);
+  });
+
+  it.each([
+    [{ model: 'nobody' }, status.NOT_FOUND, "model 'nobody' is not registered"],
+    [{ version: 'canary' }, status.NOT_FOUND, "model 'strict' has no version or label 'canary'"],
+    [{ data: { dataset: 'faces' } }, status.NOT_FOUND, "dataset 'faces' does not exist"],
+    [{ data: { dataset: 'digits', version: '9' } }, status.NOT_FOUND, "dataset 'digits' has no version '9'"],
+    [{ passes: [] }, status.INVALID_ARGUMENT, 'passes is empty, wants at least one'],
+    [{ version: '2' }, status.INVALID_ARGUMENT, "model 'strict' takes [3] per example, the dataset has [64]"],
+    [{ version: '3' }, status.FAILED_PRECONDITION, "version '3' of model 'strict' was rejected: it is ugly"],
+  ])('refuses %j', async (fields, code, message) => {
+    if (!(await mesh.store.registry.models()).some(({ name }) => name === 'strict')) {
+      await register(mesh, 'strict', graph);
+      await register(mesh, 'strict', modelOf([3], graph.graph.nodes.slice(-1), [], [10]));
+      await register(mesh, 'strict', graph);
+      await mesh.store.registry.settleAdmission('strict', '3', { kind: 'rejected', reason: 'it is ugly' });
+    }
+    await expect(submit(specOf('strict', fields))).rejects.toMatchObject({ code, message });
+  });
+
+  it('knows no job of another kind, and no name too long for its trainings', async () => {
+    await mesh.store.jobs.submit('train', Buffer.from(''), 'a-training');
+    for (const jobId of ['a-training', 'nothing']) {
+      await expect(mesh.mill.optimizer.get(jobId)).rejects.toMatchObject({
+        code: status.NOT_FOUND,
+        message: `optimization job '${jobId}' does not exist`,
+      });
+    }
+    await expect(submit(specOf('strict'), 'a-training')).rejects.toMatchObject({ code: status.ALREADY_EXISTS });
+    await expect(submit(specOf('strict'), 'x'.repeat(59))).rejects.toMatchObject({ code: status.INVALID_ARGUMENT });
+    await mesh.store.jobs.cancel('a-training');
+  });
+
+  it('ends at SIGTERM with exit code 0 although someone watches', async () => {
+    await register(mesh, 'watched', graph);
+    const jobId = await submit(specOf('watched', { passes: [prune(0.5)] }));
+    for await (const _ of mesh.mill.optimizer.watch(jobId)) {
+      expect(await mesh.stop()).toBe(0); // with the watch open
+      break;
+    }
+    expect((await mesh.store.jobs.get(jobId)).status.state?.$case).toMatch(/queued|running/);
+  });
+});
