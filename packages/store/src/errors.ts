@@ -40,6 +40,8 @@ export class DigestMismatchError extends Error {
 /** NATS could not be reached in time. Whether a write happened is unknown; repeating it is safe. */
 export class StoreUnavailableError extends Error {
   override readonly name = 'StoreUnavailableError';
+  /** Its reader has to start NATS: a stack would not help. */
+  readonly startup = true;
 }
 
 /** NATS has no room for more. */
