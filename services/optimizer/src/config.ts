@@ -6,8 +6,8 @@ export const configSchema = baseConfig.extend({
     .number()
     .int()
     .min(1)
-    .default(2)
-    .describe('optimization jobs this replica works on at the same time'),
+    .default(4)
+    .describe('optimization jobs this replica works on at the same time: most of them wait for the trainer'),
   MILL_JOB_ACK_MS: z.coerce
     .number()
     .int()

@@ -117,7 +117,9 @@ async function makePasses(
       const jobId = childJobId(job.id, i);
       await claim.update({ childJobs: [...childJobs.add(jobId)] });
       const onTraining: Tell = (word, done) => onProgress(word === 'training' ? stage : word, done);
-      return trainChild({ jobs: store.jobs, trainers }, { jobId, spec, signal, onProgress: onTraining });
+      const isCancelled = async () => (await store.jobs.get(job.id)).cancelRequested;
+      const child = { jobId, spec, signal, isCancelled, onProgress: onTraining };
+      return trainChild({ jobs: store.jobs, trainers }, child);
     };
     const context = { plan, examples, artifacts: store.artifacts, signal, train, onProgress };
     const made = await makePass(model, pass, {

@@ -286,7 +286,7 @@ describe('the optimizer service', () => {
     ]);
   });
 
-  it('cancels its training when it is cancelled', async () => {
+  it('cancels its training when it is cancelled, whether that runs or still waits', async () => {
     await register(mesh, 'cancelled', graph);
     let began = () => {};
     const beginning = new Promise<void>((resolve) => (began = resolve));
@@ -297,14 +297,21 @@ describe('the optimizer service', () => {
           began();
         }),
     });
-    const jobId = await submit(specOf('cancelled', { passes: [prune(0.5)] }));
+    const running = await submit(specOf('cancelled', { passes: [prune(0.5)] }));
     await beginning;
-    await mesh.mill.optimizer.cancel(jobId);
-    expect((await followed(mesh, jobId)).at(-1)).toMatchObject({ $case: 'cancelled' });
-    for await (const child of mesh.store.jobs.watch(`${jobId}-pass0`)) {
-      if (child.status.state?.$case === 'cancelled') break;
+    const waiting = await submit(specOf('cancelled', { passes: [prune(0.6)] }));
+    for await (const { status: jobStatus } of mesh.mill.optimizer.watch(waiting)) {
+      const state = jobStatus!.state!;
+      if (state.$case === 'running' && state.running.stage === 'waiting for a trainer') break;
     }
-    expect((await mesh.store.jobs.get(`${jobId}-pass0`)).status.state).toMatchObject({ $case: 'cancelled' });
+    for (const jobId of [waiting, running]) {
+      await mesh.mill.optimizer.cancel(jobId);
+      expect((await followed(mesh, jobId)).at(-1)).toMatchObject({ $case: 'cancelled' });
+      for await (const child of mesh.store.jobs.watch(`${jobId}-pass0`)) {
+        if (child.status.state?.$case === 'cancelled') break;
+      }
+      expect((await mesh.store.jobs.get(`${jobId}-pass0`)).status.state).toMatchObject({ $case: 'cancelled' });
+    }
     expect((await mesh.store.registry.model('cancelled')).versions).toHaveLength(1);
   });
 

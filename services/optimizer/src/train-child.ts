@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { MillError } from '@modelmill/client';
 import type { jobs, trainer } from '@modelmill/contracts';
+import { aborted } from '@modelmill/service-kit';
 import { JobFailedError, NotFoundError, StoreUnavailableError } from '@modelmill/store';
 import type { JobRecord, Jobs } from '@modelmill/store';
 import type { Trainers } from './trainers.js';
@@ -11,6 +12,8 @@ export interface ChildTraining {
   readonly spec: trainer.TrainingSpec;
   /** Of the parent: `cancelled` cancels the training, any other reason leaves it to who takes the parent over. */
   readonly signal: AbortSignal;
+  /** Whether the parent is to be cancelled: its signal tells a little later. */
+  isCancelled(): Promise<boolean>;
   /** What is going on, and how much of it is done, from 0 to 1. */
   onProgress(stage: string, done: number): Promise<void>;
 }
@@ -81,6 +84,8 @@ async function stateOf({ status: { state } }: JobRecord, child: ChildTraining): 
     case 'failed':
       throw new JobFailedError(`its training '${child.jobId}' failed: ${state.failed.reason}`);
     case 'cancelled':
+      if (await child.isCancelled()) await aborted(child.signal);
+      child.signal.throwIfAborted();
       throw new JobFailedError(`its training '${child.jobId}' was cancelled`);
     case 'running':
       await child.onProgress(state.running.stage || 'training', state.running.done);
