@@ -1,6 +1,6 @@
-import { floatTensor, floatsOf, intTensor, intsOf } from './tensor.js';
+import { quoted } from './quoted.js';
 import { OnnxFormatError } from './model.js';
-import type { Attribute, Graph, Model, Node, Tensor } from './model.js';
+import type { Attribute, Graph, Model, Node } from './model.js';
 
 /** A copy whose graph may be edited; tensors are shared, because their bytes are never changed in place. */
 export function cloneModel(model: Model): Model {
@@ -45,7 +45,7 @@ export const producerOf = (graph: Graph, value: string): Node | undefined =>
 export const consumersOf = (graph: Graph, value: string): Node[] =>
   graph.nodes.filter(({ inputs }) => inputs.includes(value));
 
-/** Lets every consumer of `from`, and the graph's outputs, read `to` instead. */
+/** Lets every consumer of `from` read `to` instead. Outputs of the graph keep their names. */
 export function replaceInput(graph: Graph, from: string, to: string): void {
   for (const node of graph.nodes) node.inputs = node.inputs.map((input) => (input === from ? to : input));
 }
@@ -54,17 +54,45 @@ export function removeNode(graph: Graph, node: Node): void {
   graph.nodes.splice(graph.nodes.indexOf(node), 1);
 }
 
-/** A name no value of the graph has. */
+/** A name no value of the graph has, nor of the graphs inside it. */
 export function uniqueName(graph: Graph, wanted: string): string {
-  const taken = new Set([
-    ...graph.nodes.flatMap(({ outputs }) => outputs),
-    ...graph.initializers.keys(),
-    ...graph.sparseInitializers.keys(),
-    ...graph.inputs.map(({ name }) => name),
-  ]);
+  const taken = valuesOf(graph);
   let name = wanted;
   for (let i = 1; taken.has(name); i++) name = `${wanted}_${i}`;
   return name;
+}
+
+/** The graphs among a node's attributes. */
+export function subgraphsOf({ attributes }: Node): Graph[] {
+  return [...attributes.values()].flatMap((attribute) => {
+    if (attribute.kind === 'graph') return [attribute.value];
+    return attribute.kind === 'graphs' ? [...attribute.value] : [];
+  });
+}
+
+function ownValues({ inputs, initializers, sparseInitializers, nodes }: Graph): Set<string> {
+  const values = new Set([...initializers.keys(), ...sparseInitializers.keys()]);
+  for (const { name } of inputs) values.add(name);
+  for (const { outputs } of nodes) for (const name of outputs) values.add(name);
+  return values;
+}
+
+function valuesOf(graph: Graph): Set<string> {
+  const values = ownValues(graph);
+  for (const inner of graph.nodes.flatMap(subgraphsOf)) for (const name of valuesOf(inner)) values.add(name);
+  return values;
+}
+
+/** Names of the values around a node that it reads: its inputs, and what its subgraphs take from outside. */
+export function valuesRead(node: Node): ReadonlySet<string> {
+  const read = new Set(node.inputs);
+  for (const graph of subgraphsOf(node)) {
+    const own = ownValues(graph);
+    const inner = [...graph.nodes.flatMap((each) => [...valuesRead(each)]), ...graph.outputs.map(({ name }) => name)];
+    for (const name of inner) if (!own.has(name)) read.add(name);
+  }
+  read.delete(''); // an optional input that is left out
+  return read;
 }
 
 /** Removes nodes and initializers that no output is computed from. */
@@ -74,11 +102,13 @@ export function removeUnused(graph: Graph): void {
   for (const node of [...topologicallySorted(graph)].reverse()) {
     if (!node.outputs.some((output) => needed.has(output))) continue;
     kept.push(node);
-    for (const input of node.inputs) needed.add(input);
+    for (const name of valuesRead(node)) needed.add(name);
   }
   graph.nodes = kept.reverse();
   for (const name of graph.initializers.keys()) if (!needed.has(name)) graph.initializers.delete(name);
   for (const name of graph.sparseInitializers.keys()) if (!needed.has(name)) graph.sparseInitializers.delete(name);
+  const left = ownValues(graph);
+  graph.valueInfo = graph.valueInfo.filter(({ name }) => left.has(name));
 }
 
 /** Producers before consumers. Throws where the graph has a circle. */
@@ -87,9 +117,13 @@ export function topologicallySorted(graph: Graph): Node[] {
   const waiting = new Map<Node, number>();
   const users = new Map<Node, Node[]>();
   for (const node of graph.nodes) {
-    const sources = new Set(node.inputs.flatMap((input) => producer.get(input) ?? []));
+    const sources = new Set([...valuesRead(node)].flatMap((value) => producer.get(value) ?? []));
     waiting.set(node, sources.size);
-    for (const source of sources) users.set(source, [...(users.get(source) ?? []), node]);
+    for (const source of sources) {
+      const others = users.get(source);
+      if (others) others.push(node);
+      else users.set(source, [node]);
+    }
   }
   const ready = graph.nodes.filter((node) => waiting.get(node) === 0);
   for (const node of ready) {
@@ -99,7 +133,10 @@ export function topologicallySorted(graph: Graph): Node[] {
       if (left === 0) ready.push(user);
     }
   }
-  if (ready.length < graph.nodes.length) throw new OnnxFormatError('the nodes of the graph form a circle');
+  if (ready.length < graph.nodes.length) {
+    const { name, opType } = graph.nodes.find((node) => waiting.get(node)! > 0)!;
+    throw new OnnxFormatError(`node ${quoted(name)} (${opType}) is in a circle of nodes, or waits for one`);
+  }
   return ready;
 }
 
@@ -109,66 +146,11 @@ export function cutFinalSoftmax(model: Model): string {
   const [output] = graph.outputs;
   if (!output) throw new OnnxFormatError('the graph has no output');
   const node = producerOf(graph, output.name);
-  if (node?.opType !== 'Softmax' || graph.outputs.length !== 1) return output.name;
+  const isFinal = graph.outputs.length === 1 && consumersOf(graph, output.name).length === 0;
+  if (node?.opType !== 'Softmax' || node.domain !== '' || !isFinal) return output.name;
   const logits = node.inputs[0]!;
   removeNode(graph, node);
   graph.outputs = [{ ...output, name: logits }];
+  graph.valueInfo = graph.valueInfo.filter(({ name }) => name !== logits && name !== output.name);
   return logits;
-}
-
-/** Sparse initializers as dense ones. */
-export function densify(model: Model): Model {
-  const dense = cloneModel(model);
-  for (const [name, { values, indices, dims }] of dense.graph.sparseInitializers) {
-    const full = new Float32Array(dims.reduce((product, size) => product * size, 1));
-    const at = linearPositions(intsOf(indices), indices.dims, dims);
-    floatsOf(values).forEach((value, i) => (full[at[i]!] = value));
-    dense.graph.initializers.set(name, floatTensor(name, dims, full));
-  }
-  dense.graph.sparseInitializers.clear();
-  return dense;
-}
-
-function linearPositions(indices: number[], indexDims: readonly number[], dims: readonly number[]): number[] {
-  if (indexDims.length === 1) return indices;
-  const rank = dims.length;
-  return Array.from({ length: indexDims[0]! }, (_, i) =>
-    dims.reduce((position, size, axis) => position * size + indices[i * rank + axis]!, 0),
-  );
-}
-
-/**
- * Stores float initializers of at least `from` zeros (a share) as their values and int32 linear positions, which takes
- * less space from half zeros on. ONNX's text asks for int64 positions; ONNX Runtime reads both.
- */
-export function sparsify(model: Model, from = 0.55): Model {
-  const sparse = cloneModel(model);
-  const { initializers, sparseInitializers } = sparse.graph;
-  for (const [name, tensor] of initializers) {
-    if (tensor.dataType !== 'float' || tensor.dims.length < 2) continue;
-    const stored = sparseTensor(tensor, from);
-    if (!stored) continue;
-    initializers.delete(name);
-    sparseInitializers.set(name, stored);
-  }
-  return sparse;
-}
-
-function sparseTensor(tensor: Tensor, from: number) {
-  const values = floatsOf(tensor);
-  const positions: number[] = [];
-  values.forEach((value, i) => {
-    if (value !== 0) positions.push(i);
-  });
-  if (values.length - positions.length < from * values.length) return undefined;
-  const { name, dims } = tensor;
-  return {
-    values: floatTensor(
-      name,
-      [positions.length],
-      positions.map((i) => values[i]!),
-    ),
-    indices: intTensor('', 'int32', [positions.length], positions),
-    dims,
-  };
 }

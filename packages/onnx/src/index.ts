@@ -17,7 +17,7 @@ export { writeOnnx } from './write-onnx.js';
 export { signatureOf } from './signature.js';
 export type { Signature, TensorSignature } from './signature.js';
 export { checkAdmission } from './admission.js';
-export type { AdmissionLimits } from './admission.js';
+export type { AdmissionLimits } from './admission-limits.js';
 export { AdmissionError } from './admission-error.js';
 export {
   attribute,
@@ -35,16 +35,15 @@ export {
   cloneModel,
   consumersOf,
   cutFinalSoftmax,
-  densify,
   makeNode,
   producerOf,
   removeNode,
   removeUnused,
   replaceInput,
-  sparsify,
   topologicallySorted,
   uniqueName,
 } from './edit.js';
+export { densify, sparsify } from './sparse.js';
 export { inferNode, inferShapes } from './infer-shapes.js';
 export type { StaticType } from './shape-question.js';
 export { broadcast } from './shape-question.js';
