@@ -1,11 +1,16 @@
 import {
   attribute,
+  checkAdmission,
+  cloneModel,
+  cutFinalSoftmax,
+  densify,
   emptyGraph,
   floatAttribute,
   floatTensor,
   int64Tensor,
   makeNode,
   readOnnx,
+  sparsify,
   writeOnnx,
 } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
@@ -45,6 +50,51 @@ describe('an ONNX file that was read and written', () => {
     expect(y!.dims).toEqual([2, 2]);
     const [e, f] = [Math.exp(1.5), Math.exp(6.5)];
     expectClose(y!.data, Float32Array.of(e / (e + 1), 1 / (e + 1), 1 / (1 + f), f / (1 + f)));
+  });
+});
+
+describe('an admitted ONNX file', () => {
+  const admitted = modelFiles.filter(
+    ({ name, bytes }) => readOnnx(bytes).opsets.get('')! >= 7 && !/gradient/.test(name),
+  );
+
+  itEachModel('has the signature ONNX Runtime sees', admitted, async ({ bytes }) => {
+    const { signature } = checkAdmission(bytes);
+    const opened = await openSession(bytes, { graphOptimization: 'disabled' }).catch(String);
+    if (typeof opened === 'string') return expect(opened).toContain('locale');
+    await using session = opened;
+    expect(signature).toEqual({ inputs: session.inputs, outputs: session.outputs });
+  });
+});
+
+describe('an edited ONNX file', () => {
+  const x = { dims: [2, 1, 2], data: Float32Array.of(1, 2, 3, -4) };
+  const logits = Float32Array.of(1.5, 0, 0, 6.5);
+  const run = async (model: Model) => {
+    await using session = await openSession(writeOnnx(model));
+    const results = await session.run({ x });
+    return { names: Object.keys(results), data: Object.values(results)[0]!.data };
+  };
+
+  it('gives the logits once its softmax is cut', async () => {
+    const model = classifier(18);
+    const name = cutFinalSoftmax(model);
+    expect(await run(model)).toEqual({ names: [name], data: logits });
+  });
+
+  it.each([
+    ['a zero', [-1, 1, 1, -1], [0, 2]],
+    ['zeros', [-1, 1, 1, -1], [0, 1, 2]],
+    ['nothing but zeros', [-1, 1, 1, -1], [0, 1, 2, 3]],
+  ])('gives the same with %s stored sparsely', async (_, weights, zeros) => {
+    const model = cloneModel(classifier(18));
+    const values = weights.map((value, i) => (zeros.includes(i) ? 0 : value));
+    model.graph.initializers.set('w', floatTensor('w', [2, 2], values));
+    const sparse = sparsify(model, 0.25);
+    expect([...sparse.graph.sparseInitializers.keys()]).toEqual(['w']);
+    const wanted = await run(model);
+    expect(await run(sparse)).toEqual(wanted);
+    expect(await run(densify(readOnnx(writeOnnx(sparse))))).toEqual(wanted);
   });
 });
 
