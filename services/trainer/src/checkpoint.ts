@@ -1,3 +1,5 @@
+import type { TrainingInputs } from './training-messages.js';
+
 /** Everything a training needs to go on as if it had never stopped. */
 export interface Checkpoint {
   /** Steps done. The data cursor and the random numbers follow from it and the seed. */
@@ -6,6 +8,8 @@ export interface Checkpoint {
   readonly epochLoss: number;
   /** One entry per finished epoch. */
   readonly history: readonly Readonly<Record<string, number>>[];
+  /** What the plan's names stood for when it began: labels may have moved since. */
+  readonly inputs: TrainingInputs;
   /** Weights, optimizer state and running statistics by name. */
   readonly tensors: ReadonlyMap<string, Float32Array>;
 }

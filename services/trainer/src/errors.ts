@@ -21,6 +21,10 @@ export const wrongFeatures = (model: string, got: readonly number[], wanted: rea
 export const batchTooLarge = (batch: number, rows: number) =>
   invalid(`batch_size is ${batch}, wants at most the ${rows} rows of the training split`);
 export const notTrainable = (message: string) => invalid(message);
+export const distillationOfNumbers = (dataset: string) =>
+  invalid(`distillation wants classes, the target of dataset '${dataset}' is a number`);
+export const wrongTeacher = (model: string, got: number, wanted: number) =>
+  invalid(`the teacher '${model}' gives ${got} scores, the target has ${wanted} classes`);
 export const datasetNotFound = (name: string, version: string) =>
   notFound(version === '' ? `dataset '${name}' does not exist` : `dataset '${name}' has no version '${version}'`);
 export const versionNotFound = (model: string, version: string) =>

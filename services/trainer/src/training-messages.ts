@@ -1,20 +1,32 @@
 import type { DatasetFormat, Splits } from '@modelmill/data';
 import type { TrainingPlan } from './training-plan.js';
 
+/** What the names of a plan stood for when its training began. */
+export interface TrainingInputs {
+  readonly datasetVersion: string;
+  readonly baseSha256?: string;
+  /** Empty where the base is an artifact. */
+  readonly baseVersion?: string;
+  readonly teacherSha256?: string;
+}
+
 /** What the trainer hands its child process: everything looked up, every file by a verified path. Plain JSON. */
 export interface TrainingOrder {
   readonly plan: TrainingPlan;
+  readonly inputs: TrainingInputs;
   readonly dataset: {
     readonly path: string;
     readonly format: DatasetFormat;
     readonly splits: Omit<Splits, 'seed'> & { readonly seed: string };
   };
+  readonly loss: 'cross_entropy' | 'mse';
   /** The ONNX file to go on from; unset where layers are given. */
   readonly basePath: string | undefined;
   readonly teacherPath: string | undefined;
   readonly checkpointPath: string | undefined;
   /** Where the child writes what it makes; the trainer removes it. */
   readonly folder: string;
+  /** 0: one per core. */
   readonly threads: number;
   readonly checkpointMs: number;
 }

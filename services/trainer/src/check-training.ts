@@ -1,0 +1,194 @@
+import { LayerError, TrainingFormError, UnsupportedOpError } from '@modelmill/autodiff';
+import { buildLayers, importForTraining, inferenceModel, trainingStep } from '@modelmill/autodiff';
+import type { BuiltModel } from '@modelmill/autodiff';
+import type { datasets, registry, trainer } from '@modelmill/contracts';
+import { OnnxFormatError, ShapeError, readOnnx, signatureOf } from '@modelmill/onnx';
+import type { Model } from '@modelmill/onnx';
+import { NotFoundError } from '@modelmill/store';
+import type { Store } from '@modelmill/store';
+import * as errors from './errors.js';
+import type { TrainingInputs } from './training-messages.js';
+import type { TrainingPlan } from './training-plan.js';
+
+/** A plan whose dataset, base and teacher exist and fit each other. */
+export interface CheckedTraining {
+  readonly dataset: datasets.DatasetVersion;
+  /** What the plan's names stand for now. */
+  readonly inputs: TrainingInputs;
+  readonly loss: 'cross_entropy' | 'mse';
+  readonly summary: trainer.ValidateTrainingResponse;
+}
+
+export type LookedUpIn = Pick<Store, 'registry' | 'datasets' | 'artifacts'>;
+
+/**
+ * Looks up what a plan names and holds it against each other. `known` are the inputs of a training that goes on: labels
+ * may have moved since it began. Throws an RpcError that names the field, the layer or the node.
+ */
+export async function checkTraining(
+  store: LookedUpIn,
+  plan: TrainingPlan,
+  known?: TrainingInputs,
+): Promise<CheckedTraining> {
+  const { dataset: name } = plan;
+  const version = known?.datasetVersion ?? plan.datasetVersion;
+  const dataset = await found(store.datasets.version(name, version), () => errors.datasetNotFound(name, version));
+  const { featureShape, classes } = formOf(dataset);
+  const loss = lossFor(plan, classes);
+  const trainRows = Math.round(Number(dataset.rows) * (dataset.splits ?? defaultSplits).train);
+  if (plan.batchSize > trainRows) throw errors.batchTooLarge(plan.batchSize, trainRows);
+
+  const base = await baseOf(store, plan, known);
+  const teacherSha256 = await teacherOf(store, plan, { featureShape, classes }, known);
+  const inputs: TrainingInputs = {
+    datasetVersion: dataset.version,
+    ...(base === undefined ? {} : { baseSha256: base.sha256, baseVersion: base.version }),
+    ...(teacherSha256 === undefined ? {} : { teacherSha256 }),
+  };
+  const built =
+    base === undefined
+      ? layersOf(plan, { featureShape, classes })
+      : forwardOf(readOnnx(await store.artifacts.read(base.sha256)), plan, { featureShape, classes, loss });
+  const signature = registrySignature(inferenceModel(built.forward, new Map(), { softmax: classes > 0 }));
+  const layers = built.layers.map(({ name: layer, outputShape, parameters }) => ({
+    name: layer,
+    outputShape: outputShape.map(BigInt),
+    parameters: BigInt(parameters),
+  }));
+  return { dataset, inputs, loss, summary: { layers, parameters: BigInt(built.parameters), signature } };
+}
+
+export const defaultSplits: datasets.Splits = { train: 0.8, validation: 0, test: 0.2, seed: 0n };
+
+/** Sizes of an example, and how many classes the target has: 0 where it is a number. */
+interface Form {
+  readonly featureShape: readonly number[];
+  readonly classes: number;
+}
+
+const formOf = ({ schema }: datasets.DatasetVersion): Form => ({
+  featureShape: (schema?.featureShape ?? []).map(Number),
+  classes: schema?.classes.length ?? 0,
+});
+
+function lossFor({ loss, distillation, dataset }: TrainingPlan, classes: number): 'cross_entropy' | 'mse' {
+  const fitting = classes > 0 ? 'cross_entropy' : 'mse';
+  if (loss !== undefined && loss !== fitting) {
+    const target = classes > 0 ? `one of ${classes} classes` : 'a number';
+    throw errors.wrongLoss(loss, `the target of dataset '${dataset}' is ${target}, wants ${fitting}`);
+  }
+  if (distillation && classes === 0) throw errors.distillationOfNumbers(dataset);
+  return fitting;
+}
+
+type Built = Pick<BuiltModel, 'forward' | 'layers' | 'parameters'>;
+
+function layersOf({ start, model }: TrainingPlan, { featureShape, classes }: Form): Built {
+  const layers = start.kind === 'layers' ? start.layers : [];
+  const built = checked(() =>
+    // the numbers do not matter here, only their count
+    buildLayers(layers, { featureShape, random: (_, count) => new Float32Array(count), name: model }),
+  );
+  const last = built.layers.at(-1)?.outputShape ?? [];
+  checkOutputs(last, classes);
+  return built;
+}
+
+function forwardOf(
+  base: Model,
+  plan: TrainingPlan,
+  { featureShape, classes, loss }: Form & { readonly loss: 'cross_entropy' | 'mse' },
+): Built {
+  return checked(() => {
+    const forward = importForTraining(base);
+    const takes = (forward.graph.inputs[0]?.shape ?? []).slice(1).map((size) => (typeof size === 'number' ? size : -1));
+    if (sizeOf(takes) !== sizeOf(featureShape)) throw errors.wrongFeatures('the base', featureShape, takes);
+    const { batchSize, optimizer } = plan;
+    const step = trainingStep(forward, { batchSize, loss: { kind: loss }, optimizer });
+    const outputs = step.model.graph.outputs.find(({ name }) => name === step.outputs.logits)?.shape ?? [];
+    checkOutputs(
+      outputs.slice(1).map((size) => Number(size)),
+      classes,
+    );
+    const weights = step.state.filter(({ input }) => forward.graph.initializers.has(input));
+    return { forward, layers: [], parameters: weights.reduce((sum, { initial }) => sum + initial.length, 0) };
+  });
+}
+
+function checkOutputs(got: readonly number[], classes: number): void {
+  const wanted = classes || 1;
+  if (got.length === 1 && got[0] === wanted) return;
+  const why = classes > 0 ? `the target has ${classes} classes` : 'the target is a number';
+  throw errors.wrongOutputs(got, wanted, why);
+}
+
+/** Errors of building and differentiating as what is wrong with the spec. */
+function checked<T>(build: () => T): T {
+  try {
+    return build();
+  } catch (error) {
+    if (error instanceof LayerError) throw errors.badLayer(error.message);
+    const kinds = [UnsupportedOpError, TrainingFormError, ShapeError, OnnxFormatError];
+    const kind = kinds.find((one) => error instanceof one);
+    if (kind && error instanceof Error) throw errors.notTrainable(`the base cannot be trained: ${error.message}`);
+    throw error;
+  }
+}
+
+async function baseOf(
+  { registry: known, artifacts }: LookedUpIn,
+  { start, model }: TrainingPlan,
+  inputs: TrainingInputs | undefined,
+): Promise<{ sha256: string; version: string } | undefined> {
+  if (inputs?.baseSha256 !== undefined) return { sha256: inputs.baseSha256, version: inputs.baseVersion ?? '' };
+  switch (start.kind) {
+    case 'layers':
+      return undefined;
+    case 'artifact':
+      if (!(await artifacts.has(start.sha256))) throw errors.artifactNotFound(start.sha256);
+      return { sha256: start.sha256, version: '' };
+    case 'version': {
+      const { version, artifactSha256 } = await found(known.version(model, start.version), () =>
+        errors.versionNotFound(model, start.version),
+      );
+      return { sha256: artifactSha256, version };
+    }
+  }
+}
+
+async function teacherOf(
+  { registry: known }: LookedUpIn,
+  { distillation }: TrainingPlan,
+  { featureShape, classes }: Form,
+  inputs: TrainingInputs | undefined,
+): Promise<string | undefined> {
+  if (inputs?.teacherSha256 !== undefined || distillation === undefined) return inputs?.teacherSha256;
+  const { model, version } = distillation;
+  const teacher = await found(known.version(model, version), () => errors.versionNotFound(model, version));
+  const { inputs: takes = [], outputs: gives = [] } = teacher.signature ?? {};
+  const features = (takes[0]?.shape ?? []).slice(1).map(Number);
+  if (sizeOf(features) !== sizeOf(featureShape)) {
+    throw errors.wrongFeatures(`the teacher '${model}'`, featureShape, features);
+  }
+  const width = Number(gives[0]?.shape.at(-1) ?? 0);
+  if (width !== classes) throw errors.wrongTeacher(model, width, classes);
+  return teacher.artifactSha256;
+}
+
+const sizeOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);
+
+async function found<T>(lookup: Promise<T>, otherwise: () => Error): Promise<T> {
+  try {
+    return await lookup;
+  } catch (error) {
+    throw error instanceof NotFoundError ? otherwise() : error;
+  }
+}
+
+/** What a model takes and gives, as the registry keeps it. */
+export function registrySignature(model: Model): registry.Signature {
+  const { inputs, outputs } = signatureOf(model);
+  const sized = (tensors: typeof inputs) =>
+    tensors.map(({ name, datatype, shape }) => ({ name, datatype, shape: shape.map(BigInt) }));
+  return { inputs: sized(inputs), outputs: sized(outputs) };
+}

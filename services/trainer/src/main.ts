@@ -1,0 +1,5 @@
+import { readConfig, runMain, shutdownSignal } from '@modelmill/service-kit';
+import { configSchema } from './config.js';
+import { run } from './run.js';
+
+await runMain(() => run(readConfig(configSchema, process.env), shutdownSignal()));

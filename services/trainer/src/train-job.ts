@@ -1,0 +1,145 @@
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { trainer as contract } from '@modelmill/contracts';
+import type { datasets } from '@modelmill/contracts';
+import { DatasetError } from '@modelmill/data';
+import type { DatasetFormat } from '@modelmill/data';
+import { readOnnx } from '@modelmill/onnx';
+import { RpcError } from '@modelmill/service-kit';
+import { JobFailedError, NotFoundError } from '@modelmill/store';
+import type { JobClaim, JobResult, Store } from '@modelmill/store';
+import { checkTraining, defaultSplits, registrySignature } from './check-training.js';
+import type { CheckedTraining } from './check-training.js';
+import { readCheckpoint } from './checkpoint.js';
+import { reportProgress } from './report-progress.js';
+import { trainInChild } from './train-in-child.js';
+import type { FromTraining, TrainingOrder } from './training-messages.js';
+import { planTraining } from './training-plan.js';
+import type { TrainingPlan } from './training-plan.js';
+
+export interface TrainDeps {
+  readonly store: Pick<Store, 'registry' | 'datasets' | 'jobs' | 'artifacts'>;
+  readonly threads: number;
+  readonly checkpointMs: number;
+}
+
+type Done = Extract<FromTraining, { kind: 'done' }>;
+
+/** Trains what a job asks for, from its checkpoint where it has one, and registers the version: once. */
+export async function trainJob(deps: TrainDeps, claim: JobClaim): Promise<JobResult> {
+  try {
+    return await train(deps, claim);
+  } catch (error) {
+    const final = [RpcError, NotFoundError, DatasetError].some((kind) => error instanceof kind);
+    throw final && error instanceof Error ? new JobFailedError(error.message, { cause: error }) : error;
+  }
+}
+
+async function train({ store, threads, checkpointMs }: TrainDeps, claim: JobClaim): Promise<JobResult> {
+  const { artifacts } = store;
+  const { job, signal } = claim;
+  const spec = contract.TrainingSpec.decode(job.spec);
+  const plan = planTraining(spec);
+  await claim.update({ stage: 'preparing' });
+  const checkpoint = job.checkpoint === undefined ? undefined : await artifacts.path(job.checkpoint);
+  const known = checkpoint === undefined ? undefined : readCheckpoint(await readFile(checkpoint)).inputs;
+  const checked = await checkTraining(store, plan, known);
+  const folder = await mkdtemp(join(tmpdir(), 'mill-train-'));
+  try {
+    const order: TrainingOrder = {
+      plan,
+      inputs: checked.inputs,
+      loss: checked.loss,
+      dataset: await datasetOf(store, checked.dataset),
+      basePath: checked.inputs.baseSha256 && (await artifacts.path(checked.inputs.baseSha256)),
+      teacherPath: checked.inputs.teacherSha256 && (await artifacts.path(checked.inputs.teacherSha256)),
+      checkpointPath: checkpoint,
+      folder,
+      threads,
+      checkpointMs,
+    };
+    let done: Done | undefined;
+    const report = reportProgress(claim);
+    await trainInChild(order, signal, async (message) => {
+      switch (message.kind) {
+        case 'progress':
+          return report.tell(message.progress);
+        case 'checkpoint': {
+          const { sha256 } = await artifacts.put(await readFile(message.path));
+          await claim.update({ checkpoint: sha256 });
+          return rm(message.path);
+        }
+        case 'done':
+          done = message;
+          return;
+        case 'failed':
+          throw new JobFailedError(message.reason);
+      }
+    });
+    await report.flush();
+    if (!done) throw new Error('the training process ended without a result');
+    return await keep(store, claim, { plan, spec, checked, done });
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+interface Trained {
+  readonly plan: TrainingPlan;
+  readonly spec: contract.TrainingSpec;
+  readonly checked: CheckedTraining;
+  readonly done: Done;
+}
+
+/** Stores the model, and registers it unless only the artifact was asked for. */
+async function keep(
+  { artifacts, registry }: TrainDeps['store'],
+  claim: JobClaim,
+  { plan, spec, checked, done }: Trained,
+): Promise<JobResult> {
+  await claim.update({ stage: 'registering', done: 1 });
+  const bytes = await readFile(done.path);
+  const artifact = await artifacts.put(bytes);
+  if (spec.artifactOnly) return { version: '', artifactSha256: artifact.sha256, metrics: done.metrics };
+  await claim.assertOwned();
+  const { dataset, inputs } = checked;
+  const { version, metrics, artifactSha256 } = await registry.registerVersion({
+    model: plan.model,
+    artifact,
+    signature: registrySignature(readOnnx(bytes)),
+    lineage: {
+      method: plan.start.kind === 'layers' ? (plan.distillation ? 'distilled' : 'trained') : 'fine-tuned',
+      parentVersion: inputs.baseVersion ?? '',
+      jobId: claim.job.id,
+      dataset: dataset.dataset,
+      datasetVersion: dataset.version,
+    },
+    metrics: { ...done.metrics, size_bytes: artifact.size },
+    jobId: claim.job.id,
+    ...(spec.label === '' ? {} : { label: spec.label }),
+  });
+  return { version, artifactSha256, metrics };
+}
+
+async function datasetOf(
+  { artifacts }: Pick<Store, 'artifacts'>,
+  { artifactSha256, format, splits = defaultSplits }: datasets.DatasetVersion,
+): Promise<TrainingOrder['dataset']> {
+  return {
+    path: await artifacts.path(artifactSha256),
+    format: formatOf(format),
+    splits: { ...splits, seed: splits.seed.toString() },
+  };
+}
+
+function formatOf(format: datasets.DatasetVersion['format']): DatasetFormat {
+  switch (format?.$case) {
+    case 'idx':
+      return { kind: 'idx', imagesBytes: Number(format.idx.imagesBytes) };
+    case 'csv':
+      return { kind: 'csv', header: format.csv.header, target: format.csv.target };
+    case undefined:
+      throw new Error('a stored dataset has a format, got none');
+  }
+}

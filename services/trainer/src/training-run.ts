@@ -1,0 +1,192 @@
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setImmediate as turn } from 'node:timers/promises';
+import { batches, counterRandom } from '@modelmill/data';
+import type { Batch } from '@modelmill/data';
+import { writeOnnx } from '@modelmill/onnx';
+import { openSession } from '@modelmill/runtime';
+import type { TypedTensor } from '@modelmill/runtime';
+import { readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import { openEvaluator } from './evaluator.js';
+import { prepareTraining } from './prepared-training.js';
+import type { PreparedTraining } from './prepared-training.js';
+import { learningRateAt } from './schedule.js';
+import { askTeacher } from './teacher.js';
+import type { FromTraining, ProgressReport, TrainingOrder } from './training-messages.js';
+
+/** Another try would end in the same way. */
+export class TrainingFailedError extends Error {
+  override readonly name = 'TrainingFailedError';
+}
+
+/** Streams of a job's seed: dropout masks take those from here on, one each, a place per step. */
+const maskStreams = 50;
+const reportMs = 100;
+
+type Tell = (message: FromTraining) => Promise<void>;
+type State = Record<string, TypedTensor>;
+
+/**
+ * Trains in this process, which ONNX Runtime blocks step by step. The same order gives the same numbers, wherever it goes
+ * on from a checkpoint. Throws TrainingFailedError.
+ */
+export async function runTraining(order: TrainingOrder, tell: Tell): Promise<void> {
+  const { plan, threads, folder } = order;
+  const prepared = await prepareTraining(order);
+  const { table, rows, step, exampleShape } = prepared;
+  const { batchSize, epochs } = plan;
+  const seed = BigInt(plan.seed);
+  const stepsPerEpoch = Math.floor(rows.train.length / batchSize);
+  const steps = stepsPerEpoch * epochs;
+  const held = heldOut(prepared);
+
+  const teach =
+    order.teacherPath === undefined ? undefined : await askTeacher(order.teacherPath, table, rows.train, threads);
+  await using session = await openSession(writeOnnx(step.model), threads === 0 ? {} : { threads });
+  await using evaluator = await openEvaluator(prepared, threads);
+
+  const start = await startOf(order, prepared);
+  const { state } = start;
+  let { epochLoss } = start;
+  const history = [...start.history];
+  let done = start.step;
+  const clock = createClock(done, batchSize);
+
+  const progress = (loss: number, metrics: ProgressReport['metrics']): ProgressReport => ({
+    // the last step of an epoch belongs to it
+    epoch: Math.min(epochs, Math.floor(Math.max(0, done - 1) / stepsPerEpoch) + 1),
+    epochs,
+    step: done,
+    steps,
+    loss,
+    metrics,
+    ...clock.speed(done, steps),
+    learningRate: learningRateAt(plan.schedule, plan.learningRate, Math.max(0, done - 1), steps),
+  });
+
+  let reportedAt = 0;
+  let savedAt = Date.now();
+  for (let epoch = Math.floor(done / stepsPerEpoch); epoch < epochs; epoch++) {
+    const from = done - epoch * stepsPerEpoch;
+    const dealing = { batchSize, seed, epoch, shuffle: true, dropLast: true, skip: from };
+    for (const batch of batches(table, rows.train, dealing)) {
+      const feeds = feedsOf(prepared, batch, { plan, step: done, steps, seed, exampleShape });
+      if (teach && step.inputs.teacher) {
+        feeds[step.inputs.teacher] = { dims: [batchSize, table.classes?.length ?? 0], data: teach(batch.rows) };
+      }
+      const outputs = await session.run({ ...state, ...feeds });
+      const loss = (outputs[step.outputs.loss]?.data as Float32Array)[0]!;
+      done++;
+      if (!Number.isFinite(loss)) {
+        throw new TrainingFailedError(
+          `the loss is ${loss} at step ${done} of ${steps}: try a smaller learning rate, or clip_norm`,
+        );
+      }
+      for (const { input, output } of step.state) state[input] = outputs[output]!;
+      epochLoss += loss;
+
+      const now = Date.now();
+      if (now - reportedAt >= reportMs) {
+        reportedAt = now;
+        await tell({ kind: 'progress', progress: progress(epochLoss / (done - epoch * stepsPerEpoch), {}) });
+        await turn(); // messages leave, and a parent that is gone is noticed
+      }
+      if (now - savedAt >= order.checkpointMs && done % stepsPerEpoch !== 0) {
+        savedAt = now;
+        await save();
+      }
+    }
+    const figures = await evaluator.figures(state, held.whileTraining);
+    history.push({ epoch: epoch + 1, train_loss: epochLoss / stepsPerEpoch, ...figures });
+    await tell({ kind: 'progress', progress: progress(epochLoss / stepsPerEpoch, figures) });
+    epochLoss = 0;
+    if (Date.now() - savedAt >= order.checkpointMs && done < steps) {
+      savedAt = Date.now();
+      await save();
+    }
+  }
+
+  async function save(): Promise<void> {
+    const path = join(folder, `checkpoint-${done}`);
+    const tensors = new Map(step.state.map(({ input }) => [input, state[input]!.data as Float32Array]));
+    await writeFile(path, writeCheckpoint({ step: done, epochLoss, history, inputs: order.inputs, tensors }));
+    await tell({ kind: 'checkpoint', path, step: done });
+  }
+
+  const weights = new Map(step.state.map(({ input }) => [input, state[input]!.data as Float32Array]));
+  const path = join(folder, 'model.onnx');
+  await writeFile(path, prepared.served(weights, false));
+  const figures = await evaluator.figures(state, held.atTheEnd);
+  const metrics = { ...figures, train_loss: history.at(-1)?.['train_loss'] ?? 0, parameters: prepared.parameters };
+  await tell({ kind: 'done', path, metrics });
+}
+
+/** The rows that were not trained on, as far as there are any. */
+function heldOut({ rows: { train, validation, test } }: PreparedTraining) {
+  const atTheEnd = [test, validation, train].find(({ length }) => length > 0)!;
+  return { whileTraining: validation.length > 0 ? validation : atTheEnd, atTheEnd };
+}
+
+interface Start {
+  readonly step: number;
+  readonly epochLoss: number;
+  readonly history: readonly Readonly<Record<string, number>>[];
+  readonly state: State;
+}
+
+async function startOf({ checkpointPath }: TrainingOrder, { step }: PreparedTraining): Promise<Start> {
+  const stateFrom = (values: (tensor: (typeof step.state)[number]) => Float32Array): State =>
+    Object.fromEntries(step.state.map((tensor) => [tensor.input, { dims: tensor.dims, data: values(tensor) }]));
+  if (checkpointPath === undefined) {
+    return { step: 0, epochLoss: 0, history: [], state: stateFrom(({ initial }) => initial) };
+  }
+  const { tensors, ...rest } = readCheckpoint(await readFile(checkpointPath));
+  return { ...rest, state: stateFrom(({ input, initial }) => tensors.get(input) ?? initial) };
+}
+
+interface Moment {
+  readonly plan: TrainingOrder['plan'];
+  /** From 0. */
+  readonly step: number;
+  readonly steps: number;
+  readonly seed: bigint;
+  readonly exampleShape: readonly number[];
+}
+
+/** What one step is fed besides the state. */
+function feedsOf({ step: graph, softmax }: PreparedTraining, batch: Batch, moment: Moment): State {
+  const { plan, step, steps, seed, exampleShape } = moment;
+  const { features, targets, learningRate, corrections, dropout } = graph.inputs;
+  const scalar = (value: number): TypedTensor => ({ dims: [], data: Float32Array.of(value) });
+  const feeds: State = {
+    [features]: { dims: [batch.size, ...exampleShape], data: batch.features },
+    [targets]: softmax
+      ? { dims: [batch.size], data: BigInt64Array.from(batch.targets, BigInt) }
+      : { dims: [batch.size, 1], data: batch.targets },
+    [learningRate]: scalar(learningRateAt(plan.schedule, plan.learningRate, step, steps)),
+  };
+  if (corrections && plan.optimizer.kind === 'adam') {
+    feeds[corrections.c1] = scalar(1 / (1 - plan.optimizer.beta1 ** (step + 1)));
+    feeds[corrections.c2] = scalar(1 / (1 - plan.optimizer.beta2 ** (step + 1)));
+  }
+  dropout.forEach(({ name, shape, rate }, i) => {
+    const count = shape.reduce((product, size) => product * size, 1);
+    const mask = counterRandom(seed, maskStreams + i).uniform(step, count);
+    const kept = 1 / (1 - rate);
+    for (let k = 0; k < count; k++) mask[k] = mask[k]! < rate ? 0 : kept;
+    feeds[name] = { dims: shape, data: mask };
+  });
+  return feeds;
+}
+
+/** Examples per second and the seconds left, since this process began to train. */
+function createClock(first: number, batchSize: number) {
+  const startedAt = performance.now();
+  return {
+    speed(done: number, steps: number) {
+      const seconds = Math.max(1e-3, (performance.now() - startedAt) / 1000);
+      const perSecond = Math.max(1e-9, (done - first) / seconds);
+      return { examplesPerSecond: perSecond * batchSize, secondsLeft: (steps - done) / perSecond };
+    },
+  };
+}
