@@ -35,6 +35,8 @@ export interface PassResult {
   readonly notes: readonly string[];
 }
 
+const finetuneBatch = 64;
+
 type Kind = PlannedPass['kind'];
 type Of<K extends Kind> = Extract<PlannedPass, { kind: K }>;
 
@@ -86,6 +88,7 @@ async function prune(parent: Model, pass: Of<'prune_magnitude'>, context: PassCo
     data: { ...plan.data, normalize: '' }, // the graph has its own
     optimizer: { kind: { $case: 'adam', adam: { learningRate: pass.learningRate } } },
     epochs: pass.epochs,
+    batchSize: Math.min(finetuneBatch, context.examples.train.length),
   });
   const { artifactSha256 } = await context.train('fine-tuning', spec);
   return {

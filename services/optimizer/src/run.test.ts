@@ -110,7 +110,7 @@ describe('the optimizer service', () => {
     expect(made.metrics['accuracy']).toBe(await accuracyOf(file, digits));
     expect(made.metrics['accuracy']).toBeGreaterThan(before - 0.01);
     expect(made.metrics).toMatchObject({ size_bytes: file.byteLength, parameters: 2610 });
-    expect(file.byteLength).toBeLessThan(0.5 * Number(parent.sizeBytes));
+    expect(file.byteLength).toBeLessThan(Number(parent.sizeBytes) - 2 * 2596); // of 3 saved per weight, scales take some
     expect(readOnnx(file).graph.initializers.get('matrix')).toBeUndefined();
 
     const { metrics } = await mesh.store.registry.version('quantized', '1');
@@ -172,6 +172,7 @@ describe('the optimizer service', () => {
           data: { dataset: 'digits', version: '1', normalize: '' },
           optimizer: { kind: { adam: { learningRate: 0.01 } } },
           epochs: 3,
+          batchSize: 64,
           seed: 9n,
         },
       },
