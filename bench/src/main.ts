@@ -26,7 +26,7 @@ async function measure(open: () => Promise<{ contests: Contest[] } & AsyncDispos
   const measured: Result[] = [];
   for (const contest of opened.contests) {
     process.stderr.write(`measuring ${contest.case} …\n`);
-    measured.push(await alternate(contest, 7));
+    measured.push(await alternate(contest, 5));
   }
   return measured;
 }

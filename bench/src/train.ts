@@ -13,7 +13,7 @@ import type { BenchMesh } from './open-mesh.js';
 const digits = fileURLToPath(new URL('../../examples/data/digits.csv.gz', import.meta.url));
 const batchSize = 64;
 /** A job of this size trains for a second or two. */
-const epochs = { digits: 8, mlp: 40 };
+const epochs = { digits: 5, mlp: 10 };
 
 /** Training jobs of a mesh against the same steps run by ONNX Runtime alone, in this process. */
 export async function trainContests(): Promise<{ contests: Contest[] } & AsyncDisposable> {
