@@ -85,7 +85,7 @@ async function measure(
   const first = await runner.measure(cases, { rounds: 5, warmup: 5 });
   signal.throwIfAborted();
   const roundMs = first.reduce((total, times) => total + percentile(times, 0.5), 0);
-  const rounds = Math.round(Math.min(1000, Math.max(20, budgetMs / roundMs)));
+  const rounds = Math.round(Math.min(5000, Math.max(20, budgetMs / roundMs)));
   const times = await runner.measure(cases, { rounds, warmup: Math.ceil(rounds / 10) });
   signal.throwIfAborted();
   return times;
