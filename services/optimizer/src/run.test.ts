@@ -259,8 +259,11 @@ describe('the optimizer service', () => {
     expect(await succeeded(mesh, jobId)).toMatchObject({ version: '2' });
   });
 
-  it('survives kill -9 while its training runs: one training, one version', async () => {
-    await register(mesh, 'killed', graph);
+  it.each([
+    ['its own', 'killed', () => mesh.restart()],
+    ["NATS'", 'unheard', () => mesh.restartNats()],
+  ])('survives %s kill -9 while its training runs: one training, one version', async (_, model, kill) => {
+    await register(mesh, model, graph);
     let finish = () => {};
     const finished = new Promise<void>((resolve) => (finish = resolve));
     let began = () => {};
@@ -274,13 +277,13 @@ describe('the optimizer service', () => {
         return baseAsItIs(claim, spec);
       },
     });
-    const jobId = await submit(specOf('killed', { passes: [prune(0.5)], max_accuracy_drop: 1 }));
+    const jobId = await submit(specOf(model, { passes: [prune(0.5)], max_accuracy_drop: 1 }));
     await beginning;
-    await mesh.restart();
+    await kill();
     finish();
     expect(await succeeded(mesh, jobId)).toMatchObject({ version: '2' });
     expect(trained).toEqual([`${jobId}-pass0`]);
-    const { versions } = await mesh.store.registry.model('killed');
+    const { versions } = await mesh.store.registry.model(model);
     expect(versions.map(({ version, lineage }) => [version, lineage?.jobId])).toEqual([
       ['1', ''],
       ['2', jobId],

@@ -22,13 +22,15 @@ export interface Optimizing extends AsyncDisposable {
   logged(event: string, from?: number): Promise<Line>;
   /** kill -9, then started anew in the same place. */
   restart(): Promise<void>;
+  /** kill -9 of NATS, then started anew in the same place. */
+  restartNats(): Promise<void>;
   /** SIGTERM; its exit code. */
   stop(): Promise<number | null>;
 }
 
 export async function startOptimizer(env: Record<string, string> = {}): Promise<Optimizing> {
   const folder = mkdtempSync(join(tmpdir(), 'mill-optimizer-'));
-  const nats = await startNats(folder);
+  let nats = await startNats(folder);
   const shared = { natsUrl: nats.url, artifactsDir: join(folder, 'artifacts') };
   const store = await openStore({ ...shared, service: 'test', replica: 'test' });
   const start = async (listen = '127.0.0.1:0') => {
@@ -54,6 +56,10 @@ export async function startOptimizer(env: Record<string, string> = {}): Promise<
       await running.service.stop('SIGKILL');
       running = await start(running.address);
     },
+    async restartNats() {
+      await nats.stop('SIGKILL');
+      nats = await startNats(folder, new URL(nats.url).port);
+    },
     async [Symbol.asyncDispose]() {
       await mill[Symbol.asyncDispose]();
       await running.service.stop();
@@ -64,8 +70,8 @@ export async function startOptimizer(env: Record<string, string> = {}): Promise<
   };
 }
 
-async function startNats(folder: string) {
-  const server = startProcess('nats-server', ['-js', '-a', '127.0.0.1', '-p', '-1', '-sd', join(folder, 'nats')]);
+async function startNats(folder: string, port = '-1') {
+  const server = startProcess('nats-server', ['-js', '-a', '127.0.0.1', '-p', port, '-sd', join(folder, 'nats')]);
   const listening = await server.printed((line) => line.includes('Listening for client connections on '));
   await server.printed((line) => line.includes('Server is ready'));
   return { url: `nats://${listening.split(' ').at(-1)}`, stop: server.stop };
