@@ -2,7 +2,7 @@ import { gunzipSync } from 'node:zlib';
 import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseTrainingSpec } from '@modelmill/client';
-import type { Mill } from '@modelmill/client';
+import type { Mill, datasets, trainer } from '@modelmill/client';
 import { parseAllDocuments } from 'yaml';
 
 const examples = resolve(__dirname, '../examples');
@@ -13,14 +13,15 @@ export const digitsFile = () => readFileSync(resolve(examples, 'data/digits.csv.
 export const firstDigit = () =>
   gunzipSync(digitsFile()).toString().split('\n', 1)[0]!.split(',').slice(0, 64).map(Number);
 
-export const uploadDigits = (mill: Mill) => mill.datasets.upload({ dataset: 'digits', content: digitsFile() });
+export const uploadDigits = (mill: Mill): Promise<datasets.DatasetVersion> =>
+  mill.datasets.upload({ dataset: 'digits', content: digitsFile() });
 
 /** The documents of a YAML file under examples/. */
 export const readExample = (name: string): unknown[] =>
   parseAllDocuments(readFileSync(resolve(examples, name), 'utf8')).map((document) => document.toJSON() as unknown);
 
 /** A network small enough to train within seconds, for tests about something else. */
-export const smallSpec = (changes: Record<string, unknown> = {}) =>
+export const smallSpec = (changes: Record<string, unknown> = {}): trainer.TrainingSpec =>
   parseTrainingSpec({
     model: 'digits',
     data: { dataset: 'digits', normalize: 'minmax' },

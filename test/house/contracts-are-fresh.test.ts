@@ -1,7 +1,7 @@
 import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { root, runTool } from './run-tool';
+import { root, runTool } from './run-tool.js';
 
 jest.setTimeout(120_000);
 

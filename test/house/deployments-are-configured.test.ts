@@ -5,7 +5,7 @@ import { configSchema as gateway } from '@modelmill/gateway';
 import { configSchema as inference } from '@modelmill/inference';
 import { configSchema as optimizer } from '@modelmill/optimizer';
 import { configSchema as trainer } from '@modelmill/trainer';
-import { root } from './run-tool';
+import { root } from './run-tool.js';
 
 const known: Record<string, ReadonlySet<string>> = Object.fromEntries(
   Object.entries({ gateway, inference, optimizer, trainer }).map(([name, schema]) => [

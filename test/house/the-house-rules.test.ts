@@ -1,7 +1,7 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
-import { root, runTool } from './run-tool';
+import { root, runTool } from './run-tool.js';
 
 jest.setTimeout(300_000);
 

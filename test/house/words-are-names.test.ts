@@ -1,6 +1,6 @@
 import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { root } from './run-tool';
+import { root } from './run-tool.js';
 
 const page = readFileSync(join(root, 'docs/architecture.md'), 'utf8');
 const [, table = ''] = page.split('## Words');
