@@ -20,7 +20,7 @@ export function activationScale({ min, max }: ValueRange): Scale {
   const greatest = Math.fround(Math.max(max, 0));
   const scale = Math.fround(greatest - least) / 255;
   if (scale < smallestNormal) return { scale: 1, zeroPoint: 0 };
-  return { scale: Math.fround(scale), zeroPoint: roundToEven(-least / scale) };
+  return { scale: Math.fround(scale), zeroPoint: roundToEven(0 - least / scale) };
 }
 
 /** Weights, and the axis along which each position has a scale of its own. */
@@ -83,5 +83,9 @@ function forEachChannel(
 ): void {
   const channels = dims[axis]!;
   const inner = elementCount(dims.slice(axis + 1));
-  for (let i = 0; i < values.length; i++) visit(values[i]!, Math.floor(i / inner) % channels, i);
+  for (let i = 0; i < values.length;) {
+    for (let channel = 0; channel < channels; channel++) {
+      for (const end = i + inner; i < end; i++) visit(values[i]!, channel, i);
+    }
+  }
 }
