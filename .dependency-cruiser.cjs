@@ -2,7 +2,7 @@ const arrows = require('./tools/arrows.cjs');
 
 const beneath = (name) => arrows[name].flatMap((below) => [`packages/${below}`, ...beneath(`packages/${below}`)]);
 const inside = (names) => `^(${names.join('|')})/`;
-const test = '[.]test[.]ts$';
+const test = '([.]test|-for-tests)[.]ts$';
 
 const standsOn = Object.keys(arrows).map((name) => ({
   name: `${name.split('/')[1]}-stands-on-${arrows[name].join('-and-') || 'nothing'}`,
@@ -72,7 +72,6 @@ module.exports = {
     tsPreCompilationDeps: true, // type-only imports are arrows too
     tsConfig: { fileName: 'tsconfig.base.json' },
     doNotFollow: { path: ['node_modules', '/dist/'] },
-    exclude: { path: '/dist/' },
     enhancedResolveOptions: { exportsFields: ['exports'], conditionNames: ['import', 'types', 'default'] },
   },
 };

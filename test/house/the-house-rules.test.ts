@@ -21,11 +21,14 @@ describe('the code', () => {
 
 const arrows = createRequire(__filename)(join(root, 'tools/arrows.cjs')) as Record<string, string[]>;
 
+/** Sources only: what they import from each other is found in dist, as Node finds it. */
+const folders = [...Object.keys(arrows).map((folder) => join(folder, 'src')), 'test', 'bench/src'];
+
 const cruise = (...paths: string[]) => runTool('depcruise', '--config', '.dependency-cruiser.cjs', ...paths);
 
 describe('the import rules', () => {
   it('hold everywhere', () => {
-    const { code, output } = cruise('packages', 'services', 'test', 'bench');
+    const { code, output } = cruise(...folders);
     expect(code === 0 ? '' : output).toBe('');
   });
 
@@ -33,6 +36,11 @@ describe('the import rules', () => {
     ['services-meet-only-on-the-wire', 'services/trainer/src', `export * from '../../gateway/src/index.js';`],
     ['onnx-stands-on-nothing', 'packages/onnx/src', `export * from '../../store/src/index.js';`],
     ['cli-stands-on-client', 'packages/cli/src', `export * from '../../store/src/index.js';`],
+    [
+      'inference-stands-on-runtime-and-store-and-service-kit',
+      'services/inference/src',
+      `export * from '@modelmill/autodiff';`,
+    ],
     ['enter-by-the-front-door', 'packages/runtime/src', `export * from '../../onnx/src/model.js';`],
     ['onnx-and-autodiff-do-no-io', 'packages/autodiff/src', `export * from 'node:fs';`],
     ['only-runtime-loads-onnxruntime', 'services/inference/src', `export * from 'onnxruntime-node';`],
