@@ -1,4 +1,5 @@
-import type { Graph, Node, Tensor } from '@modelmill/onnx';
+import { removeUnused } from '@modelmill/onnx';
+import type { Graph, Model, Node, Tensor } from '@modelmill/onnx';
 
 /** The value of an initializer or a Constant node; undefined for what is computed. */
 export function constantOf(graph: Graph, name: string | undefined): Tensor | undefined {
@@ -31,3 +32,16 @@ export function floatOf({ attributes }: Node, name: string, otherwise: number): 
 /** Whether a node holds graphs of its own, which may read any value around them. */
 export const holdsGraph = ({ attributes }: Node): boolean =>
   [...attributes.values()].some(({ kind }) => kind === 'graph' || kind === 'graphs');
+
+/**
+ * Changes a model's constants and removes what is not used after. Until IR version 4 constants were listed as inputs,
+ * where one that is gone would become an input to be fed.
+ */
+export function changeConstants(model: Model, change: () => void): void {
+  const { graph } = model;
+  const before = new Set(graph.initializers.keys());
+  change();
+  model.irVersion = Math.max(model.irVersion, 4);
+  removeUnused(graph);
+  graph.inputs = graph.inputs.filter(({ name }) => !before.has(name) || graph.initializers.has(name));
+}

@@ -102,6 +102,17 @@ describe('folding a batch norm', () => {
     expect(operators(net)).toEqual(['Conv', 'BatchNormalization', 'Relu']);
   });
 
+  it('takes statistics that old files list as inputs from the inputs', async () => {
+    const net = convNet(1, []);
+    const old = { ...cloneModel(net), irVersion: 3 };
+    for (const { name, dims } of old.graph.initializers.values()) {
+      old.graph.inputs.push({ name, dataType: 'float', shape: dims });
+    }
+    expect(foldBatchNorm(old)).toBe(1);
+    expect(old.graph.inputs.map(({ name }) => name)).toEqual(['input']);
+    expect(await answer(old)).toHaveLength((await answer(net)).length);
+  });
+
   it('leaves a batch norm in training form', () => {
     const net = convNet(1, []);
     net.graph.nodes[1] = batchNorm('c', 'n', { training_mode: attribute(1) }, ['mean_out', 'variance_out']);

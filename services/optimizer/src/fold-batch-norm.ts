@@ -1,19 +1,22 @@
 import { consumersOf, elementCount, floatTensor, floatsOf, producerOf } from '@modelmill/onnx';
-import { floatAttribute, removeNode, removeUnused, uniqueName } from '@modelmill/onnx';
+import { floatAttribute, removeNode, uniqueName } from '@modelmill/onnx';
 import type { Graph, Model, Node, Tensor } from '@modelmill/onnx';
-import { floatConstantOf, floatOf, holdsGraph, intAttribute, isLeftOut } from './constant-of.js';
+import { changeConstants, floatConstantOf, floatOf, holdsGraph, intAttribute, isLeftOut } from './constant-of.js';
 
 /**
  * Folds BatchNormalization nodes in inference form into the Conv or Gemm before them, in place, where nothing else reads
  * that one's output. The number folded.
  */
-export function foldBatchNorm({ graph }: Model): number {
+export function foldBatchNorm(model: Model): number {
+  const { graph } = model;
   if (graph.nodes.some(holdsGraph)) return 0;
-  const folded = graph.nodes
-    .filter(({ opType }) => opType === 'BatchNormalization')
-    .filter((node) => fold(graph, node));
-  if (folded.length > 0) removeUnused(graph);
-  return folded.length;
+  const norms = graph.nodes.filter(({ opType, domain }) => opType === 'BatchNormalization' && domain === '');
+  if (norms.length === 0) return 0;
+  let folded = 0;
+  changeConstants(model, () => {
+    for (const norm of norms) if (fold(graph, norm)) folded++;
+  });
+  return folded;
 }
 
 function fold(graph: Graph, norm: Node): boolean {

@@ -1,7 +1,7 @@
 import { attribute, floatTensor, floatsOf, intTensor, makeNode, producerOf } from '@modelmill/onnx';
-import { removeNode, removeUnused, replaceInput, uniqueName } from '@modelmill/onnx';
+import { removeNode, replaceInput, uniqueName } from '@modelmill/onnx';
 import type { Graph, Model, Tensor } from '@modelmill/onnx';
-import { floatOf } from './constant-of.js';
+import { changeConstants, floatOf } from './constant-of.js';
 import { planQuantization } from './quantization-plan.js';
 import type { QuantizationPlan, QuantizedLayer } from './quantization-plan.js';
 import type { ValueRange } from './quantization-ranges.js';
@@ -35,9 +35,12 @@ export function quantizeStatic(model: Model, ranges: ReadonlyMap<string, ValueRa
   const missing = rangedTensors(plan).filter((name) => !ranges.has(name));
   if (missing.length > 0) throw new Error(`ranges want ${missing.map((name) => `'${name}'`).join(', ')}`);
 
-  const { graph } = model;
-  const constants = new Set(graph.initializers.keys());
   raiseOpset(model);
+  changeConstants(model, () => quantize(model.graph, plan, ranges));
+  return { layers: plan.layers.length };
+}
+
+function quantize(graph: Graph, plan: QuantizationPlan, ranges: ReadonlyMap<string, ValueRange>): void {
   for (const { producer, clamp } of plan.absorbed) {
     producer.outputs = producer.outputs.map((output) => (output === clamp.inputs[0] ? clamp.outputs[0]! : output));
     removeNode(graph, clamp);
@@ -50,9 +53,6 @@ export function quantizeStatic(model: Model, ranges: ReadonlyMap<string, ValueRa
   const stored: StoredWeights = new Map();
   for (const layer of plan.layers) quantizeLayer(graph, layer, scales.get(layer.node.inputs[0]!)!.scale, stored);
   for (const [value, { names }] of scales) addPair(graph, value, names);
-  removeUnused(graph);
-  graph.inputs = graph.inputs.filter(({ name }) => !constants.has(name) || graph.initializers.has(name));
-  return { layers: plan.layers.length };
 }
 
 /** Names of the initializers that say how a value is quantized. */
