@@ -17,6 +17,7 @@ export interface StateTensor {
   /** A weight's or running statistic's name in `forward`, or an optimizer slot's own. */
   readonly input: string;
   readonly output: string;
+  readonly kind: 'weight' | 'running statistic' | 'optimizer slot';
   readonly dims: readonly number[];
   readonly initial: Float32Array;
 }
@@ -76,27 +77,33 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
 
   const learningRate = input('learning_rate', []);
   const corrections = { c1: input('correction.c1', []), c2: input('correction.c2', []) };
-  const state: { value: Value; next: Value; initial: Float32Array }[] = [];
+  const state: { kind: StateTensor['kind']; value: Value; next: Value; initial: Float32Array }[] = [];
   for (const [name, weight] of trained) {
     const g = masked.get(name);
     const initial = floatsOf(forward.graph.initializers.get(name)!);
     if (!g) {
-      state.push({ value: weight, next: weight, initial });
+      state.push({ kind: 'weight', value: weight, next: weight, initial });
       continue;
     }
     const d = factor ? mul(g, factor) : g;
     const update = updated(options.optimizer, name, weight, d, { learningRate, corrections });
-    state.push({ value: weight, next: update.weight, initial });
+    state.push({ kind: 'weight', value: weight, next: update.weight, initial });
     for (const { now, next } of update.slots) {
-      state.push({ value: now, next, initial: new Float32Array(size(now.shape)) });
+      state.push({ kind: 'optimizer slot', value: now, next, initial: new Float32Array(size(now.shape)) });
     }
   }
   for (const [name, { now, next }] of statistics) {
-    state.push({ value: now, next, initial: floatsOf(forward.graph.initializers.get(name)!) });
+    state.push({
+      kind: 'running statistic',
+      value: now,
+      next,
+      initial: floatsOf(forward.graph.initializers.get(name)!),
+    });
   }
 
   const adam = options.optimizer.kind === 'adam';
-  const tensors = state.map(({ value, initial }): StateTensor => ({
+  const tensors = state.map(({ kind, value, initial }): StateTensor => ({
+    kind,
     input: nameOf(value),
     output: `next/${nameOf(value)}`,
     dims: value.shape,

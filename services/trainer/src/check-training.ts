@@ -110,7 +110,7 @@ function forwardOf(
       outputs.slice(1).map((size) => Number(size)),
       classes,
     );
-    const weights = step.state.filter(({ input }) => forward.graph.initializers.has(input));
+    const weights = step.state.filter(({ kind }) => kind === 'weight');
     return { forward, layers: [], parameters: weights.reduce((sum, { initial }) => sum + initial.length, 0) };
   });
 }

@@ -43,9 +43,7 @@ export function readCheckpoint(file: Uint8Array): Checkpoint {
     throw new CheckpointError(`a checkpoint begins with ${magic}, got ${bytes.length} bytes that do not`);
   }
   const end = 12 + bytes.readUInt32LE(8);
-  const { tensors: list, ...rest } = JSON.parse(bytes.toString('utf8', 12, end)) as Omit<Checkpoint, 'tensors'> & {
-    tensors: { name: string; length: number }[];
-  };
+  const { tensors: list, ...rest } = headerOf(bytes.toString('utf8', 12, end));
   const wanted = end + 4 * list.reduce((sum, { length }) => sum + length, 0);
   if (bytes.length !== wanted) throw new CheckpointError(`the checkpoint has ${bytes.length} bytes, wants ${wanted}`);
   let offset = end;
@@ -56,4 +54,14 @@ export function readCheckpoint(file: Uint8Array): Checkpoint {
     offset += 4 * length;
   }
   return { ...rest, tensors };
+}
+
+type Header = Omit<Checkpoint, 'tensors'> & { readonly tensors: readonly { name: string; length: number }[] };
+
+function headerOf(json: string): Header {
+  try {
+    return JSON.parse(json) as Header;
+  } catch (cause) {
+    throw new CheckpointError('the header of the checkpoint is damaged', { cause });
+  }
 }

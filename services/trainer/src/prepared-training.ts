@@ -40,7 +40,7 @@ export async function prepareTraining(order: TrainingOrder): Promise<PreparedTra
     keepZeros: start.kind !== 'layers' && start.keepZeros,
   });
   const softmax = table.classes !== undefined;
-  const weights = step.state.filter(({ input }) => forward.graph.initializers.has(input));
+  const weights = step.state.filter(({ kind }) => kind === 'weight');
   return {
     table,
     rows,
