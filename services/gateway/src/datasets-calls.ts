@@ -96,5 +96,5 @@ function checkSplits({ train, validation, test }: datasets.Splits): void {
   }
   if (train === 0) throw errors.badSplits('train is 0, wanted more');
   const sum = train + validation + test;
-  if (sum > 1 + 1e-9) throw errors.badSplits(`train, validation and test sum to ${sum}, wanted at most 1`);
+  if (Math.abs(sum - 1) > 1e-6) throw errors.badSplits(`train, validation and test sum to ${sum}, wanted 1`);
 }

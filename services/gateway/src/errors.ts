@@ -48,6 +48,9 @@ export const badJson = (message: string) => invalid(message);
 // forwarding
 export const noReplica = (service: string) => new RpcError(status.UNAVAILABLE, `no replica of ${service} is up`);
 
+export const unreachable = (service: string, cause: Error) =>
+  new RpcError(status.UNAVAILABLE, `a replica of ${service} can not be reached`, { cause });
+
 // uploads
 export const headerFirst = (got: string) => invalid(`the first message is ${got}, wanted the header`);
 export const chunkWanted = (got: string) => invalid(`a message after the header is ${got}, wanted a chunk`);

@@ -1,6 +1,7 @@
 import { Metadata, status } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
 import { RpcError, injectContext } from '@modelmill/service-kit';
+import * as errors from './errors.js';
 import type { Named } from './model-name.js';
 import type { ReplicaSet, Target } from './replica-set.js';
 
@@ -59,7 +60,7 @@ export function callUnary(target: Target, path: string, request: Buffer, caller:
       (error, answer) => {
         target.inFlight--;
         caller.signal.removeEventListener('abort', cancel);
-        if (error) reject(passedOn(error));
+        if (error) reject(passedOn(error, target));
         else resolve(answer!);
       },
     );
@@ -121,7 +122,7 @@ async function* answersOf(call: AnsweringCall, target: Target, signal: AbortSign
   try {
     for await (const answer of call) yield answer as Buffer;
   } catch (error) {
-    throw passedOn(error as ServiceError);
+    throw passedOn(error as ServiceError, target);
   } finally {
     target.inFlight--;
     signal.removeEventListener('abort', cancel);
@@ -137,5 +138,9 @@ function metadataFor({ metadata }: Caller): Metadata {
   return injectContext(passed);
 }
 
-const passedOn = (error: ServiceError) =>
-  typeof error.code === 'number' ? new RpcError(error.code, error.details, { cause: error }) : error;
+function passedOn(error: ServiceError, { replica }: Target): unknown {
+  if (typeof error.code !== 'number') return error;
+  // said by the connection and not by the replica: it would tell addresses
+  const lost = error.code === status.UNAVAILABLE && /connection|ECONN|GOAWAY/i.test(error.details);
+  return lost ? errors.unreachable(replica.service, error) : new RpcError(error.code, error.details, { cause: error });
+}

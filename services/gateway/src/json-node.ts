@@ -31,9 +31,8 @@ export function translated<T>(read: () => T): T {
 /** The same as JSON.parse gives it, but that integers no double can hold are strings, as protobuf's JSON has them. */
 export function plain(node: JsonNode): unknown {
   if (node instanceof Map) {
-    const object = Object.create(null) as Record<string, unknown>; // no key has a meaning of its own
-    for (const [key, value] of node as JsonObject) object[key] = plain(value);
-    return object;
+    if (node.has('__proto__')) throw errors.badJson("key '__proto__' is not taken"); // it would set a prototype
+    return Object.fromEntries([...(node as JsonObject)].map(([key, value]) => [key, plain(value)]));
   }
   if (Array.isArray(node)) return node.map(plain);
   if (isLiteral(node)) {

@@ -12,7 +12,7 @@ export interface Target {
 }
 
 /** The replicas of one service. Knows them without NATS, too: then those it knew last. */
-export interface ReplicaSet extends AsyncDisposable {
+export interface ReplicaSet extends Disposable {
   readonly service: string;
   /** Of two random replicas that serve the model, the one with fewer calls under way. Throws UNAVAILABLE. */
   pick(named?: Named, except?: Target): Target;
@@ -21,32 +21,28 @@ export interface ReplicaSet extends AsyncDisposable {
   serves(named: Named): boolean;
 }
 
-const forgetMs = 15_000;
-
+/** `unsure`: the registry was away of late, so that silence says nothing. */
 export async function followReplicas(
   service: string,
   replicas: Replicas,
+  unsure: () => boolean,
   onTrouble: (error: unknown) => void,
 ): Promise<ReplicaSet> {
   const targets = new Map<string, Target>();
   let listed: Target[] = [];
-  let emptySince = -Infinity;
   let again = false;
   let listing: Promise<void> | undefined;
+  let closed = false;
 
   async function list(): Promise<void> {
     try {
       const now = await replicas.list(service);
-      // after NATS was away nobody has said a word for a while, and everybody is there
-      if (now.length === 0 && listed.length > 0) {
-        if (emptySince === -Infinity) emptySince = performance.now();
-        if (performance.now() - emptySince < forgetMs) return;
-      }
-      if (now.length > 0) emptySince = -Infinity;
+      if (closed) return;
+      if (now.length < listed.length && unsure()) return;
       listed = now.map(targetOf);
       forget(new Set(listed));
     } catch (error) {
-      onTrouble(error);
+      if (!closed) onTrouble(error);
     }
   }
 
@@ -54,7 +50,7 @@ export async function followReplicas(
     if (listing) return void (again = true);
     listing = list().finally(() => {
       listing = undefined;
-      if (again) refresh();
+      if (again && !closed) refresh();
       again = false;
     });
   }
@@ -92,10 +88,10 @@ export async function followReplicas(
     },
     all: () => [...listed],
     serves: (named) => listed.some((target) => answersFor(target, named)),
-    async [Symbol.asyncDispose]() {
+    [Symbol.dispose]() {
+      closed = true;
       clearInterval(timer);
-      await watching[Symbol.asyncDispose]();
-      await listing;
+      void watching[Symbol.asyncDispose](); // ends when the store closes, where NATS is away
       for (const { channel } of targets.values()) channel.raw.close();
     },
   };

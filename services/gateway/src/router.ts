@@ -41,6 +41,13 @@ function paramsOf({ names }: Compiled, found: RegExpExecArray): Record<string, s
 }
 
 function decoded(segment: string): string {
+  const name = percentDecoded(segment);
+  // nothing here is called so, and further on it could lead elsewhere
+  if (/^\.{1,2}$|[/\\\p{Cc}]/u.test(name)) throw errors.noRoute();
+  return name;
+}
+
+function percentDecoded(segment: string): string {
   try {
     return decodeURIComponent(segment);
   } catch (cause) {

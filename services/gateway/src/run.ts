@@ -21,6 +21,7 @@ import { v2Routes } from './v2-routes.js';
 const service = 'gateway';
 const version = '0.1.0';
 const uploadIdleMs = 30_000;
+const replicasReturnMs = 15_000; // after NATS was away each replica has to say that it is there
 
 export interface Ports {
   readonly grpcPort: number;
@@ -32,6 +33,7 @@ export async function run(config: Config, signal: AbortSignal, ready: (ports: Po
   keysOrLoopback(config);
   await using telemetry = startTelemetry(service, config);
   const { log } = telemetry;
+  let natsAwayAt = -Infinity;
   await using store = await openStore({
     natsUrl: config.MILL_NATS_URL,
     service,
@@ -40,14 +42,22 @@ export async function run(config: Config, signal: AbortSignal, ready: (ports: Po
     waitMs: config.MILL_NATS_WAIT_MS,
     signal,
     headers: () => injectContext({}),
-    onStatus: (status) => log.info(status, 'nats'),
+    onStatus(status) {
+      if (status.type === 'disconnect' || status.type === 'reconnect') natsAwayAt = performance.now();
+      log.info(status, 'nats');
+    },
   });
 
   const follow = (of: string) =>
-    followReplicas(of, store.replicas, (error) => log.warn({ of, error: String(error) }, 'replicas not listed'));
-  await using inference = await follow('inference');
-  await using trainer = await follow('trainer');
-  await using optimizer = await follow('optimizer');
+    followReplicas(
+      of,
+      store.replicas,
+      () => performance.now() - natsAwayAt < replicasReturnMs,
+      (error) => log.warn({ of, error: String(error) }, 'replicas not listed'),
+    );
+  using inference = await follow('inference');
+  using trainer = await follow('trainer');
+  using optimizer = await follow('optimizer');
 
   const limits = { maxBytes: config.MILL_MAX_UPLOAD_BYTES, idleMs: uploadIdleMs };
   const registry = registryCalls({ store, limits });

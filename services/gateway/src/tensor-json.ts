@@ -55,7 +55,8 @@ const printed = (value: number, digits: (value: number) => string) =>
 
 /** The fewest digits that read back as the same float32. */
 function shortest32(value: number): string {
-  for (let precision = 6; precision < 9; precision++) {
+  const enough = Math.abs(value) < 2 ** -126 ? 1 : 6; // a float32 keeps any 6 digits, but where it runs out of bits
+  for (let precision = enough; precision < 9; precision++) {
     const candidate = Number(value.toPrecision(precision));
     if (Math.fround(candidate) === value) return String(candidate);
   }

@@ -21,6 +21,7 @@ export interface V1Deps {
 }
 
 const tag = 'inference v1';
+const registryMs = 1_000;
 
 /** The V1 protocols of KServe and of TensorFlow Serving: one set of paths, answers with the keys of both. */
 export function v1Routes({ oip, registry: models, modelNames, serves, maxJsonBytes }: V1Deps): RestRoute[] {
@@ -34,11 +35,12 @@ export function v1Routes({ oip, registry: models, modelNames, serves, maxJsonByt
   const status: RestHandler = async ({ params }) => {
     const { model: name = '', version = params['label'] ?? '' } = params;
     const ready = serves(name, version);
-    const versions = await versionsOf(name, version).catch((error: unknown) => {
+    const registered = versionsOf(name, version).catch((error: unknown) => {
       if (error instanceof NotFoundError) throw errors.unknownModel(name);
-      if (ready) return []; // the registry is away; the replicas answer all the same
       throw error;
     });
+    // the replicas answer while the registry is away
+    const versions = ready ? await Promise.race([registered.catch(() => []), after(registryMs)]) : await registered;
     const answer = { name, ready, model_version_status: versions.map((found) => statusOf(name, found)) };
     if (!ready) return { ...jsonAnswer({ ...answer, error: `Model with name ${name} is not ready.` }), status: 503 };
     return jsonAnswer(answer);
@@ -110,6 +112,8 @@ export function v1Routes({ oip, registry: models, modelNames, serves, maxJsonByt
     }),
   ];
 }
+
+const after = (ms: number) => new Promise<[]>((resolve) => setTimeout(() => resolve([]), ms));
 
 const dtypes: Readonly<Record<string, string>> = {
   BOOL: 'DT_BOOL',
