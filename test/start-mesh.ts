@@ -122,8 +122,8 @@ export interface Mesh extends AsyncDisposable {
   readonly mill: Mill;
   readonly folder: string;
   service(name: Service): Running;
-  /** kill -9, then started anew in the same place. */
-  restart(name: Service | 'nats'): Promise<void>;
+  /** Ended, by kill -9 unless told otherwise, then started anew in the same place. */
+  restart(name: Service | 'nats', by?: 'SIGKILL' | 'SIGTERM'): Promise<void>;
   /** fetch on the REST door with the key. */
   fetch(path: string, init?: RequestInit): Promise<Response>;
   log(): string;
@@ -178,13 +178,14 @@ export async function startMesh(env: Record<string, string> = {}): Promise<Mesh>
     mill,
     folder,
     service: (name) => services.get(name)!,
-    async restart(name) {
+    async restart(name, by = 'SIGKILL') {
       if (name === 'nats') {
         await nats.kill();
         nats = await startNats(folder, natsPort);
         return;
       }
-      await services.get(name)!.kill();
+      const service = services.get(name)!;
+      await (by === 'SIGKILL' ? service.kill() : service[Symbol.asyncDispose]());
       const listen: Record<string, string> =
         name === 'gateway' ? { MILL_GRPC_LISTEN: grpc, MILL_REST_LISTEN: rest.slice('http://'.length) } : {};
       services.set(name, await startService(name, { ...shared, ...own[name], ...listen }));
