@@ -13,4 +13,6 @@ module.exports = {
     '^(\\.{1,2}/.*)\\.js$': '$1',
   },
   maxWorkers: 2,
+  // a machine that does other things is slow, not wrong
+  testTimeout: 60_000,
 };
