@@ -46,7 +46,7 @@ ${connectionUsage}`,
     const { out } = cli;
     const state = ready ? out.paint.green('ready') : out.paint.red('not ready');
     out.print(`gRPC ${target.address}  ${mesh?.rest ? `REST ${mesh.rest}  ` : ''}${state}`);
-    out.print(`${models.length} models, ${datasets.length} datasets, ${open.length} open jobs`);
+    out.print([counted(models, 'model'), counted(datasets, 'dataset'), counted(open, 'open job')].join(', '));
     if (mesh) {
       const rows = Object.entries(mesh.processes).map(([name, { pid, restarts }]) => [name, pid ?? 'down', restarts]);
       out.print(`\n${table(['process', 'pid', 'restarts'], rows, out.paint.dim)}`);
@@ -66,3 +66,5 @@ ${connectionUsage}`,
     }
   },
 };
+
+const counted = ({ length }: readonly unknown[], what: string) => `${length} ${what}${length === 1 ? '' : 's'}`;
