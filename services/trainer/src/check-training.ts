@@ -1,8 +1,10 @@
 import { LayerError, TrainingFormError, UnsupportedOpError } from '@modelmill/autodiff';
 import { buildLayers, importForTraining, inferenceModel, trainingStep } from '@modelmill/autodiff';
 import type { BuiltModel } from '@modelmill/autodiff';
-import type { datasets, registry, trainer } from '@modelmill/contracts';
-import { OnnxFormatError, ShapeError, readOnnx, signatureOf } from '@modelmill/onnx';
+import { registry } from '@modelmill/contracts';
+import type { datasets, trainer } from '@modelmill/contracts';
+import { DatasetError, splitRows } from '@modelmill/data';
+import { AdmissionError, OnnxFormatError, ShapeError, checkAdmission, signatureOf } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { NotFoundError } from '@modelmill/store';
 import type { Store } from '@modelmill/store';
@@ -18,6 +20,10 @@ export interface CheckedTraining {
   readonly loss: 'cross_entropy' | 'mse';
   readonly summary: trainer.ValidateTrainingResponse;
 }
+
+/** What a training may hold in memory: 256 MiB of weights, and a multiple of it in the optimizer's state. */
+const mostParameters = 2 ** 26;
+const mostLayers = 1_000;
 
 export type LookedUpIn = Pick<Store, 'registry' | 'datasets' | 'artifacts'>;
 
@@ -35,7 +41,7 @@ export async function checkTraining(
   const dataset = await found(store.datasets.version(name, version), () => errors.datasetNotFound(name, version));
   const { featureShape, classes } = formOf(dataset);
   const loss = lossFor(plan, classes);
-  const trainRows = Math.round(Number(dataset.rows) * (dataset.splits ?? defaultSplits).train);
+  const trainRows = trainRowsOf(dataset);
   if (plan.batchSize > trainRows) throw errors.batchTooLarge(plan.batchSize, trainRows);
 
   const base = await baseOf(store, plan, known);
@@ -48,7 +54,7 @@ export async function checkTraining(
   const built =
     base === undefined
       ? layersOf(plan, { featureShape, classes })
-      : forwardOf(readOnnx(await store.artifacts.read(base.sha256)), plan, { featureShape, classes, loss });
+      : forwardOf(await store.artifacts.read(base.sha256), plan, { featureShape, classes, loss });
   const signature = registrySignature(inferenceModel(built.forward, new Map(), { softmax: classes > 0 }));
   const layers = built.layers.map(({ name: layer, outputShape, parameters }) => ({
     name: layer,
@@ -59,6 +65,16 @@ export async function checkTraining(
 }
 
 export const defaultSplits: datasets.Splits = { train: 0.8, validation: 0, test: 0.2, seed: 0n };
+
+/** Rows of the training split. */
+function trainRowsOf({ dataset, rows, splits = defaultSplits }: datasets.DatasetVersion): number {
+  try {
+    splitRows(0, splits);
+  } catch (error) {
+    throw error instanceof DatasetError ? errors.badSplits(dataset, error.message) : error;
+  }
+  return Math.round(Number(rows) * splits.train);
+}
 
 /** Sizes of an example, and how many classes the target has: 0 where it is a number. */
 interface Form {
@@ -85,24 +101,29 @@ type Built = Pick<BuiltModel, 'forward' | 'layers' | 'parameters'>;
 
 function layersOf({ start, model }: TrainingPlan, { featureShape, classes }: Form): Built {
   const layers = start.kind === 'layers' ? start.layers : [];
-  const built = checked(() =>
-    // the numbers do not matter here, only their count
-    buildLayers(layers, { featureShape, random: (_, count) => new Float32Array(count), name: model }),
-  );
+  if (layers.length > mostLayers) throw errors.tooManyLayers(layers.length, mostLayers);
+  let parameters = 0;
+  const random = (_: number, count: number) => {
+    parameters += count;
+    if (parameters > mostParameters) throw errors.tooManyParameters(mostParameters); // before they take memory
+    return new Float32Array(count); // only their count matters here
+  };
+  const built = checked(() => buildLayers(layers, { featureShape, random, name: model }));
   const last = built.layers.at(-1)?.outputShape ?? [];
   checkOutputs(last, classes);
   return built;
 }
 
 function forwardOf(
-  base: Model,
+  base: Uint8Array,
   plan: TrainingPlan,
   { featureShape, classes, loss }: Form & { readonly loss: 'cross_entropy' | 'mse' },
 ): Built {
   return checked(() => {
-    const forward = importForTraining(base);
+    const forward = importForTraining(checkAdmission(base).model);
     const takes = (forward.graph.inputs[0]?.shape ?? []).slice(1).map((size) => (typeof size === 'number' ? size : -1));
-    if (sizeOf(takes) !== sizeOf(featureShape)) throw errors.wrongFeatures('the base', featureShape, takes);
+    if (takes.includes(-1) || sizeOf(takes) !== sizeOf(featureShape))
+      throw errors.wrongFeatures('the base', featureShape, takes);
     const { batchSize, optimizer } = plan;
     const step = trainingStep(forward, { batchSize, loss: { kind: loss }, optimizer });
     const outputs = step.model.graph.outputs.find(({ name }) => name === step.outputs.logits)?.shape ?? [];
@@ -128,9 +149,9 @@ function checked<T>(build: () => T): T {
     return build();
   } catch (error) {
     if (error instanceof LayerError) throw errors.badLayer(error.message);
-    const kinds = [UnsupportedOpError, TrainingFormError, ShapeError, OnnxFormatError];
+    const kinds = [UnsupportedOpError, TrainingFormError, ShapeError, OnnxFormatError, AdmissionError];
     const kind = kinds.find((one) => error instanceof one);
-    if (kind && error instanceof Error) throw errors.notTrainable(`the base cannot be trained: ${error.message}`);
+    if (kind && error instanceof Error) throw errors.notTrainable(error.message);
     throw error;
   }
 }
@@ -148,9 +169,7 @@ async function baseOf(
       if (!(await artifacts.has(start.sha256))) throw errors.artifactNotFound(start.sha256);
       return { sha256: start.sha256, version: '' };
     case 'version': {
-      const { version, artifactSha256 } = await found(known.version(model, start.version), () =>
-        errors.versionNotFound(model, start.version),
-      );
+      const { version, artifactSha256 } = await versionOf(known, model, start.version);
       return { sha256: artifactSha256, version };
     }
   }
@@ -164,7 +183,7 @@ async function teacherOf(
 ): Promise<string | undefined> {
   if (inputs?.teacherSha256 !== undefined || distillation === undefined) return inputs?.teacherSha256;
   const { model, version } = distillation;
-  const teacher = await found(known.version(model, version), () => errors.versionNotFound(model, version));
+  const teacher = await versionOf(known, model, version);
   const { inputs: takes = [], outputs: gives = [] } = teacher.signature ?? {};
   const features = (takes[0]?.shape ?? []).slice(1).map(Number);
   if (sizeOf(features) !== sizeOf(featureShape)) {
@@ -173,6 +192,14 @@ async function teacherOf(
   const width = Number(gives[0]?.shape.at(-1) ?? 0);
   if (width !== classes) throw errors.wrongTeacher(model, width, classes);
   return teacher.artifactSha256;
+}
+
+async function versionOf(known: Store['registry'], model: string, wanted: string): Promise<registry.Version> {
+  const version = await found(known.version(model, wanted), () => errors.versionNotFound(model, wanted));
+  if (version.state === registry.VersionState.VERSION_STATE_REJECTED) {
+    throw errors.versionRejected(model, version.version, version.rejectionReason);
+  }
+  return version;
 }
 
 const sizeOf = (shape: readonly number[]) => shape.reduce((product, size) => product * size, 1);

@@ -13,6 +13,8 @@ export const badWord = (field: string, got: string, allowed: readonly string[]) 
 export const outOfRange = (field: string, got: number | string, wanted: string) =>
   invalid(`${field} is ${got}, wants ${wanted}`);
 export const badLayer = (message: string) => invalid(message);
+export const tooManyLayers = (got: number, most: number) => invalid(`layers has ${got} layers, wants at most ${most}`);
+export const tooManyParameters = (most: number) => invalid(`the layers have more than ${most} parameters, the limit`);
 export const wrongOutputs = (got: readonly number[], wanted: number, why: string) =>
   invalid(`the last layer gives [${got.join(', ')}] per example, wants [${wanted}]: ${why}`);
 export const wrongLoss = (loss: string, why: string) => invalid(`loss is '${loss}', ${why}`);
@@ -20,7 +22,7 @@ export const wrongFeatures = (model: string, got: readonly number[], wanted: rea
   invalid(`${model} takes [${wanted.join(', ')}] per example, the dataset has [${got.join(', ')}]`);
 export const batchTooLarge = (batch: number, rows: number) =>
   invalid(`batch_size is ${batch}, wants at most the ${rows} rows of the training split`);
-export const notTrainable = (message: string) => invalid(message);
+export const notTrainable = (why: string) => invalid(`the base cannot be trained: ${why}`);
 export const distillationOfNumbers = (dataset: string) =>
   invalid(`distillation wants classes, the target of dataset '${dataset}' is a number`);
 export const wrongTeacher = (model: string, got: number, wanted: number) =>
@@ -30,6 +32,12 @@ export const datasetNotFound = (name: string, version: string) =>
 export const versionNotFound = (model: string, version: string) =>
   notFound(`model '${model}' has no version or label '${version}'`);
 export const artifactNotFound = (sha256: string) => notFound(`artifact '${sha256}' does not exist`);
+export const versionRejected = (model: string, version: string, reason: string) =>
+  new RpcError(status.FAILED_PRECONDITION, `version '${version}' of model '${model}' was rejected: ${reason}`);
+export const badSplits = (dataset: string, why: string) =>
+  new RpcError(status.FAILED_PRECONDITION, `dataset '${dataset}' cannot be dealt: ${why}`);
 export const jobNotFound = (id: string) => notFound(`training job '${id}' does not exist`);
+export const shuttingDown = (id: string) =>
+  new RpcError(status.UNAVAILABLE, `the trainer shuts down and job '${id}' goes on: watch it again`);
 export const jobIsOtherwise = (id: string) =>
   new RpcError(status.ALREADY_EXISTS, `job '${id}' exists with another spec`);

@@ -10,6 +10,7 @@ import {
   NotFoundError,
   StoreFullError,
   StoreUnavailableError,
+  hasEnded,
 } from '@modelmill/store';
 import type { JobRecord, Store } from '@modelmill/store';
 import { checkTraining } from './check-training.js';
@@ -76,7 +77,11 @@ export function trainerHandlers({ store, closing }: TrainerDeps, telemetry: Tele
 
   async function* watch({ jobId }: trainer.WatchTrainingRequest, signal: AbortSignal) {
     await find(jobId);
-    for await (const job of jobs.watch(jobId, AbortSignal.any([signal, closing]))) yield { job: asMessage(job) };
+    for await (const job of jobs.watch(jobId, AbortSignal.any([signal, closing]))) {
+      yield { job: asMessage(job) };
+      if (hasEnded(job)) return;
+    }
+    if (closing.aborted) throw errors.shuttingDown(jobId);
   }
 
   return {

@@ -30,19 +30,20 @@ export async function trainInChild(
   });
   const kill = () => void child.kill('SIGKILL');
   signal.addEventListener('abort', kill, { once: true });
-  const exited = once(child, 'exit') as Promise<[code: number | null, by: NodeJS.Signals | null]>;
+  // its last messages may come after its exit, but not after the end of the channel
+  const exited = Promise.all([once(child, 'exit'), once(child, 'disconnect')]);
 
   let ended = false;
   let handled = Promise.resolve();
   child.on('message', (message: FromTraining) => {
-    if (message.kind === 'done' || message.kind === 'failed') ended = true;
+    if (message.kind !== 'progress' && message.kind !== 'checkpoint') ended = true;
     handled = handled.then(() => onMessage(message));
     // a report that cannot be kept (the job was lost) makes further work pointless
     handled.catch(kill);
   });
   try {
     child.send(order, (error) => error && kill());
-    const [code, by] = await exited;
+    const [[code, by]] = (await exited) as [[number | null, NodeJS.Signals | null], unknown];
     await handled;
     signal.throwIfAborted();
     if (!ended) throw new TrainingProcessError(`the training process ended with ${by ?? `exit code ${code}`}`);

@@ -11,9 +11,10 @@ import { JobFailedError, NotFoundError } from '@modelmill/store';
 import type { JobClaim, JobResult, Store } from '@modelmill/store';
 import { checkTraining, defaultSplits, registrySignature } from './check-training.js';
 import type { CheckedTraining } from './check-training.js';
-import { readCheckpoint } from './checkpoint.js';
+import { createCheckpoints } from './checkpoints.js';
+import type { Checkpoints } from './checkpoints.js';
 import { reportProgress } from './report-progress.js';
-import { trainInChild } from './train-in-child.js';
+import { TrainingProcessError, trainInChild } from './train-in-child.js';
 import type { FromTraining, TrainingOrder } from './training-messages.js';
 import { planTraining } from './training-plan.js';
 import type { TrainingPlan } from './training-plan.js';
@@ -28,23 +29,31 @@ type Done = Extract<FromTraining, { kind: 'done' }>;
 
 /** Trains what a job asks for, from its checkpoint where it has one, and registers the version: once. */
 export async function trainJob(deps: TrainDeps, claim: JobClaim): Promise<JobResult> {
+  const checkpoints = createCheckpoints(deps.store.artifacts, claim);
   try {
-    return await train(deps, claim);
+    const result = await train(deps, claim, checkpoints);
+    await checkpoints.drop();
+    return result;
   } catch (error) {
-    const final = [RpcError, NotFoundError, DatasetError].some((kind) => error instanceof kind);
-    throw final && error instanceof Error ? new JobFailedError(error.message, { cause: error }) : error;
+    const final = [JobFailedError, RpcError, NotFoundError, DatasetError].some((kind) => error instanceof kind);
+    if (final || claim.signal.reason === 'cancelled') await checkpoints.drop();
+    if (!final || error instanceof JobFailedError) throw error;
+    throw new JobFailedError(error instanceof Error ? error.message : String(error), { cause: error });
   }
 }
 
-async function train({ store, threads, checkpointMs }: TrainDeps, claim: JobClaim): Promise<JobResult> {
+async function train(
+  { store, threads, checkpointMs }: TrainDeps,
+  claim: JobClaim,
+  checkpoints: Checkpoints,
+): Promise<JobResult> {
   const { artifacts } = store;
   const { job, signal } = claim;
   const spec = contract.TrainingSpec.decode(job.spec);
   const plan = planTraining(spec);
   await claim.update({ stage: 'preparing' });
-  const checkpoint = job.checkpoint === undefined ? undefined : await artifacts.path(job.checkpoint);
-  const known = checkpoint === undefined ? undefined : readCheckpoint(await readFile(checkpoint)).inputs;
-  const checked = await checkTraining(store, plan, known);
+  const start = await checkpoints.last();
+  const checked = await checkTraining(store, plan, start?.inputs);
   const folder = await mkdtemp(join(tmpdir(), 'mill-train-'));
   try {
     const order: TrainingOrder = {
@@ -54,7 +63,7 @@ async function train({ store, threads, checkpointMs }: TrainDeps, claim: JobClai
       dataset: await datasetOf(store, checked.dataset),
       basePath: checked.inputs.baseSha256 && (await artifacts.path(checked.inputs.baseSha256)),
       teacherPath: checked.inputs.teacherSha256 && (await artifacts.path(checked.inputs.teacherSha256)),
-      checkpointPath: checkpoint,
+      checkpointPath: start?.path,
       folder,
       threads,
       checkpointMs,
@@ -65,20 +74,20 @@ async function train({ store, threads, checkpointMs }: TrainDeps, claim: JobClai
       switch (message.kind) {
         case 'progress':
           return report.tell(message.progress);
-        case 'checkpoint': {
-          const { sha256 } = await artifacts.put(await readFile(message.path));
-          await claim.update({ checkpoint: sha256 });
+        case 'checkpoint':
+          await checkpoints.keep(message.path);
           return rm(message.path);
-        }
         case 'done':
           done = message;
           return;
         case 'failed':
           throw new JobFailedError(message.reason);
+        case 'stumbled':
+          throw new TrainingProcessError(message.reason);
       }
     });
     await report.flush();
-    if (!done) throw new Error('the training process ended without a result');
+    if (!done) throw new TrainingProcessError('the training process ended without a result');
     return await keep(store, claim, { plan, spec, checked, done });
   } finally {
     await rm(folder, { recursive: true, force: true });

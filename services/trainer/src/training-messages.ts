@@ -49,4 +49,6 @@ export type FromTraining =
   | { readonly kind: 'checkpoint'; readonly path: string; readonly step: number }
   | { readonly kind: 'done'; readonly path: string; readonly metrics: Readonly<Record<string, number>> }
   /** The training cannot succeed, now or on another try. */
-  | { readonly kind: 'failed'; readonly reason: string };
+  | { readonly kind: 'failed'; readonly reason: string }
+  /** Something unforeseen: another try may succeed. */
+  | { readonly kind: 'stumbled'; readonly reason: string };

@@ -1,4 +1,5 @@
 // The child process of one training: takes its order over IPC, reports over IPC, hands over bytes as files.
+import { DatasetError } from '@modelmill/data';
 import type { FromTraining, TrainingOrder } from './training-messages.js';
 import { TrainingFailedError, runTraining } from './training-run.js';
 
@@ -10,11 +11,17 @@ async function train(order: TrainingOrder): Promise<void> {
   try {
     await runTraining(order, tell);
   } catch (error) {
-    if (!(error instanceof TrainingFailedError)) throw error;
-    await tell({ kind: 'failed', reason: error.message });
+    await tell(endOf(error));
   }
   process.disconnect();
   process.exit(0);
+}
+
+function endOf(error: unknown): FromTraining {
+  const reason = error instanceof Error ? error.message : String(error);
+  if (error instanceof TrainingFailedError || error instanceof DatasetError) return { kind: 'failed', reason };
+  console.error(error); // its stack is for our log alone
+  return { kind: 'stumbled', reason };
 }
 
 /** Resolves when the message is on its way. */

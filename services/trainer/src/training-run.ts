@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
+import type { StateTensor } from '@modelmill/autodiff';
 import { batches, counterRandom } from '@modelmill/data';
 import type { Batch } from '@modelmill/data';
 import { writeOnnx } from '@modelmill/onnx';
@@ -77,11 +78,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
       const outputs = await session.run({ ...state, ...feeds });
       const loss = (outputs[step.outputs.loss]?.data as Float32Array)[0]!;
       done++;
-      if (!Number.isFinite(loss)) {
-        throw new TrainingFailedError(
-          `the loss is ${loss} at step ${done} of ${steps}: try a smaller learning rate, or clip_norm`,
-        );
-      }
+      if (!Number.isFinite(loss)) throw diverged('loss', loss, done, steps);
       for (const { input, output } of step.state) state[input] = outputs[output]!;
       epochLoss += loss;
 
@@ -96,7 +93,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
         await save();
       }
     }
-    const figures = await evaluator.figures(state, held.whileTraining);
+    const figures = await figuresOf(held.whileTraining);
     history.push({ epoch: epoch + 1, train_loss: epochLoss / stepsPerEpoch, ...figures });
     await tell({ kind: 'progress', progress: progress(epochLoss / stepsPerEpoch, figures) });
     epochLoss = 0;
@@ -104,6 +101,15 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
       savedAt = Date.now();
       await save();
     }
+  }
+
+  /** The last update may have broken weights whose loss was a number before it. */
+  async function figuresOf(some: Uint32Array): Promise<Record<string, number>> {
+    const figures = await evaluator.figures(state, some);
+    for (const [name, value] of Object.entries(figures)) {
+      if (!Number.isFinite(value)) throw diverged(`${name} of held-out examples`, value, done, steps);
+    }
+    return figures;
   }
 
   async function save(): Promise<void> {
@@ -116,10 +122,15 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   const weights = new Map(step.state.map(({ input }) => [input, state[input]!.data as Float32Array]));
   const path = join(folder, 'model.onnx');
   await writeFile(path, prepared.served(weights, false));
-  const figures = await evaluator.figures(state, held.atTheEnd);
+  const figures = await figuresOf(held.atTheEnd);
   const metrics = { ...figures, train_loss: history.at(-1)?.['train_loss'] ?? 0, parameters: prepared.parameters };
   await tell({ kind: 'done', path, metrics });
 }
+
+const diverged = (what: string, got: number, step: number, steps: number) =>
+  new TrainingFailedError(
+    `the ${what} is ${got} at step ${step} of ${steps}: try a smaller learning rate, or clip_norm`,
+  );
 
 /** The rows that were not trained on, as far as there are any. */
 function heldOut({ rows: { train, validation, test } }: PreparedTraining) {
@@ -135,13 +146,15 @@ interface Start {
 }
 
 async function startOf({ checkpointPath }: TrainingOrder, { step }: PreparedTraining): Promise<Start> {
-  const stateFrom = (values: (tensor: (typeof step.state)[number]) => Float32Array): State =>
+  const stateFrom = (values: (tensor: StateTensor) => Float32Array): State =>
     Object.fromEntries(step.state.map((tensor) => [tensor.input, { dims: tensor.dims, data: values(tensor) }]));
-  if (checkpointPath === undefined) {
-    return { step: 0, epochLoss: 0, history: [], state: stateFrom(({ initial }) => initial) };
+  if (checkpointPath !== undefined) {
+    const { tensors, ...rest } = readCheckpoint(await readFile(checkpointPath));
+    const fits = step.state.every(({ input, initial }) => tensors.get(input)?.length === initial.length);
+    if (fits) return { ...rest, state: stateFrom(({ input }) => tensors.get(input)!) };
+    // made by another release: its graph had other state
   }
-  const { tensors, ...rest } = readCheckpoint(await readFile(checkpointPath));
-  return { ...rest, state: stateFrom(({ input, initial }) => tensors.get(input) ?? initial) };
+  return { step: 0, epochLoss: 0, history: [], state: stateFrom(({ initial }) => initial) };
 }
 
 interface Moment {
