@@ -11,12 +11,15 @@ export type RunnerErrorKind = 'timeout' | 'crashed' | 'memory' | 'refused' | 'mo
 
 export interface RunnerErrorOptions extends ErrorOptions {
   readonly innocent?: boolean;
+  readonly killed?: boolean;
 }
 
 export class RunnerError extends Error {
   override readonly name = 'RunnerError';
   /** Whether the request had not begun to execute when its runner ended: it may be made again. */
   readonly innocent: boolean;
+  /** Whether somebody else killed the runner: an operator, or a system out of memory. */
+  readonly killed: boolean;
   constructor(
     readonly kind: RunnerErrorKind,
     message: string,
@@ -24,5 +27,6 @@ export class RunnerError extends Error {
   ) {
     super(message, options);
     this.innocent = options?.innocent ?? false;
+    this.killed = options?.killed ?? false;
   }
 }

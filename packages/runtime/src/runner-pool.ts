@@ -178,7 +178,9 @@ export async function startRunnerPool(options: RunnerPoolOptions): Promise<Runne
           return await slot.runner.run(id, inputs, outputs, signal);
         } catch (error) {
           if (!(error instanceof RunnerError) || error.kind !== 'crashed' || closed) throw error;
-          if (!error.innocent && ++executions === maxExecutions) throw error;
+          // whoever kills one runner from outside may have killed them all
+          const most = error.killed ? Math.max(maxExecutions, slots.length + 1) : maxExecutions;
+          if (!error.innocent && ++executions >= most) throw error;
           slot.loaded.clear(); // its end is known here before its exit is
         } finally {
           slot.inFlight--;

@@ -220,6 +220,16 @@ describe('a pool of runners', () => {
     expect(ended.length).toBeGreaterThanOrEqual(3);
   });
 
+  it('answers all the same when every runner is killed at once', async () => {
+    await using pool = await startRunnerPool({ runners: 3 });
+    await pool.load('m', file('doubling'));
+    for (let round = 0; round < 4; round++) {
+      for (const pid of pool.pids()) process.kill(pid, 'SIGKILL');
+      const { outputs } = await pool.run('m', new Map([['x', floats(1, 2)]]));
+      expect(outputs.get('y')!.shape).toEqual([1, 2]);
+    }
+  });
+
   it('goes on without a model that ends its runner while it is loaded', async () => {
     await using pool = await startRunnerPool({ runners: 2 });
     await pool.load('m', file('doubling'));

@@ -103,9 +103,10 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
 
   const exited = child.exited.then((exit) => {
     clearInterval(watch);
-    fate ??= { kind: 'crashed', reason: exit };
+    const killed = fate === undefined && exit.killed;
+    fate ??= { kind: 'crashed', reason: exit.reason };
     const [head, ...others] = [...sent.splice(0), ...waiting.splice(0)];
-    head?.reject(new RunnerError(fate.kind, fate.reason));
+    head?.reject(new RunnerError(fate.kind, fate.reason, { killed }));
     for (const other of others) other.reject(new RunnerError('crashed', fate.reason, { innocent: true }));
     return { reason: fate.reason };
   });

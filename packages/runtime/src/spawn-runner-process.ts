@@ -13,11 +13,17 @@ const startMs = 20_000;
 // Node and ONNX Runtime reserve about 1 GiB of addresses before the first model
 const reservedBytes = 3 * 2 ** 30;
 
+export interface RunnerExit {
+  /** In words. */
+  readonly reason: string;
+  /** Whether SIGKILL ended it, which no request can send to itself. */
+  readonly killed: boolean;
+}
+
 export interface RunnerProcess {
   readonly pid: number;
   readonly channel: Duplex;
-  /** How the process ended, in words. */
-  readonly exited: Promise<string>;
+  readonly exited: Promise<RunnerExit>;
   kill(): void;
 }
 
@@ -39,12 +45,16 @@ export async function spawnRunnerProcess(options: RunnerOptions, memoryLimitByte
     env: { ORT_DISABLE_TELEMETRY: '1', ...environment },
     stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
   });
-  const exited = new Promise<string>((resolve) => {
-    child.once('error', (error) => resolve(`the runner could not be started: ${error.message}`));
-    child.once('exit', (code, signal) => resolve(`the runner ended with ${signal ?? `code ${code}`}`));
-  }).then(async (reason) => {
+  const exited = new Promise<RunnerExit>((resolve) => {
+    child.once('error', (error) =>
+      resolve({ reason: `the runner could not be started: ${error.message}`, killed: false }),
+    );
+    child.once('exit', (code, signal) =>
+      resolve({ reason: `the runner ended with ${signal ?? `code ${code}`}`, killed: signal === 'SIGKILL' }),
+    );
+  }).then(async (exit) => {
     await rm(directory, { recursive: true, force: true });
-    return reason;
+    return exit;
   });
   const channel = child.stdio[3] as Duplex;
   const kill = () => void child.kill('SIGKILL');
@@ -53,7 +63,8 @@ export async function spawnRunnerProcess(options: RunnerOptions, memoryLimitByte
   const greeting = new Promise<'ready'>((resolve) => channel.once('readable', () => resolve('ready')));
   const first = await Promise.race([greeting, exited]);
   clearTimeout(late);
-  if (first !== 'ready' || child.pid === undefined) throw new Error(first);
+  if (first !== 'ready') throw new Error(first.reason);
+  if (child.pid === undefined) throw new Error('the runner has no process id');
   return { pid: child.pid, channel, exited, kill };
 }
 
