@@ -10,7 +10,7 @@ export function prunableWeights(model: Model): string[] {
 }
 
 /**
- * Makes the smallest weights of all prunable layers together zero, in place: the mask keeps max(round(n(1 − s)), 1) of
+ * Makes the smallest weights of all prunable layers together zero, in place: the mask keeps max(⌊n(1 − s)⌋, 1) of
  * n weights (Zhu and Gupta 2017). Of equal magnitudes the earlier in the graph go first, so the count is exact.
  */
 export function pruneMagnitude(model: Model, sparsity: number): void {
@@ -19,7 +19,7 @@ export function pruneMagnitude(model: Model, sparsity: number): void {
     return { name, dims: tensor.dims, values: floatsOf(tensor) };
   });
   const count = weights.reduce((total, { values }) => total + values.length, 0);
-  const zeros = count - Math.max(Math.round(count * (1 - sparsity)), 1);
+  const zeros = count - Math.max(Math.floor(count * (1 - sparsity)), 1);
   if (zeros <= 0) return;
 
   const magnitudes = new Float32Array(count);
