@@ -12,6 +12,12 @@ describe('a JSON body', () => {
   it('can set no prototype', () =>
     expect(() => plain(readJsonObject('{"a":{"__proto__":{"admin":true}}}'))).toThrow("key '__proto__' is not taken"));
 
+  it('holds a string of a million characters, and not a million values', () => {
+    const long = `"${'\\"x'.repeat(500_000)}"`;
+    expect((plain(readJsonObject(`{"a":${long}}`)) as { a: string }).a).toHaveLength(1_000_000);
+    expect(() => readJsonObject(`{"a":[${'1,'.repeat(1_000_000)}1]}`)).toThrow('more than 200000 values');
+  });
+
   it.each([
     ['a byte-order mark', Buffer.from('\ufeff{}')],
     ['bytes that are not UTF-8', Buffer.from([0x7b, 0xff, 0x7d])],

@@ -18,16 +18,16 @@ export class JsonTextError extends Error {
 }
 
 const maxDepth = 100;
+const maxValues = 200_000; // beside tensors' data: more is no request, and takes seconds to hold
 const literal = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|-?Infinity|NaN/y;
-const string = /"(?:[^"\\\u0000-\u001f]|\\(?:["\\/bfnrt]|u[0-9a-fA-F]{4}))*"/y;
 
 /**
  * Reads JSON without losing digits: numbers stay literals, objects are maps (so that no key is special), and the values
- * of the keys in `raw` are skipped unread. Refuses nesting beyond 100, a key given twice, and text behind the value.
- * Takes the bare tokens NaN, Infinity and -Infinity, as Triton does.
+ * of the keys in `raw` are skipped unread. Refuses nesting beyond 100, more than 200,000 values, a key given twice, and
+ * text behind the value. Takes the bare tokens NaN, Infinity and -Infinity, as Triton does.
  */
 export function readJson(text: string, raw: ReadonlySet<string> = new Set()): JsonNode {
-  const cursor = { at: 0 };
+  const cursor = { at: 0, values: 0 };
   const node = readValue(text, cursor, raw, 0);
   skipSpace(text, cursor);
   if (cursor.at < text.length) throw unexpected(text, cursor.at, 'the end');
@@ -38,7 +38,27 @@ interface Cursor {
   at: number;
 }
 
-function readValue(text: string, cursor: Cursor, raw: ReadonlySet<string>, depth: number): JsonNode {
+interface CountingCursor extends Cursor {
+  values: number;
+}
+
+/** Where the members of the list lie in the text. */
+export function membersOf(text: string, { from, to }: RawRange): RawRange[] {
+  const cursor = { at: from + 1 };
+  const members: RawRange[] = [];
+  skipSpace(text, cursor);
+  if (cursor.at === to - 1) return members;
+  for (;;) {
+    members.push(skipValue(text, cursor));
+    skipSpace(text, cursor);
+    if (cursor.at >= to - 1) return members;
+    if (text[cursor.at] !== ',') throw unexpected(text, cursor.at, "',' or ']'");
+    cursor.at++;
+  }
+}
+
+function readValue(text: string, cursor: CountingCursor, raw: ReadonlySet<string>, depth: number): JsonNode {
+  if (++cursor.values > maxValues) throw new JsonTextError(`the JSON has more than ${maxValues} values`);
   if (depth > maxDepth) throw new JsonTextError(`JSON nesting depth exceeds maximum allowed limit (${maxDepth})`);
   skipSpace(text, cursor);
   switch (text[cursor.at]) {
@@ -59,7 +79,7 @@ function readValue(text: string, cursor: Cursor, raw: ReadonlySet<string>, depth
   }
 }
 
-function readObject(text: string, cursor: Cursor, raw: ReadonlySet<string>, depth: number): JsonObject {
+function readObject(text: string, cursor: CountingCursor, raw: ReadonlySet<string>, depth: number): JsonObject {
   const object = new Map<string, JsonNode>();
   cursor.at++;
   skipSpace(text, cursor);
@@ -83,7 +103,7 @@ function readObject(text: string, cursor: Cursor, raw: ReadonlySet<string>, dept
   }
 }
 
-function readArray(text: string, cursor: Cursor, raw: ReadonlySet<string>, depth: number): JsonNode[] {
+function readArray(text: string, cursor: CountingCursor, raw: ReadonlySet<string>, depth: number): JsonNode[] {
   const array: JsonNode[] = [];
   cursor.at++;
   skipSpace(text, cursor);
@@ -122,13 +142,31 @@ function skipValue(text: string, cursor: Cursor): RawRange {
 }
 
 export function readString(text: string, cursor: Cursor): string {
-  string.lastIndex = cursor.at;
-  const [found] = string.exec(text) ?? [];
-  if (found === undefined) throw unexpected(text, cursor.at, 'a string');
-  cursor.at += found.length;
-  const value = JSON.parse(found) as string;
+  const from = cursor.at;
+  if (text[from] !== '"') throw unexpected(text, from, 'a string');
+  // no regular expression: its stack would end before a long string does
+  let end = text.indexOf('"', from + 1);
+  while (end >= 0 && isEscaped(text, end)) end = text.indexOf('"', end + 1);
+  if (end < 0) throw unexpected(text, text.length, 'the end of a string');
+  cursor.at = end + 1;
+  const value = unquoted(text.slice(from, end + 1), from);
   if (/\p{Surrogate}/u.test(value)) throw new JsonTextError('a string holds half of a surrogate pair');
   return value;
+}
+
+function isEscaped(text: string, at: number): boolean {
+  let before = at;
+  while (text[before - 1] === '\\') before--;
+  return (at - before) % 2 === 1;
+}
+
+function unquoted(quoted: string, at: number): string {
+  try {
+    return JSON.parse(quoted) as string;
+  } catch (cause) {
+    const shown = quoted.length > 40 ? `${quoted.slice(0, 40)}…` : quoted;
+    throw new JsonTextError(`invalid JSON at character ${at}: ${JSON.stringify(shown)} is no string`, { cause });
+  }
 }
 
 export function readLiteral(text: string, cursor: Cursor): string {

@@ -1,9 +1,9 @@
 import type { inference } from '@modelmill/contracts';
 import * as errors from './errors.js';
-import { isRange, onlyKnown, readJsonObject, stringIn } from './json-node.js';
-import { JsonTextError } from './json-text.js';
+import { isRange, onlyKnown, readJsonObject, stringIn, translated } from './json-node.js';
+import { JsonTextError, membersOf } from './json-text.js';
 import type { RawRange } from './json-text.js';
-import { JsonDatatypeError, readTensorJson, writeNestedJson } from './tensor-json.js';
+import { JsonDatatypeError, openTensorReader, readTensorJson, writeNestedJson } from './tensor-json.js';
 
 type Input = inference.ModelMetadataResponse_TensorMetadata;
 
@@ -92,56 +92,55 @@ function readRows(model: string, inputs: readonly Input[], text: string, range: 
     return [readTensor(only, text, range)];
   }
   const names = inputs.map(({ name }) => name);
-  const rows = splitRows(text, range).map((row) => {
+  const rows = translated(() => membersOf(text, range));
+  const columns = inputs.map(openColumn);
+  for (const { from, to } of rows) {
+    const row = text.slice(from, to);
     const named = readJsonObject(row, new Set(names));
     onlyKnown(named, 'an instance', names);
-    return inputs.map((input) => {
-      const value = named.get(input.name);
-      if (!isRange(value)) throw errors.missingField('an instance', input.name);
-      return readTensor(input, row, value);
-    });
-  });
-  return inputs.map(({ name }, i) =>
-    stack(
-      name,
-      rows.map((row) => row[i]!),
-    ),
-  );
-}
-
-/** The texts of a list's objects. */
-function splitRows(text: string, { from, to }: RawRange): string[] {
-  const rows: string[] = [];
-  let open = 0;
-  let start = from;
-  for (let at = from + 1; at < to - 1; at++) {
-    const c = text[at];
-    if (c === '"') {
-      for (at++; text[at] !== '"'; at++) if (text[at] === '\\') at++;
-    } else if (c === '{' || c === '[') {
-      if (open++ === 0) start = at;
-    } else if ((c === '}' || c === ']') && --open === 0) rows.push(text.slice(start, at + 1));
+    for (const column of columns) {
+      const value = named.get(column.name);
+      if (!isRange(value)) throw errors.missingField('an instance', column.name);
+      column.add(row, value);
+    }
   }
-  return rows;
+  return columns.map((column) => column.tensor(rows.length));
 }
 
-function stack(input: string, rows: readonly Tensor[]): Tensor {
-  const [first] = rows;
-  if (rows.some(({ shape }) => `${shape}` !== `${first!.shape}`)) throw errors.raggedData(input);
-  return { shape: [rows.length, ...first!.shape], bytes: Buffer.concat(rows.map(({ bytes }) => bytes)) };
+/** One input's values, row by row straight into its bytes. */
+function openColumn({ name, datatype }: Input) {
+  const reader = inWords({ name, datatype }, () => openTensorReader(datatype));
+  let shape: readonly number[] | undefined;
+  return {
+    name,
+    add(row: string, range: RawRange): void {
+      const nesting = inWords({ name, datatype }, () => reader.add(row, range));
+      shape ??= nesting;
+      if (!nesting || String(nesting) !== String(shape)) throw errors.raggedData(name);
+    },
+    tensor: (rows: number): Tensor => ({ shape: [rows, ...(shape ?? [])], bytes: asBuffer(reader.bytes()) }),
+  };
 }
 
 function readTensor({ name, datatype }: Input, text: string, range: RawRange): Tensor {
+  const { bytes, nesting } = inWords({ name, datatype }, () => readTensorJson(text, range, datatype));
+  if (!nesting) throw errors.raggedData(name);
+  return { shape: nesting, bytes: asBuffer(bytes) };
+}
+
+/** What is wrong with an input's data, with the input's name. */
+function inWords<T>({ name, datatype }: Pick<Input, 'name' | 'datatype'>, read: () => T): T {
   try {
-    const { bytes, nesting } = readTensorJson(text, range, datatype);
-    if (!nesting) throw errors.raggedData(name);
-    return { shape: nesting, bytes: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength) };
+    return read();
   } catch (error) {
     if (error instanceof JsonDatatypeError) throw errors.noJsonForm(datatype, name);
     if (error instanceof JsonTextError) throw errors.badData(name, error.message);
     throw error;
   }
 }
+
+const asBuffer = ({ buffer, byteOffset, byteLength }: Uint8Array): Buffer =>
+  Buffer.from(buffer, byteOffset, byteLength);
 
 /** The answer in the form of the request; the name of a single output is left out. */
 export function writePredictAnswer(

@@ -26,6 +26,9 @@ describe('tensor JSON', () => {
     ['INT32', '[1.5]'],
     ['UINT8', '[-1]'],
     ['FP32', '[1e400]'],
+    ['FP32', '[1e39]'],
+    ['FP32', '["constructor"]'],
+    ['FP64', '["toString"]'],
     ['FP32', '["four"]'],
     ['FP32', '[null]'],
     ['FP32', '[1,]'],
@@ -33,7 +36,9 @@ describe('tensor JSON', () => {
     ['BOOL', '[2]'],
   ])('%s refuses %s', (datatype, text) => expect(() => read(text, datatype)).toThrow(JsonTextError));
 
-  it('has no form for half floats', () => expect(() => read('[1]', 'FP16')).toThrow(JsonDatatypeError));
+  it.each(['FP16', 'constructor', '__proto__'])('has no form for %s', (datatype) =>
+    expect(() => read('[1]', datatype)).toThrow(JsonDatatypeError),
+  );
 
   it.each([
     ['[1,2,3]', [3]],

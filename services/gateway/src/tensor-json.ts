@@ -47,7 +47,9 @@ const wide = (lo: bigint, hi: bigint, signed: boolean): Codec => ({
   read: (view, offset) => String(signed ? view.getBigInt64(offset, true) : view.getBigUint64(offset, true)),
 });
 
-const nonFinite: Readonly<Record<string, number>> = { NaN: NaN, Infinity: Infinity, '-Infinity': -Infinity };
+const nonFinite: ReadonlyMap<string, number> = new Map(
+  [NaN, Infinity, -Infinity].map((value) => [String(value), value]),
+);
 
 /** -0 keeps its sign; what JSON has no number for is a string. */
 const printed = (value: number, digits: (value: number) => string) =>
@@ -63,41 +65,42 @@ function shortest32(value: number): string {
   return String(Number(value.toPrecision(9)));
 }
 
-function finite(text: string): number {
-  if (text in nonFinite) return nonFinite[text]!;
-  const value = Number(text);
-  if (!Number.isFinite(value)) throw notA(text, 'a number that a double can hold');
+function finite(text: string, rounded: (value: number) => number): number {
+  const value = nonFinite.get(text) ?? Number(text);
+  if (!Number.isFinite(rounded(value)) && !nonFinite.has(text)) throw notA(text, 'a number that the datatype can hold');
   return value;
 }
 
-const codecs: Readonly<Record<string, Codec>> = {
-  BOOL: {
-    size: 1,
-    write: (view, offset, text) => {
-      if (text !== 'true' && text !== 'false' && text !== '0' && text !== '1') throw notA(text, 'true or false');
-      view.setUint8(offset, Number(text === 'true' || text === '1'));
+const codecs = new Map<string, Codec>(
+  Object.entries({
+    BOOL: {
+      size: 1,
+      write: (view, offset, text) => {
+        if (text !== 'true' && text !== 'false' && text !== '0' && text !== '1') throw notA(text, 'true or false');
+        view.setUint8(offset, Number(text === 'true' || text === '1'));
+      },
+      read: (view, offset) => (view.getUint8(offset) === 0 ? 'false' : 'true'),
     },
-    read: (view, offset) => (view.getUint8(offset) === 0 ? 'false' : 'true'),
-  },
-  INT8: integer(1, -128, 127, 'i8', 'i8'),
-  INT16: integer(2, -32_768, 32_767, 'i16', 'i16'),
-  INT32: integer(4, -2_147_483_648, 2_147_483_647, 'i32', 'i32'),
-  INT64: wide(-(2n ** 63n), 2n ** 63n - 1n, true),
-  UINT8: integer(1, 0, 255, 'u8', 'u8'),
-  UINT16: integer(2, 0, 65_535, 'u16', 'u16'),
-  UINT32: integer(4, 0, 4_294_967_295, 'u32', 'u32'),
-  UINT64: wide(0n, 2n ** 64n - 1n, false),
-  FP32: {
-    size: 4,
-    write: (view, offset, text) => view.setFloat32(offset, finite(text), true),
-    read: (view, offset) => printed(view.getFloat32(offset, true), shortest32),
-  },
-  FP64: {
-    size: 8,
-    write: (view, offset, text) => view.setFloat64(offset, finite(text), true),
-    read: (view, offset) => printed(view.getFloat64(offset, true), String),
-  },
-};
+    INT8: integer(1, -128, 127, 'i8', 'i8'),
+    INT16: integer(2, -32_768, 32_767, 'i16', 'i16'),
+    INT32: integer(4, -2_147_483_648, 2_147_483_647, 'i32', 'i32'),
+    INT64: wide(-(2n ** 63n), 2n ** 63n - 1n, true),
+    UINT8: integer(1, 0, 255, 'u8', 'u8'),
+    UINT16: integer(2, 0, 65_535, 'u16', 'u16'),
+    UINT32: integer(4, 0, 4_294_967_295, 'u32', 'u32'),
+    UINT64: wide(0n, 2n ** 64n - 1n, false),
+    FP32: {
+      size: 4,
+      write: (view, offset, text) => view.setFloat32(offset, finite(text, Math.fround), true),
+      read: (view, offset) => printed(view.getFloat32(offset, true), shortest32),
+    },
+    FP64: {
+      size: 8,
+      write: (view, offset, text) => view.setFloat64(offset, finite(text, Number), true),
+      read: (view, offset) => printed(view.getFloat64(offset, true), String),
+    },
+  }),
+);
 
 /** Elements of a tensor as raw little-endian bytes, and the nesting they were written in. */
 export interface TensorJson {
@@ -112,13 +115,33 @@ export class JsonDatatypeError extends Error {
   override readonly name = 'JsonDatatypeError';
 }
 
+/** Elements of one tensor that come in several pieces. */
+export interface TensorReader {
+  /** Adds a piece; returns the nesting it was written in, as `TensorJson` has it. Throws JsonTextError. */
+  add(text: string, range: RawRange): readonly number[] | undefined;
+  count(): number;
+  bytes(): Uint8Array;
+}
+
 /**
- * Reads an array of numbers, booleans or strings, however nested, straight into a tensor's bytes: no object per
- * element, and every literal by the datatype it is for, so that 64-bit integers arrive exactly.
+ * Reads arrays of numbers, booleans or strings, however nested, straight into a tensor's bytes: no object per element,
+ * and every literal by the datatype it is for, so that 64-bit integers arrive exactly. Throws JsonDatatypeError.
  */
-export function readTensorJson(text: string, { from, to }: RawRange, datatype: string): TensorJson {
-  const cursor = { at: from };
+export function openTensorReader(datatype: string): TensorReader {
   const sink = openSink(datatype);
+  return { ...sink, add: (text, range) => readNested(text, range, sink) };
+}
+
+/** A tensor that comes in one piece. */
+export function readTensorJson(text: string, range: RawRange, datatype: string): TensorJson {
+  const reader = openTensorReader(datatype);
+  const nesting = reader.add(text, range);
+  return { bytes: reader.bytes(), count: reader.count(), nesting };
+}
+
+function readNested(text: string, { from, to }: RawRange, sink: Sink): readonly number[] | undefined {
+  const cursor = { at: from };
+  const before = sink.count();
   const shape: (number | undefined)[] = [];
   let ragged = false;
 
@@ -127,12 +150,12 @@ export function readTensorJson(text: string, { from, to }: RawRange, datatype: s
     skipSpace(text, cursor);
     if (text[cursor.at] !== '[') {
       // a value beside arrays, or deeper than its neighbours
-      if (shape.length > depth || (shape.length < depth && sink.count() > 0)) ragged = true;
+      if (shape.length > depth || (shape.length < depth && sink.count() > before)) ragged = true;
       readElement(text, cursor, sink);
       return;
     }
     if (shape.length === depth) {
-      if (sink.count() > 0) ragged = true;
+      if (sink.count() > before) ragged = true;
       shape.push(undefined);
     }
     cursor.at++;
@@ -155,7 +178,7 @@ export function readTensorJson(text: string, { from, to }: RawRange, datatype: s
   readLevel(0);
   skipSpace(text, cursor);
   if (cursor.at < to) throw new JsonTextError(`invalid JSON at character ${cursor.at}: wanted the end of the data`);
-  return { bytes: sink.bytes(), count: sink.count(), nesting: ragged ? undefined : (shape as number[]) };
+  return ragged ? undefined : (shape as number[]);
 }
 
 interface Sink {
@@ -170,7 +193,7 @@ function readElement(text: string, cursor: { at: number }, sink: Sink): void {
   if (first === '"') {
     const value = readString(text, cursor);
     // what we print for a number that JSON has none for comes back as it went out
-    if (!sink.strings && !(value in nonFinite)) throw notA(JSON.stringify(value), 'a number');
+    if (!sink.strings && !nonFinite.has(value)) throw notA(JSON.stringify(value), 'a number');
     sink.add(value);
   } else if (sink.strings) throw notA(text.slice(cursor.at, cursor.at + 12), 'a string');
   else if (first === 't' || first === 'f') {
@@ -182,38 +205,36 @@ function readElement(text: string, cursor: { at: number }, sink: Sink): void {
 }
 
 function openSink(datatype: string): Sink {
-  if (datatype === 'BYTES') {
-    const parts: Uint8Array[] = [];
-    return {
-      strings: true,
-      add(text) {
-        const value = Buffer.from(text);
-        const length = Buffer.alloc(4);
-        length.writeUInt32LE(value.length);
-        parts.push(length, value);
-      },
-      count: () => parts.length / 2,
-      bytes: () => Buffer.concat(parts),
-    };
-  }
-  const codec = codecs[datatype];
-  if (codec === undefined) throw new JsonDatatypeError(datatype);
-  let view = new DataView(new ArrayBuffer(64 * codec.size));
+  const codec = codecs.get(datatype);
+  if (codec === undefined && datatype !== 'BYTES') throw new JsonDatatypeError(datatype);
+  let held = Buffer.alloc(64);
+  let view = viewOf(held);
+  let used = 0;
   let count = 0;
+  const room = (bytes: number) => {
+    if (used + bytes > held.length) {
+      held = Buffer.concat([held, Buffer.alloc(Math.max(held.length, bytes))]);
+      view = viewOf(held);
+    }
+    used += bytes;
+    count++;
+    return used - bytes;
+  };
   return {
-    strings: false,
+    strings: codec === undefined,
     add(text) {
-      if ((count + 1) * codec.size > view.byteLength) {
-        const wider = new Uint8Array(view.byteLength * 2);
-        wider.set(new Uint8Array(view.buffer));
-        view = new DataView(wider.buffer);
-      }
-      codec.write(view, count++ * codec.size, text);
+      if (codec) return codec.write(view, room(codec.size), text);
+      const length = Buffer.byteLength(text);
+      const at = room(4 + length);
+      held.writeUInt32LE(length, at);
+      held.write(text, at + 4);
     },
     count: () => count,
-    bytes: () => new Uint8Array(view.buffer, 0, count * codec.size),
+    bytes: () => held.subarray(0, used),
   };
 }
+
+const viewOf = ({ buffer, byteOffset, byteLength }: Buffer) => new DataView(buffer, byteOffset, byteLength);
 
 /** The elements, flat, as a JSON array. */
 export function writeTensorJson(datatype: string, bytes: Uint8Array): string {
@@ -247,7 +268,7 @@ function elementsAsJson(datatype: string, bytes: Uint8Array): string[] {
     }
     return texts;
   }
-  const codec = codecs[datatype];
+  const codec = codecs.get(datatype);
   if (codec === undefined) throw new JsonDatatypeError(datatype);
   return Array.from({ length: bytes.length / codec.size }, (_, i) => codec.read(view, i * codec.size));
 }
