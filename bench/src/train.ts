@@ -9,6 +9,7 @@ import { createClosing } from './closing.js';
 import { build, layersJson } from './networks.js';
 import { openMesh } from './open-mesh.js';
 import type { BenchMesh } from './open-mesh.js';
+import { openTorch } from './torch-peer.js';
 
 const digits = fileURLToPath(new URL('../../examples/data/digits.csv.gz', import.meta.url));
 const batchSize = 64;
@@ -23,21 +24,36 @@ export async function trainContests(): Promise<{ contests: Contest[] } & AsyncDi
     dataset: 'digits',
     content: createReadStream(digits) as AsyncIterable<Uint8Array>,
   });
+  const torch = await openTorch();
+  if (torch) opened.use(torch);
+  else process.stderr.write('the cases against PyTorch are skipped: needs torch (MILL_BENCH_PYTHON names a Python)\n');
   const contests: Contest[] = [];
   for (const name of ['digits', 'mlp'] as const) {
+    const alone = await stepSpeed(name);
+    const figures = { unit: 'examples/s', better: 'higher' } as const;
     contests.push({
-      case: `train ${name}, batch ${batchSize}`,
-      unit: 'examples/s',
+      ...figures,
+      case: `train ${name}, batch ${batchSize}, a whole job`,
       against: 'ONNX Runtime running the same step in one process, data at hand',
       goal: 0.9,
-      better: 'higher',
       ours: () => jobSpeed(mesh, name),
-      theirs: await stepSpeed(name),
+      theirs: alone,
+    });
+    if (!torch) continue;
+    contests.push({
+      ...figures,
+      case: `train ${name}, batch ${batchSize}, the step alone`,
+      against: `PyTorch ${torch.version} eager on the CPU`,
+      goal: 1,
+      ours: alone,
+      theirs: () => torch.train(name, stepsOf(name)),
     });
   }
   const kept = opened.move();
   return { contests, [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose]() };
 }
+
+const stepsOf = (name: keyof typeof epochs) => epochs[name] * 22;
 
 /** Examples per second of a whole job: data, shuffling, progress, checkpoints and validation included. */
 async function jobSpeed({ mill }: BenchMesh, name: 'digits' | 'mlp'): Promise<number> {
@@ -85,7 +101,7 @@ async function stepSpeed(name: 'digits' | 'mlp'): Promise<() => Promise<number>>
   };
   let state: Tensor[] = step.state.map(({ initial, dims }) => new Tensor('float32', initial, dims));
   return async () => {
-    const steps = epochs[name] * 22;
+    const steps = stepsOf(name);
     const started = performance.now();
     for (let i = 0; i < steps; i++) {
       const fed = Object.fromEntries(step.state.map(({ input }, k) => [input, state[k]!]));
