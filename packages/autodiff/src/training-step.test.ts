@@ -108,8 +108,13 @@ describe('trainingStep', () => {
 
     const movedBy = async (optimizer: OptimizerSpec, slots: string[]) => {
       const other = trainingStep(perceptron, { ...options, optimizer });
-      const dims = step.state[0]!.dims;
-      const rest = Object.fromEntries(slots.map((of) => [`${of}/${name}`, { dims, data: slot }]));
+      // one row for all weights, of which this one comes first
+      const row = (all: Float32Array) => all.map((_, i) => slot[i] ?? 0.1);
+      const rest = Object.fromEntries(
+        other.state
+          .filter(({ input }) => slots.includes(input))
+          .map(({ input, dims, initial }) => [input, { dims, data: row(initial) }]),
+      );
       return (await (await runnable(other.model))(feedsOf(other, 6, rest)))[`next/${name}`]!;
     };
     const close = (got: Float32Array, wanted: (i: number) => number) =>

@@ -4,11 +4,11 @@ import { emit } from './emit.js';
 import { TrainingFormError } from './errors.js';
 import { gradients } from './gradients.js';
 import { distillationLoss, lossOf, mixed } from './losses.js';
-import { add, div, minimum, mul, sqrt, sumSquare } from './ops.js';
+import { concat, div, minimum, mul, reshape, split, sqrt, sub, sumSquare, times } from './ops.js';
 import { readGraph } from './read-graph.js';
 import type { DropoutMask } from './lowerings.js';
 import type { StepOptions } from './step-options.js';
-import { updated } from './updates.js';
+import { updateBy } from './updates.js';
 import { constant, input, scalar, size } from './value.js';
 import type { Value } from './value.js';
 
@@ -65,33 +65,51 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
     trained.map(([, weight]) => weight),
   );
   if (found.size === 0) throw new TrainingFormError('no weight lies between the input and the loss');
-  const masked = new Map(
-    trained.flatMap(([name, weight]) => {
-      const g = found.get(weight);
-      const mask = options.keepZeros ? maskOf(forward, name, weight) : undefined;
-      return g ? [[name, mask ? mul(g, mask) : g] as const] : [];
-    }),
+  const moving = trained.flatMap(([name, weight]) => {
+    const g = found.get(weight);
+    const mask = options.keepZeros ? maskOf(forward, name, weight) : undefined;
+    return g ? [{ weight, g: mask ? mul(g, mask) : g }] : [];
+  });
+  // all gradients in one row: what follows is done once, and not weight by weight
+  const flat = concat(
+    moving.map(({ g }) => reshape(g, [size(g.shape)])),
+    0,
   );
-  const norm = sqrt([...masked.values()].map(sumSquare).reduce(add));
-  const factor = options.clipNorm ? minimum(scalar(1), div(scalar(options.clipNorm), norm)) : undefined;
+  const norm = sqrt(sumSquare(flat));
+  const d = options.clipNorm ? mul(flat, minimum(scalar(1), div(scalar(options.clipNorm), norm))) : flat;
 
   const learningRate = input('learning_rate', []);
   const corrections = { c1: input('correction.c1', []), c2: input('correction.c2', []) };
-  const state: { kind: StateTensor['kind']; value: Value; next: Value; initial: Float32Array }[] = [];
-  for (const [name, weight] of trained) {
-    const g = masked.get(name);
-    const initial = floatsOf(forward.graph.initializers.get(name)!);
-    if (!g) {
-      state.push({ kind: 'weight', value: weight, next: weight, initial });
-      continue;
-    }
-    const d = factor ? mul(g, factor) : g;
-    const update = updated(options.optimizer, name, weight, d, { learningRate, corrections });
-    state.push({ kind: 'weight', value: weight, next: update.weight, initial });
-    for (const { now, next } of update.slots) {
-      state.push({ kind: 'optimizer slot', value: now, next, initial: new Float32Array(size(now.shape)) });
-    }
-  }
+  const { taken, slots } = updateBy(options.optimizer, d, { learningRate, corrections });
+  const parts =
+    moving.length === 1
+      ? [taken]
+      : split(
+          taken,
+          moving.map(({ weight }) => size(weight.shape)),
+          0,
+        );
+  const decay = options.optimizer.kind === 'adam' ? options.optimizer.weightDecay : 0;
+  const nextOf = new Map(
+    moving.map(({ weight }, i) => {
+      const kept = decay === 0 ? weight : sub(weight, mul(weight, times(learningRate, decay)));
+      return [weight, sub(kept, reshape(parts[i]!, weight.shape))] as const;
+    }),
+  );
+  const state: { kind: StateTensor['kind']; value: Value; next: Value; initial: Float32Array }[] = [
+    ...trained.map(([name, weight]) => ({
+      kind: 'weight' as const,
+      value: weight,
+      next: nextOf.get(weight) ?? weight,
+      initial: floatsOf(forward.graph.initializers.get(name)!),
+    })),
+    ...slots.map(({ now, next }) => ({
+      kind: 'optimizer slot' as const,
+      value: now,
+      next,
+      initial: new Float32Array(size(now.shape)),
+    })),
+  ];
   for (const [name, { now, next }] of statistics) {
     state.push({
       kind: 'running statistic',

@@ -1,4 +1,4 @@
-import { add, div, mul, sqrt, sub, times } from './ops.js';
+import { add, div, mul, sqrt, times } from './ops.js';
 import type { OptimizerSpec } from './step-options.js';
 import { input, scalar } from './value.js';
 import type { Value } from './value.js';
@@ -10,36 +10,32 @@ export interface Rates {
   readonly corrections: { readonly c1: Value; readonly c2: Value };
 }
 
-/** A weight after one step, and the optimizer's slots (initially zero) now and after it. */
+/** What is taken from the weights, and the optimizer's slots (initially zero) now and after the step. */
 export interface Update {
-  readonly weight: Value;
+  readonly taken: Value;
   readonly slots: readonly { readonly now: Value; readonly next: Value }[];
 }
 
-/** One weight's update by its gradient `d`; `name` names its slots. */
-export function updated(spec: OptimizerSpec, name: string, weight: Value, d: Value, rates: Rates): Update {
-  const { learningRate } = rates;
-  const slot = (of: string) => input(`${of}/${name}`, weight.shape);
+/** The update by the gradient `d`: of all weights at once, which takes far fewer operators than of one after the other. */
+export function updateBy(spec: OptimizerSpec, d: Value, { learningRate, corrections }: Rates): Update {
   switch (spec.kind) {
     case 'sgd': {
       const { momentum, nesterov } = spec;
-      if (momentum === 0) return { weight: sub(weight, mul(learningRate, d)), slots: [] };
-      const now = slot('momentum');
+      if (momentum === 0) return { taken: mul(learningRate, d), slots: [] };
+      const now = input('momentum', d.shape);
       const next = add(times(now, momentum), d);
       const direction = nesterov ? add(d, times(next, momentum)) : next;
-      return { weight: sub(weight, mul(learningRate, direction)), slots: [{ now, next }] };
+      return { taken: mul(learningRate, direction), slots: [{ now, next }] };
     }
     case 'adam': {
-      const { beta1, beta2, epsilon, weightDecay } = spec;
-      const { c1, c2 } = rates.corrections;
-      const m = slot('adam.m');
-      const v = slot('adam.v');
+      const { beta1, beta2, epsilon } = spec;
+      const { c1, c2 } = corrections;
+      const m = input('adam.m', d.shape);
+      const v = input('adam.v', d.shape);
       const nextM = add(times(m, beta1), times(d, 1 - beta1));
       const nextV = add(times(v, beta2), times(mul(d, d), 1 - beta2));
-      const step = div(mul(nextM, mul(learningRate, c1)), add(sqrt(mul(nextV, c2)), scalar(epsilon)));
-      const decayed = weightDecay === 0 ? weight : sub(weight, mul(weight, times(learningRate, weightDecay)));
       return {
-        weight: sub(decayed, step),
+        taken: div(mul(nextM, mul(learningRate, c1)), add(sqrt(mul(nextV, c2)), scalar(epsilon))),
         slots: [
           { now: m, next: nextM },
           { now: v, next: nextV },
