@@ -1,6 +1,7 @@
 import { dataTypes, emptyGraph, floatTensor, int64Tensor } from '@modelmill/onnx';
 import type { Model, Node, Tensor, ValueInfo } from '@modelmill/onnx';
 import { TrainingFormError } from './errors.js';
+import { freshNames } from './fresh-names.js';
 import { topological } from './topological.js';
 import type { Value } from './value.js';
 
@@ -27,12 +28,12 @@ export function emit({ name, inputs, outputs }: Roots): Model {
   for (const [output, value] of outputs) if (!rootNames.has(value)) rootNames.set(value, output);
   const order = topological([...outputs.values()]);
   const used = new Set(order);
-  let count = 0;
+  const fresh = freshNames([...inputs.map(inputName), ...outputs.keys()]);
 
   const constantName = (value: Value): string => {
     const { source } = value;
     if (source.kind === 'tensor') {
-      const made = `constant.${graph.initializers.size}`;
+      const made = fresh('constant');
       graph.initializers.set(made, { ...source.tensor, name: made });
       return made;
     }
@@ -44,7 +45,7 @@ export function emit({ name, inputs, outputs }: Roots): Model {
         : `#${graph.initializers.size}`;
     const known = constants.get(key);
     if (known !== undefined) return known;
-    const made = `constant.${graph.initializers.size}`;
+    const made = fresh('constant');
     constants.set(key, made);
     graph.initializers.set(made, tensorOf(made, value, source.values));
     return made;
@@ -68,7 +69,7 @@ export function emit({ name, inputs, outputs }: Roots): Model {
         // ONNX Runtime takes the fast path where MaxPool gives no positions, and crashes where Split lacks an output
         const mayLack = optionalOutputs.has(operation.opType);
         const outputNames = operation.outputs.map((output) => {
-          const made = rootNames.get(output) ?? (used.has(output) || !mayLack ? `v${count++}` : '');
+          const made = rootNames.get(output) ?? (used.has(output) || !mayLack ? fresh('v') : '');
           names.set(output, made);
           return made;
         });

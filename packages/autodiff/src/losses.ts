@@ -10,17 +10,17 @@ export interface Loss {
   readonly targets: Value;
 }
 
-/** The loss of `output` [batch, …] against targets fed as `targets`. Throws TrainingFormError where they do not fit. */
-export function lossOf({ kind }: LossSpec, output: Value): Loss {
+/** The loss of `output` [batch, …] against targets fed under a name. Throws TrainingFormError where they do not fit. */
+export function lossOf({ kind }: LossSpec, output: Value, targetsName: string): Loss {
   switch (kind) {
     case 'cross_entropy': {
       const [batch = 0, classes] = classesOf(output);
-      const targets = input('targets', [batch], 'int64');
+      const targets = input(targetsName, [batch], 'int64');
       const likelihoods = mul(oneHot(targets, classes!), logSoftmax(output, 1));
       return { value: times(neg(sum(likelihoods)), 1 / batch), targets };
     }
     case 'mse': {
-      const targets = input('targets', output.shape);
+      const targets = input(targetsName, output.shape);
       const error = sub(output, targets);
       return { value: mean(mul(error, error)), targets };
     }

@@ -1,6 +1,7 @@
 import { inferShapes, topologicallySorted } from '@modelmill/onnx';
 import type { Attribute, Model, Node, Tensor } from '@modelmill/onnx';
 import { TrainingFormError } from './errors.js';
+import { freshNames } from './fresh-names.js';
 import { lowerings } from './lowerings.js';
 import type { DropoutMask, Reading } from './lowerings.js';
 import { input, ints, operation } from './value.js';
@@ -53,6 +54,7 @@ export function readGraph(model: Model, batchSize: number): ReadGraph {
     else if (fedHere) weights.set(name, value);
   }
 
+  const fresh = freshNames([...values.keys()]);
   const dropout: DropoutMask[] = [];
   for (const node of topologicallySorted(graph)) {
     const x = node.inputs.map((name) => (name === '' ? undefined : values.get(name)));
@@ -67,7 +69,7 @@ export function readGraph(model: Model, batchSize: number): ReadGraph {
       int: (name, otherwise) => numberOf(node.attributes.get(name), 'int') ?? otherwise,
       float: (name, otherwise) => numberOf(node.attributes.get(name), 'float') ?? otherwise,
       mask(maskShape, rate) {
-        const name = `dropout_mask.${dropout.length}`;
+        const name = fresh(`dropout_mask.${dropout.length}`);
         dropout.push({ name, shape: maskShape, rate });
         return input(name, maskShape);
       },

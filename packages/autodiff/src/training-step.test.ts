@@ -195,6 +195,25 @@ describe('trainingStep', () => {
     expect(b.after['gradient_norm']![0]).toBeCloseTo(a.after['gradient_norm']![0]!, 6);
   });
 
+  it('lets a graph name its weights as the step names its own values', async () => {
+    const names = ['targets', 'learning_rate', 'loss', 'adam.m'];
+    const odd = importForTraining(perceptron);
+    const renamed = new Map([...odd.graph.initializers.keys()].map((name, i) => [name, names[i] ?? name]));
+    for (const node of odd.graph.nodes) node.inputs = node.inputs.map((name) => renamed.get(name) ?? name);
+    odd.graph.initializers = new Map(
+      [...odd.graph.initializers.values()].map((tensor) => {
+        const name = renamed.get(tensor.name)!;
+        return [name, { ...tensor, name }];
+      }),
+    );
+    const usual = await gradientsOf(perceptron, 6, { optimizer: adam });
+    const { step, after } = await gradientsOf(odd, 6, { optimizer: adam });
+    expect(step.state.slice(0, 4).map(({ input }) => input)).toEqual(names);
+    expect(new Set(step.model.graph.inputs.map(({ name }) => name)).size).toBe(step.model.graph.inputs.length);
+    step.state.forEach(({ output }, i) => expect(after[output]).toEqual(usual.after[usual.step.state[i]!.output]));
+    expect(after[step.outputs.loss]).toEqual(usual.after[usual.step.outputs.loss]);
+  });
+
   it('takes the mean squared error of numbers', async () => {
     const forward = build([{ kind: 'dense', units: 1 }]);
     const step = trainingStep(forward, { ...options, loss: { kind: 'mse' } });

@@ -2,6 +2,7 @@ import { floatsOf } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { emit } from './emit.js';
 import { TrainingFormError } from './errors.js';
+import { freshNames } from './fresh-names.js';
 import { gradients } from './gradients.js';
 import { distillationLoss, lossOf, mixed } from './losses.js';
 import { concat, div, minimum, mul, reshape, split, sqrt, sub, sumSquare, times } from './ops.js';
@@ -51,8 +52,15 @@ export interface TrainingStep {
  */
 export function trainingStep(forward: Model, options: StepOptions): TrainingStep {
   const { features, output, weights, statistics, dropout } = readGraph(forward, options.batchSize);
-  const hard = lossOf(options.loss, output);
-  const teacher = options.distillation && input('teacher', output.shape);
+  // a graph may call its weights as it likes
+  const fresh = freshNames([
+    nameOf(features),
+    ...weights.keys(),
+    ...statistics.keys(),
+    ...dropout.map(({ name }) => name),
+  ]);
+  const hard = lossOf(options.loss, output, fresh('targets'));
+  const teacher = options.distillation && input(fresh('teacher'), output.shape);
   if (teacher && options.loss.kind !== 'cross_entropy') {
     throw new TrainingFormError(`distillation takes the cross-entropy loss, got ${options.loss.kind}`);
   }
@@ -78,9 +86,9 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
   const norm = sqrt(sumSquare(flat));
   const d = options.clipNorm ? mul(flat, minimum(scalar(1), div(scalar(options.clipNorm), norm))) : flat;
 
-  const learningRate = input('learning_rate', []);
-  const corrections = { c1: input('correction.c1', []), c2: input('correction.c2', []) };
-  const { taken, slots } = updateBy(options.optimizer, d, { learningRate, corrections });
+  const learningRate = input(fresh('learning_rate'), []);
+  const corrections = { c1: input(fresh('correction.c1'), []), c2: input(fresh('correction.c2'), []) };
+  const { taken, slots } = updateBy(options.optimizer, d, { learningRate, corrections }, fresh);
   const parts =
     moving.length === 1
       ? [taken]
@@ -123,10 +131,11 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
   const tensors = state.map(({ kind, value, initial }): StateTensor => ({
     kind,
     input: nameOf(value),
-    output: `next/${nameOf(value)}`,
+    output: fresh(`next/${nameOf(value)}`),
     dims: value.shape,
     initial,
   }));
+  const outputs = { loss: fresh('loss'), logits: fresh('logits'), gradientNorm: fresh('gradient_norm') };
   const model = emit({
     name: `${forward.graph.name}.training`,
     inputs: [
@@ -139,9 +148,9 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
       ...state.map(({ value }) => value),
     ],
     outputs: new Map([
-      ['loss', loss],
-      ['logits', output],
-      ['gradient_norm', norm],
+      [outputs.loss, loss],
+      [outputs.logits, output],
+      [outputs.gradientNorm, norm],
       ...state.map(({ next }, i) => [tensors[i]!.output, next] as const),
     ]),
   });
@@ -156,7 +165,7 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
       ...(teacher ? { teacher: nameOf(teacher) } : {}),
       dropout,
     },
-    outputs: { loss: 'loss', logits: 'logits', gradientNorm: 'gradient_norm' },
+    outputs,
   };
 }
 

@@ -1,3 +1,4 @@
+import type { FreshNames } from './fresh-names.js';
 import { add, div, mul, sqrt, times } from './ops.js';
 import type { OptimizerSpec } from './step-options.js';
 import { input, scalar } from './value.js';
@@ -17,12 +18,17 @@ export interface Update {
 }
 
 /** The update by the gradient `d`: of all weights at once, which takes far fewer operators than of one after the other. */
-export function updateBy(spec: OptimizerSpec, d: Value, { learningRate, corrections }: Rates): Update {
+export function updateBy(
+  spec: OptimizerSpec,
+  d: Value,
+  { learningRate, corrections }: Rates,
+  fresh: FreshNames,
+): Update {
   switch (spec.kind) {
     case 'sgd': {
       const { momentum, nesterov } = spec;
       if (momentum === 0) return { taken: mul(learningRate, d), slots: [] };
-      const now = input('momentum', d.shape);
+      const now = input(fresh('momentum'), d.shape);
       const next = add(times(now, momentum), d);
       const direction = nesterov ? add(d, times(next, momentum)) : next;
       return { taken: mul(learningRate, direction), slots: [{ now, next }] };
@@ -30,8 +36,8 @@ export function updateBy(spec: OptimizerSpec, d: Value, { learningRate, correcti
     case 'adam': {
       const { beta1, beta2, epsilon } = spec;
       const { c1, c2 } = corrections;
-      const m = input('adam.m', d.shape);
-      const v = input('adam.v', d.shape);
+      const m = input(fresh('adam.m'), d.shape);
+      const v = input(fresh('adam.v'), d.shape);
       const nextM = add(times(m, beta1), times(d, 1 - beta1));
       const nextV = add(times(v, beta2), times(mul(d, d), 1 - beta2));
       return {
