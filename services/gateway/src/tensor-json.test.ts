@@ -17,6 +17,11 @@ describe('tensor JSON', () => {
     ['BYTES', '["","grüße","\\u0000"]'],
   ])('%s keeps every value of %s', (datatype, text) => expect(roundTrip(text, datatype)).toBe(text));
 
+  it.each(['FP32', 'INT64', 'UINT8', 'BYTES'])('holds many values of %s', (datatype) => {
+    const values = Array.from({ length: 5_000 }, (_, i) => (datatype === 'BYTES' ? `"${i}"` : String(i % 200)));
+    expect(roundTrip(`[${values.join(',')}]`, datatype)).toBe(`[${values.join(',')}]`);
+  });
+
   it('takes the bare tokens that Triton writes, and writes strings that every JSON parser reads', () =>
     expect(roundTrip('[NaN, -Infinity]', 'FP64')).toBe('["NaN","-Infinity"]'));
 

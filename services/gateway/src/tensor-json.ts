@@ -223,7 +223,10 @@ function openSink(datatype: string): Sink {
   return {
     strings: codec === undefined,
     add(text) {
-      if (codec) return codec.write(view, room(codec.size), text);
+      if (codec) {
+        const at = room(codec.size); // may renew the view
+        return codec.write(view, at, text);
+      }
       const length = Buffer.byteLength(text);
       const at = room(4 + length);
       held.writeUInt32LE(length, at);
