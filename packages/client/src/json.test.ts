@@ -35,7 +35,7 @@ describe('a spec', () => {
   });
 
   it.each([
-    [{ modell: 'x' }, 'modell', "modell: TrainingSpec has no field 'modell'; did you mean 'model'?"],
+    [{ modell: 'x' }, 'modell', "modell: TrainingSpec has no field 'modell'; did you mean 'model' or 'mode'?"],
     [
       { layers: [{ flatten: {} }, { conv2d: { filter: 2 } }] },
       'layers[1].conv2d.filter',
@@ -44,7 +44,7 @@ describe('a spec', () => {
     [
       { data: { zzz: 1 } },
       'data.zzz',
-      "data.zzz: TrainingData has no field 'zzz'; wanted 'dataset', 'version', 'normalize'",
+      "data.zzz: TrainingData has no field 'zzz'; wanted 'dataset', 'version', 'normalize', 'tokenizer', 'context'",
     ],
     [{ epochs: 'ten' }, 'epochs', 'epochs: expected number (uint32), got "ten"'],
     [{ epochs: -1 }, 'epochs', 'epochs: expected number (uint32): -1 out of range'],

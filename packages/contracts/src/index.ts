@@ -4,6 +4,8 @@ export * as modelConfig from './gen/inference/model_config.js';
 export * as registry from './gen/modelmill/v1/registry.js';
 export * as datasets from './gen/modelmill/v1/datasets.js';
 export * as jobs from './gen/modelmill/v1/jobs.js';
+export * as layers from './gen/modelmill/v1/layers.js';
+export * as recipes from './gen/modelmill/v1/recipes.js';
 export * as trainer from './gen/modelmill/v1/trainer.js';
 export * as optimizer from './gen/modelmill/v1/optimizer.js';
 export * as events from './gen/modelmill/v1/events.js';

@@ -27,6 +27,10 @@ export interface JobResult {
   readonly version: string;
   readonly artifactSha256: string;
   readonly metrics: Readonly<Record<string, number>>;
+  /** Digest of the job's history, where one was kept. */
+  readonly historySha256?: string;
+  /** What was decided on the way, in sentences. */
+  readonly notes?: readonly string[];
 }
 
 export const hasEnded = ({ status }: Pick<JobRecord, 'status'>): boolean =>

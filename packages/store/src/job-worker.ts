@@ -152,7 +152,8 @@ export function startJobWorker(
     if (closing.signal.aborted) shutDown();
     try {
       const result = await handle(held.claim);
-      const succeeded = { ...result, metrics: { ...result.metrics } };
+      const { historySha256 = '', notes = [], metrics, ...made } = result;
+      const succeeded = { ...made, metrics: { ...metrics }, historySha256, notes: [...notes] };
       await end(held, { $case: 'succeeded', succeeded });
     } catch (error) {
       await endBadly(held, entry.record, error).catch((late: unknown) => {

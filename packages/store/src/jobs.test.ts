@@ -67,7 +67,7 @@ it('a job runs once and its story is told in order', async () => {
     return done;
   });
   const last = await end(store, 'one');
-  expect(last.status.state).toEqual({ $case: 'succeeded', succeeded: done });
+  expect(last.status.state).toMatchObject({ $case: 'succeeded', succeeded: done });
   expect(last.checkpoint).toBe('c'.repeat(64));
   expect(Buffer.from(last.progress!).toString()).toBe('half');
   expect(seen).toHaveLength(1);

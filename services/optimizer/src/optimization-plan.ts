@@ -1,4 +1,4 @@
-import type { optimizer, trainer } from '@modelmill/contracts';
+import type { layers, optimizer, recipes, trainer } from '@modelmill/contracts';
 import * as errors from './errors.js';
 
 const names = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/;
@@ -20,12 +20,12 @@ export type PlannedPass =
     }
   | {
       readonly kind: 'distill';
-      readonly student: readonly trainer.Layer[];
+      readonly student: readonly layers.Layer[];
       readonly epochs: number;
       readonly batchSize: number;
       readonly temperature: number;
       readonly mix: number;
-      readonly optimizer: trainer.TrainingOptimizer | undefined;
+      readonly optimizer: recipes.TrainingOptimizer | undefined;
     };
 
 /** An optimization spec with its defaults filled in. */
@@ -56,6 +56,8 @@ export function planOptimization(spec: optimizer.OptimizationSpec | undefined): 
       dataset: name(spec.data?.dataset ?? '', 'data.dataset'),
       version: spec.data?.version ?? '',
       normalize: word(spec.data?.normalize || 'none', normalizations, 'data.normalize'),
+      tokenizer: undefined,
+      context: 0,
     },
     maxAccuracyDrop: range(spec.maxAccuracyDrop || 0.05, 0, 1, 'max_accuracy_drop'),
     seed: spec.seed,

@@ -10,6 +10,7 @@ export const badName = (field: string, got: string) =>
 export const layersOrBase = (got: string) => invalid(`the spec wants either layers or a base, got ${got}`);
 export const badWord = (field: string, got: string, allowed: readonly string[]) =>
   invalid(`${field} is '${got}', wants one of ${allowed.join(', ')}`);
+export const unbuilt = (field: string) => invalid(`${field} is set, which this release cannot do yet`);
 export const outOfRange = (field: string, got: number | string, wanted: string) =>
   invalid(`${field} is ${got}, wants ${wanted}`);
 export const badLayer = (message: string) => invalid(message);

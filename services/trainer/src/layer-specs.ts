@@ -1,5 +1,5 @@
 import type { LayerSpec } from '@modelmill/autodiff';
-import type { trainer } from '@modelmill/contracts';
+import type { layers as contract } from '@modelmill/contracts';
 import { badLayer, badWord, outOfRange } from './errors.js';
 
 export const activations = ['relu', 'leaky_relu', 'elu', 'sigmoid', 'tanh', 'gelu', 'silu', 'softplus'] as const;
@@ -8,11 +8,11 @@ type Activation = (typeof activations)[number];
 const paddings = ['same', 'valid'] as const;
 
 /** The layers of a spec as autodiff takes them, defaults filled in. Throws an RpcError naming the layer. */
-export function layerSpecs(layers: readonly trainer.Layer[]): LayerSpec[] {
+export function layerSpecs(layers: readonly contract.Layer[]): LayerSpec[] {
   return layers.map((layer, i) => layerSpec(layer, `layers[${i}]`));
 }
 
-function layerSpec({ kind }: trainer.Layer, at: string): LayerSpec {
+function layerSpec({ kind }: contract.Layer, at: string): LayerSpec {
   if (kind === undefined) throw badLayer(`${at} names no kind of layer`);
   switch (kind.$case) {
     case 'dense': {
@@ -64,10 +64,12 @@ function layerSpec({ kind }: trainer.Layer, at: string): LayerSpec {
         kind: 'reshape',
         shape: kind.reshape.shape.map((size, i) => positive(Number(size), `${at}.reshape.shape[${i}]`)),
       };
+    default:
+      throw badLayer(`${at} is a ${kind.$case} layer, which is not built yet`);
   }
 }
 
-function pool({ kernel, stride }: trainer.Pool2dLayer, at: string) {
+function pool({ kernel, stride }: contract.Pool2dLayer, at: string) {
   const window = pair(kernel, `${at}.kernel`);
   return { kernel: window, stride: stride.length === 0 ? window : pair(stride, `${at}.stride`) };
 }

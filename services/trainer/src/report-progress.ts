@@ -16,8 +16,9 @@ export function reportProgress(claim: JobClaim) {
       const report = { ...latest, metrics };
       latest = undefined;
       writtenAt = Date.now();
-      const { step, steps } = report;
-      const message = { ...report, step: BigInt(step), steps: BigInt(steps) };
+      const { step, steps, residentBytes } = report;
+      const counters = { step: BigInt(step), steps: BigInt(steps), residentBytes: BigInt(residentBytes) };
+      const message = { ...report, ...counters };
       await claim.update({
         stage: 'training',
         done: step / steps,

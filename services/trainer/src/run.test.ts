@@ -172,7 +172,7 @@ describe('the trainer service', () => {
     expect(progress!.examplesPerSecond).toBeGreaterThan(0);
 
     const version = await mesh.store.registry.version('digits', '1');
-    expect(at!.state).toEqual({
+    expect(at!.state).toMatchObject({
       $case: 'succeeded',
       succeeded: { version: '1', artifactSha256: version.artifactSha256, metrics: version.metrics },
     });

@@ -42,6 +42,8 @@ export interface ProgressReport {
   readonly examplesPerSecond: number;
   readonly secondsLeft: number;
   readonly learningRate: number;
+  readonly gradientNorm: number;
+  readonly residentBytes: number;
 }
 
 export type FromTraining =

@@ -1,7 +1,7 @@
 import type { LayerSpec, LossSpec, StepOptions } from '@modelmill/autodiff';
-import type { trainer } from '@modelmill/contracts';
+import type { recipes, trainer } from '@modelmill/contracts';
 import { layerSpecs, word } from './layer-specs.js';
-import { badName, layersOrBase, outOfRange, specMissing } from './errors.js';
+import { badName, layersOrBase, outOfRange, specMissing, unbuilt } from './errors.js';
 import { schedules } from './schedule.js';
 import type { Schedule } from './schedule.js';
 
@@ -38,6 +38,7 @@ export interface TrainingPlan {
 export function planTraining(spec: trainer.TrainingSpec | undefined): TrainingPlan {
   if (spec === undefined) throw specMissing();
   const { optimizer, distillation } = spec;
+  refuseUnbuilt(spec);
   if (spec.label !== '') name(spec.label, 'label');
   return {
     model: name(spec.model, 'model'),
@@ -75,7 +76,7 @@ function start({ layers, base }: trainer.TrainingSpec): TrainingPlan['start'] {
 }
 
 function optimizerOf(
-  optimizer: trainer.TrainingOptimizer | undefined,
+  optimizer: recipes.TrainingOptimizer | undefined,
 ): Pick<TrainingPlan, 'optimizer' | 'learningRate'> {
   const kind = optimizer?.kind;
   switch (kind?.$case) {
@@ -101,6 +102,8 @@ function optimizerOf(
         learningRate: range(adam?.learningRate || 0.001, 0, 1000, 'optimizer.adam.learning_rate'),
       };
     }
+    default:
+      throw unbuilt(`optimizer.${kind?.$case}`);
   }
 }
 
@@ -112,4 +115,36 @@ function range(value: number, lo: number, hi: number, field: string): number {
 function name(got: string, field: string): string {
   if (!names.test(got)) throw badName(field, got);
   return got;
+}
+
+/** Fields whose meaning is settled and whose work is not done: refused, so that none is passed over in silence. */
+function refuseUnbuilt({ data, base, optimizer, ...spec }: trainer.TrainingSpec): void {
+  const given: Readonly<Record<string, boolean>> = {
+    'data.tokenizer': data?.tokenizer !== undefined,
+    'data.context': (data?.context ?? 0) !== 0,
+    'base.freeze': (base?.freeze.length ?? 0) > 0,
+    'base.head': base?.head !== undefined,
+    'base.lora': base?.lora !== undefined,
+    'base.train_statistics': base?.trainStatistics ?? false,
+    'optimizer.scheduled': optimizer?.scheduled !== undefined,
+    'optimizer.clip_value': (optimizer?.clipValue ?? 0) !== 0,
+    'optimizer.groups': (optimizer?.groups.length ?? 0) > 0,
+    'optimizer.decay_on': (optimizer?.decayOn ?? '') !== '',
+    'optimizer.accumulate': (optimizer?.accumulate ?? 0) > 1,
+    'optimizer.ema': (optimizer?.ema ?? 0) !== 0,
+    preset: spec.preset !== undefined,
+    losses: spec.losses.length > 0,
+    steps: spec.steps !== 0n,
+    mode: spec.mode !== '',
+    early_stopping: spec.earlyStopping !== undefined,
+    restore_best: spec.restoreBest,
+    auto: spec.auto,
+    on_divergence: spec.onDivergence !== '',
+    engine: spec.engine !== '' && spec.engine !== 'onnx',
+    provider: spec.provider !== '' && spec.provider !== 'cpu',
+    metrics: spec.metrics.length > 0,
+    evaluate_every: spec.evaluateEvery !== 0,
+  };
+  const found = Object.keys(given).find((field) => given[field]);
+  if (found !== undefined) throw unbuilt(found);
 }

@@ -51,6 +51,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   let { epochLoss } = start;
   const history = [...start.history];
   let done = start.step;
+  let gradientNorm = 0;
   const clock = createClock(done, batchSize);
 
   const progress = (loss: number, metrics: ProgressReport['metrics']): ProgressReport => ({
@@ -63,6 +64,8 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
     metrics,
     ...clock.speed(done, steps),
     learningRate: learningRateAt(plan.schedule, plan.learningRate, Math.max(0, done - 1), steps),
+    gradientNorm,
+    residentBytes: process.memoryUsage.rss(),
   });
 
   let reportedAt = 0;
@@ -77,6 +80,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
       }
       const outputs = await session.run({ ...state, ...feeds });
       const loss = (outputs[step.outputs.loss]?.data as Float32Array)[0]!;
+      gradientNorm = (outputs[step.outputs.gradientNorm]?.data as Float32Array)[0]!;
       done++;
       if (!Number.isFinite(loss)) throw diverged('loss', loss, done, steps);
       for (const { input, output } of step.state) state[input] = outputs[output]!;

@@ -32,6 +32,10 @@ export interface JobSucceeded {
   artifactSha256: string;
   /** Final figures. */
   metrics: { [key: string]: number };
+  /** Digest of the job's history in the artifact store: NDJSON, a line per report and evaluation. Empty: none was kept. */
+  historySha256: string;
+  /** What was decided on the way, in sentences. */
+  notes: string[];
 }
 
 export interface JobSucceeded_MetricsEntry {
@@ -249,7 +253,7 @@ export const JobRunning: MessageFns<JobRunning> = {
 };
 
 function createBaseJobSucceeded(): JobSucceeded {
-  return { version: "", artifactSha256: "", metrics: {} };
+  return { version: "", artifactSha256: "", metrics: {}, historySha256: "", notes: [] };
 }
 
 export const JobSucceeded: MessageFns<JobSucceeded> = {
@@ -263,6 +267,12 @@ export const JobSucceeded: MessageFns<JobSucceeded> = {
     globalThis.Object.entries(message.metrics).forEach(([key, value]: [string, number]) => {
       JobSucceeded_MetricsEntry.encode({ key: key as any, value }, writer.uint32(26).fork()).join();
     });
+    if (message.historySha256 !== "") {
+      writer.uint32(34).string(message.historySha256);
+    }
+    for (const v of message.notes) {
+      writer.uint32(42).string(v!);
+    }
     return writer;
   },
 
@@ -306,6 +316,22 @@ export const JobSucceeded: MessageFns<JobSucceeded> = {
             }
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.historySha256 = reader.string();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.notes.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -340,6 +366,12 @@ export const JobSucceeded: MessageFns<JobSucceeded> = {
           {},
         )
         : {},
+      historySha256: isSet(object.historySha256)
+        ? globalThis.String(object.historySha256)
+        : isSet(object.history_sha256)
+        ? globalThis.String(object.history_sha256)
+        : "",
+      notes: globalThis.Array.isArray(object?.notes) ? object.notes.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -360,6 +392,12 @@ export const JobSucceeded: MessageFns<JobSucceeded> = {
         });
       }
     }
+    if (message.historySha256 !== "") {
+      obj.historySha256 = message.historySha256;
+    }
+    if (message.notes?.length) {
+      obj.notes = message.notes;
+    }
     return obj;
   },
 
@@ -379,6 +417,8 @@ export const JobSucceeded: MessageFns<JobSucceeded> = {
       },
       {},
     );
+    message.historySha256 = object.historySha256 ?? "";
+    message.notes = object.notes?.map((e) => e) || [];
     return message;
   },
 };

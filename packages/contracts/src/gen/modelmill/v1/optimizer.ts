@@ -21,7 +21,9 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { JobStatus } from "./jobs.js";
-import { Layer, TrainingData, TrainingOptimizer } from "./trainer.js";
+import { Layer } from "./layers.js";
+import { TrainingOptimizer } from "./recipes.js";
+import { TrainingData } from "./trainer.js";
 
 /**
  * Static int8 quantization: QuantizeLinear and DequantizeLinear around convolutions and matrix products, unsigned

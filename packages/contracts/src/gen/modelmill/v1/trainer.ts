@@ -21,118 +21,16 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { JobStatus } from "./jobs.js";
+import { Layer, Preset } from "./layers.js";
+import { Distillation, EarlyStopping, LossTerm, TrainingOptimizer } from "./recipes.js";
 import { Signature } from "./registry.js";
 
-/** A fully connected layer on the last axis: y = xW + b. */
-export interface DenseLayer {
-  /** Outputs. */
-  units: number;
-  /** `relu`, `leaky_relu`, `elu`, `sigmoid`, `tanh`, `gelu`, `silu`, `softplus`; empty: none. */
-  activation: string;
-}
-
-/** A convolution over [channels, height, width]. */
-export interface Conv2dLayer {
-  /** Output channels. */
-  filters: number;
-  /** One size for both axes, or height and width. */
-  kernel: number[];
-  /** One size for both axes, or height and width; empty: 1. */
-  stride: number[];
-  /** `same` (default) or `valid`. */
-  padding: string;
-  /** As in DenseLayer. */
-  activation: string;
-  /** Input and output channels are split into this many groups; 0 means 1. */
-  groups: number;
-}
-
-/** Pooling over [channels, height, width]. */
-export interface Pool2dLayer {
-  /** Window: one size for both axes, or height and width. */
-  kernel: number[];
-  /** Empty: the window's size. */
-  stride: number[];
-}
-
-/** The mean over height and width: [channels, height, width] becomes [channels]. */
-export interface GlobalAveragePoolLayer {
-}
-
-/** Batch normalization over the channel (first) axis of an example. */
-export interface BatchNormLayer {
-  /** Share of the old running statistics kept at each step; 0 means 0.9. */
-  momentum: number;
-  /** 0 means 1e-5. */
-  epsilon: number;
-}
-
-/** Layer normalization over the last axis. */
-export interface LayerNormLayer {
-  /** 0 means 1e-5. */
-  epsilon: number;
-}
-
-/** An element-wise function. */
-export interface ActivationLayer {
-  /** As in DenseLayer. */
-  function: string;
-}
-
-/** Zeroes elements at random while training. */
-export interface DropoutLayer {
-  /** Share of elements zeroed, in [0, 1). */
-  rate: number;
-}
-
-/** Flattens an example to one axis. */
-export interface FlattenLayer {
-}
-
-/** Gives an example another shape, such as [1, 8, 8]. */
-export interface ReshapeLayer {
-  /** Sizes without the batch axis. */
-  shape: bigint[];
-}
-
-/** One layer. */
-export interface Layer {
-  /** Exactly one is set. */
-  kind:
-    | //
-    /** Fully connected. */
-    { $case: "dense"; dense: DenseLayer }
-    | //
-    /** Convolution. */
-    { $case: "conv2d"; conv2d: Conv2dLayer }
-    | //
-    /** Maximum over windows. */
-    { $case: "maxPool2d"; maxPool2d: Pool2dLayer }
-    | //
-    /** Mean over windows. */
-    { $case: "averagePool2d"; averagePool2d: Pool2dLayer }
-    | //
-    /** Mean over height and width. */
-    { $case: "globalAveragePool"; globalAveragePool: GlobalAveragePoolLayer }
-    | //
-    /** Batch normalization. */
-    { $case: "batchNorm"; batchNorm: BatchNormLayer }
-    | //
-    /** Layer normalization. */
-    { $case: "layerNorm"; layerNorm: LayerNormLayer }
-    | //
-    /** Element-wise function. */
-    { $case: "activation"; activation: ActivationLayer }
-    | //
-    /** Dropout. */
-    { $case: "dropout"; dropout: DropoutLayer }
-    | //
-    /** Flatten. */
-    { $case: "flatten"; flatten: FlattenLayer }
-    | //
-    /** Reshape. */
-    { $case: "reshape"; reshape: ReshapeLayer }
-    | undefined;
+/** How text becomes tokens. It is fitted on the training split and stored with the model. */
+export interface Tokenizer {
+  /** `character` (default) or `byte_pair`. */
+  kind: string;
+  /** Byte-pair: tokens in the vocabulary, the 256 bytes counted; 0 means 1024. */
+  vocabulary: number;
 }
 
 /** What to train on. */
@@ -146,6 +44,12 @@ export interface TrainingData {
    * feature), `minmax` (one scale for all features to [0, 1]) or `none` (default).
    */
   normalize: string;
+  /** Datasets of text: how it becomes tokens. */
+  tokenizer:
+    | Tokenizer
+    | undefined;
+  /** Datasets of text: tokens of one example; 0 means 64. */
+  context: number;
 }
 
 /** A graph to go on from, instead of layers. */
@@ -161,59 +65,36 @@ export interface BaseModel {
     | undefined;
   /** Weights that are zero in the base stay zero: fine-tuning after pruning. */
   keepZeros: boolean;
-}
-
-/** Stochastic gradient descent. */
-export interface Sgd {
-  /** Step size. */
-  learningRate: number;
-  /** 0: none. */
-  momentum: number;
-  /** Nesterov's form of momentum. */
-  nesterov: boolean;
-}
-
-/** Adam (Kingma and Ba 2015). */
-export interface Adam {
-  /** Step size; 0 means 0.001. */
-  learningRate: number;
-  /** 0 means 0.9. */
-  beta1: number;
-  /** 0 means 0.999. */
-  beta2: number;
-  /** 0 means 1e-8. */
-  epsilon: number;
-  /** Decoupled weight decay (Loshchilov and Hutter 2019); 0: none. */
-  weightDecay: number;
-}
-
-/** How weights are updated. */
-export interface TrainingOptimizer {
-  /** Unset: Adam. */
-  kind:
-    | //
-    /** Stochastic gradient descent. */
-    { $case: "sgd"; sgd: Sgd }
-    | //
-    /** Adam. */
-    { $case: "adam"; adam: Adam }
+  /** Globs over weight names: these are not trained. */
+  freeze: string[];
+  /** New layers instead of the last ones. */
+  head:
+    | Head
     | undefined;
-  /** `constant` (default) or `cosine` (down to 1 % of the rate at the last step). */
-  schedule: string;
-  /** The gradients of all weights together are scaled down to this norm; 0: never. */
-  clipNorm: number;
+  /** Trains low-rank adapters instead of the weights. */
+  lora:
+    | Lora
+    | undefined;
+  /** Batch normalization goes on gathering statistics. */
+  trainStatistics: boolean;
 }
 
-/** Learning from another version's outputs (Hinton et al. 2015): mix · T² · KL(teacher ‖ student) + (1 − mix) · loss. */
-export interface Distillation {
-  /** A version of `model`, or a label's name. */
-  version: string;
-  /** The teacher's model. Empty: the spec's model. */
-  model: string;
-  /** Softens both distributions; 0 means 4. */
-  temperature: number;
-  /** Weight of the teacher, from 0 to 1; 0 means 0.7. */
-  mix: number;
+/** What takes the place of a graph's end. */
+export interface Head {
+  /** The value the new layers read; empty: what the last Gemm or MatMul reads. */
+  after: string;
+  /** From there to the output. */
+  layers: Layer[];
+}
+
+/** Low-rank adapters (Hu et al. 2021): W + (alpha / rank) · A·B, with A and B trained; merged into W when exported. */
+export interface Lora {
+  /** 0 means 8. */
+  rank: number;
+  /** 0 means 2 · rank. */
+  alpha: number;
+  /** Globs over weight names; empty: every matrix a MatMul or Gemm multiplies by. */
+  targets: string[];
 }
 
 /** What to train, on what, and how. */
@@ -253,6 +134,43 @@ export interface TrainingSpec {
   artifactOnly: boolean;
   /** A label to move to the new version once it is admitted; empty: none. */
   label: string;
+  /** A network by name. Excludes `layers` and `base`. */
+  preset:
+    | Preset
+    | undefined;
+  /** A weighted sum of losses. Excludes `loss`. */
+  losses: LossTerm[];
+  /** Steps instead of epochs; 0: as many as the epochs have. Datasets of text count in steps: 0 means 2,000 there. */
+  steps: bigint;
+  /**
+   * `mini_batch` (default), `full_batch` (one step per epoch over the whole training split) or `stochastic` (one example
+   * per step).
+   */
+  mode: string;
+  /** Unset: all epochs are trained. */
+  earlyStopping:
+    | EarlyStopping
+    | undefined;
+  /** Serves the weights of the best evaluation (of the early stopping's metric), not the last ones. */
+  restoreBest: boolean;
+  /** Picks optimizer, learning rate and batch size by short trials, and says why in the job's notes. */
+  auto: boolean;
+  /**
+   * A loss that is no number: `stop` (default), or `roll_back` to the last checkpoint with half the learning rate, at most
+   * five times.
+   */
+  onDivergence: string;
+  /** `onnx` (default) or `tfjs`. */
+  engine: string;
+  /** `cpu` (default), `webgpu` or `cuda`. */
+  provider: string;
+  /**
+   * Figures of evaluations beside `loss`; empty: those that fit the target. `accuracy`, `top_5`, `precision`, `recall`,
+   * `f1`, `auc`, `mae`, `rmse`, `r2`, `perplexity`.
+   */
+  metrics: string[];
+  /** Steps between two evaluations; 0: after each epoch, or 250 for datasets of text. */
+  evaluateEvery: number;
 }
 
 /** How far training is. */
@@ -275,6 +193,10 @@ export interface TrainingProgress {
   secondsLeft: number;
   /** At this step. */
   learningRate: number;
+  /** Of all gradients together, before clipping, at this step. */
+  gradientNorm: number;
+  /** Of the training process, in bytes. */
+  residentBytes: bigint;
 }
 
 export interface TrainingProgress_MetricsEntry {
@@ -384,22 +306,22 @@ export interface WatchTrainingResponse {
   job: TrainingJob | undefined;
 }
 
-function createBaseDenseLayer(): DenseLayer {
-  return { units: 0, activation: "" };
+function createBaseTokenizer(): Tokenizer {
+  return { kind: "", vocabulary: 0 };
 }
 
-export const DenseLayer: MessageFns<DenseLayer> = {
-  encode(message: DenseLayer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.units !== 0) {
-      writer.uint32(8).uint32(message.units);
+export const Tokenizer: MessageFns<Tokenizer> = {
+  encode(message: Tokenizer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.kind !== "") {
+      writer.uint32(10).string(message.kind);
     }
-    if (message.activation !== "") {
-      writer.uint32(18).string(message.activation);
+    if (message.vocabulary !== 0) {
+      writer.uint32(16).uint32(message.vocabulary);
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): DenseLayer {
+  decode(input: BinaryReader | Uint8Array, length?: number): Tokenizer {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -408,583 +330,7 @@ export const DenseLayer: MessageFns<DenseLayer> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseDenseLayer();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 8) {
-              break;
-            }
-
-            message.units = reader.uint32();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.activation = reader.string();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): DenseLayer {
-    return {
-      units: isSet(object.units) ? globalThis.Number(object.units) : 0,
-      activation: isSet(object.activation) ? globalThis.String(object.activation) : "",
-    };
-  },
-
-  toJSON(message: DenseLayer): unknown {
-    const obj: any = {};
-    if (message.units !== 0) {
-      obj.units = Math.round(message.units);
-    }
-    if (message.activation !== "") {
-      obj.activation = message.activation;
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<DenseLayer>): DenseLayer {
-    return DenseLayer.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<DenseLayer>): DenseLayer {
-    const message = createBaseDenseLayer();
-    message.units = object.units ?? 0;
-    message.activation = object.activation ?? "";
-    return message;
-  },
-};
-
-function createBaseConv2dLayer(): Conv2dLayer {
-  return { filters: 0, kernel: [], stride: [], padding: "", activation: "", groups: 0 };
-}
-
-export const Conv2dLayer: MessageFns<Conv2dLayer> = {
-  encode(message: Conv2dLayer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.filters !== 0) {
-      writer.uint32(8).uint32(message.filters);
-    }
-    if (message.kernel.length !== 0) {
-      writer.uint32(18).fork();
-      for (const v of message.kernel) {
-        writer.uint32(v);
-      }
-      writer.join();
-    }
-    if (message.stride.length !== 0) {
-      writer.uint32(26).fork();
-      for (const v of message.stride) {
-        writer.uint32(v);
-      }
-      writer.join();
-    }
-    if (message.padding !== "") {
-      writer.uint32(34).string(message.padding);
-    }
-    if (message.activation !== "") {
-      writer.uint32(42).string(message.activation);
-    }
-    if (message.groups !== 0) {
-      writer.uint32(48).uint32(message.groups);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): Conv2dLayer {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseConv2dLayer();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 8) {
-              break;
-            }
-
-            message.filters = reader.uint32();
-            continue;
-          }
-          case 2: {
-            if (tag === 16) {
-              message.kernel.push(reader.uint32());
-
-              continue;
-            }
-
-            if (tag === 18) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.kernel.push(reader.uint32());
-              }
-
-              continue;
-            }
-
-            break;
-          }
-          case 3: {
-            if (tag === 24) {
-              message.stride.push(reader.uint32());
-
-              continue;
-            }
-
-            if (tag === 26) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.stride.push(reader.uint32());
-              }
-
-              continue;
-            }
-
-            break;
-          }
-          case 4: {
-            if (tag !== 34) {
-              break;
-            }
-
-            message.padding = reader.string();
-            continue;
-          }
-          case 5: {
-            if (tag !== 42) {
-              break;
-            }
-
-            message.activation = reader.string();
-            continue;
-          }
-          case 6: {
-            if (tag !== 48) {
-              break;
-            }
-
-            message.groups = reader.uint32();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): Conv2dLayer {
-    return {
-      filters: isSet(object.filters) ? globalThis.Number(object.filters) : 0,
-      kernel: globalThis.Array.isArray(object?.kernel) ? object.kernel.map((e: any) => globalThis.Number(e)) : [],
-      stride: globalThis.Array.isArray(object?.stride) ? object.stride.map((e: any) => globalThis.Number(e)) : [],
-      padding: isSet(object.padding) ? globalThis.String(object.padding) : "",
-      activation: isSet(object.activation) ? globalThis.String(object.activation) : "",
-      groups: isSet(object.groups) ? globalThis.Number(object.groups) : 0,
-    };
-  },
-
-  toJSON(message: Conv2dLayer): unknown {
-    const obj: any = {};
-    if (message.filters !== 0) {
-      obj.filters = Math.round(message.filters);
-    }
-    if (message.kernel?.length) {
-      obj.kernel = message.kernel.map((e) => Math.round(e));
-    }
-    if (message.stride?.length) {
-      obj.stride = message.stride.map((e) => Math.round(e));
-    }
-    if (message.padding !== "") {
-      obj.padding = message.padding;
-    }
-    if (message.activation !== "") {
-      obj.activation = message.activation;
-    }
-    if (message.groups !== 0) {
-      obj.groups = Math.round(message.groups);
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<Conv2dLayer>): Conv2dLayer {
-    return Conv2dLayer.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<Conv2dLayer>): Conv2dLayer {
-    const message = createBaseConv2dLayer();
-    message.filters = object.filters ?? 0;
-    message.kernel = object.kernel?.map((e) => e) || [];
-    message.stride = object.stride?.map((e) => e) || [];
-    message.padding = object.padding ?? "";
-    message.activation = object.activation ?? "";
-    message.groups = object.groups ?? 0;
-    return message;
-  },
-};
-
-function createBasePool2dLayer(): Pool2dLayer {
-  return { kernel: [], stride: [] };
-}
-
-export const Pool2dLayer: MessageFns<Pool2dLayer> = {
-  encode(message: Pool2dLayer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.kernel.length !== 0) {
-      writer.uint32(10).fork();
-      for (const v of message.kernel) {
-        writer.uint32(v);
-      }
-      writer.join();
-    }
-    if (message.stride.length !== 0) {
-      writer.uint32(18).fork();
-      for (const v of message.stride) {
-        writer.uint32(v);
-      }
-      writer.join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): Pool2dLayer {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBasePool2dLayer();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag === 8) {
-              message.kernel.push(reader.uint32());
-
-              continue;
-            }
-
-            if (tag === 10) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.kernel.push(reader.uint32());
-              }
-
-              continue;
-            }
-
-            break;
-          }
-          case 2: {
-            if (tag === 16) {
-              message.stride.push(reader.uint32());
-
-              continue;
-            }
-
-            if (tag === 18) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.stride.push(reader.uint32());
-              }
-
-              continue;
-            }
-
-            break;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): Pool2dLayer {
-    return {
-      kernel: globalThis.Array.isArray(object?.kernel) ? object.kernel.map((e: any) => globalThis.Number(e)) : [],
-      stride: globalThis.Array.isArray(object?.stride) ? object.stride.map((e: any) => globalThis.Number(e)) : [],
-    };
-  },
-
-  toJSON(message: Pool2dLayer): unknown {
-    const obj: any = {};
-    if (message.kernel?.length) {
-      obj.kernel = message.kernel.map((e) => Math.round(e));
-    }
-    if (message.stride?.length) {
-      obj.stride = message.stride.map((e) => Math.round(e));
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<Pool2dLayer>): Pool2dLayer {
-    return Pool2dLayer.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<Pool2dLayer>): Pool2dLayer {
-    const message = createBasePool2dLayer();
-    message.kernel = object.kernel?.map((e) => e) || [];
-    message.stride = object.stride?.map((e) => e) || [];
-    return message;
-  },
-};
-
-function createBaseGlobalAveragePoolLayer(): GlobalAveragePoolLayer {
-  return {};
-}
-
-export const GlobalAveragePoolLayer: MessageFns<GlobalAveragePoolLayer> = {
-  encode(_: GlobalAveragePoolLayer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): GlobalAveragePoolLayer {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseGlobalAveragePoolLayer();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(_: any): GlobalAveragePoolLayer {
-    return {};
-  },
-
-  toJSON(_: GlobalAveragePoolLayer): unknown {
-    const obj: any = {};
-    return obj;
-  },
-
-  create(base?: DeepPartial<GlobalAveragePoolLayer>): GlobalAveragePoolLayer {
-    return GlobalAveragePoolLayer.fromPartial(base ?? {});
-  },
-  fromPartial(_: DeepPartial<GlobalAveragePoolLayer>): GlobalAveragePoolLayer {
-    const message = createBaseGlobalAveragePoolLayer();
-    return message;
-  },
-};
-
-function createBaseBatchNormLayer(): BatchNormLayer {
-  return { momentum: 0, epsilon: 0 };
-}
-
-export const BatchNormLayer: MessageFns<BatchNormLayer> = {
-  encode(message: BatchNormLayer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.momentum !== 0) {
-      writer.uint32(9).double(message.momentum);
-    }
-    if (message.epsilon !== 0) {
-      writer.uint32(17).double(message.epsilon);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): BatchNormLayer {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseBatchNormLayer();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 9) {
-              break;
-            }
-
-            message.momentum = reader.double();
-            continue;
-          }
-          case 2: {
-            if (tag !== 17) {
-              break;
-            }
-
-            message.epsilon = reader.double();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): BatchNormLayer {
-    return {
-      momentum: isSet(object.momentum) ? globalThis.Number(object.momentum) : 0,
-      epsilon: isSet(object.epsilon) ? globalThis.Number(object.epsilon) : 0,
-    };
-  },
-
-  toJSON(message: BatchNormLayer): unknown {
-    const obj: any = {};
-    if (message.momentum !== 0) {
-      obj.momentum = floatToJson(message.momentum);
-    }
-    if (message.epsilon !== 0) {
-      obj.epsilon = floatToJson(message.epsilon);
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<BatchNormLayer>): BatchNormLayer {
-    return BatchNormLayer.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<BatchNormLayer>): BatchNormLayer {
-    const message = createBaseBatchNormLayer();
-    message.momentum = object.momentum ?? 0;
-    message.epsilon = object.epsilon ?? 0;
-    return message;
-  },
-};
-
-function createBaseLayerNormLayer(): LayerNormLayer {
-  return { epsilon: 0 };
-}
-
-export const LayerNormLayer: MessageFns<LayerNormLayer> = {
-  encode(message: LayerNormLayer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.epsilon !== 0) {
-      writer.uint32(9).double(message.epsilon);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): LayerNormLayer {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseLayerNormLayer();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 9) {
-              break;
-            }
-
-            message.epsilon = reader.double();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): LayerNormLayer {
-    return { epsilon: isSet(object.epsilon) ? globalThis.Number(object.epsilon) : 0 };
-  },
-
-  toJSON(message: LayerNormLayer): unknown {
-    const obj: any = {};
-    if (message.epsilon !== 0) {
-      obj.epsilon = floatToJson(message.epsilon);
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<LayerNormLayer>): LayerNormLayer {
-    return LayerNormLayer.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<LayerNormLayer>): LayerNormLayer {
-    const message = createBaseLayerNormLayer();
-    message.epsilon = object.epsilon ?? 0;
-    return message;
-  },
-};
-
-function createBaseActivationLayer(): ActivationLayer {
-  return { function: "" };
-}
-
-export const ActivationLayer: MessageFns<ActivationLayer> = {
-  encode(message: ActivationLayer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.function !== "") {
-      writer.uint32(10).string(message.function);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): ActivationLayer {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseActivationLayer();
+      const message = createBaseTokenizer();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -993,392 +339,15 @@ export const ActivationLayer: MessageFns<ActivationLayer> = {
               break;
             }
 
-            message.function = reader.string();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): ActivationLayer {
-    return { function: isSet(object.function) ? globalThis.String(object.function) : "" };
-  },
-
-  toJSON(message: ActivationLayer): unknown {
-    const obj: any = {};
-    if (message.function !== "") {
-      obj.function = message.function;
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<ActivationLayer>): ActivationLayer {
-    return ActivationLayer.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<ActivationLayer>): ActivationLayer {
-    const message = createBaseActivationLayer();
-    message.function = object.function ?? "";
-    return message;
-  },
-};
-
-function createBaseDropoutLayer(): DropoutLayer {
-  return { rate: 0 };
-}
-
-export const DropoutLayer: MessageFns<DropoutLayer> = {
-  encode(message: DropoutLayer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.rate !== 0) {
-      writer.uint32(9).double(message.rate);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): DropoutLayer {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseDropoutLayer();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 9) {
-              break;
-            }
-
-            message.rate = reader.double();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): DropoutLayer {
-    return { rate: isSet(object.rate) ? globalThis.Number(object.rate) : 0 };
-  },
-
-  toJSON(message: DropoutLayer): unknown {
-    const obj: any = {};
-    if (message.rate !== 0) {
-      obj.rate = floatToJson(message.rate);
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<DropoutLayer>): DropoutLayer {
-    return DropoutLayer.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<DropoutLayer>): DropoutLayer {
-    const message = createBaseDropoutLayer();
-    message.rate = object.rate ?? 0;
-    return message;
-  },
-};
-
-function createBaseFlattenLayer(): FlattenLayer {
-  return {};
-}
-
-export const FlattenLayer: MessageFns<FlattenLayer> = {
-  encode(_: FlattenLayer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): FlattenLayer {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseFlattenLayer();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(_: any): FlattenLayer {
-    return {};
-  },
-
-  toJSON(_: FlattenLayer): unknown {
-    const obj: any = {};
-    return obj;
-  },
-
-  create(base?: DeepPartial<FlattenLayer>): FlattenLayer {
-    return FlattenLayer.fromPartial(base ?? {});
-  },
-  fromPartial(_: DeepPartial<FlattenLayer>): FlattenLayer {
-    const message = createBaseFlattenLayer();
-    return message;
-  },
-};
-
-function createBaseReshapeLayer(): ReshapeLayer {
-  return { shape: [] };
-}
-
-export const ReshapeLayer: MessageFns<ReshapeLayer> = {
-  encode(message: ReshapeLayer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.shape.length !== 0) {
-      writer.uint32(10).fork();
-      for (const v of message.shape) {
-        if (BigInt.asIntN(64, v) !== v) {
-          throw new globalThis.Error("a value provided in array field shape of type int64 is too large");
-        }
-        writer.int64(v);
-      }
-      writer.join();
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): ReshapeLayer {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseReshapeLayer();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag === 8) {
-              message.shape.push(reader.int64() as bigint);
-
-              continue;
-            }
-
-            if (tag === 10) {
-              const end2 = reader.uint32() + reader.pos;
-              while (reader.pos < end2) {
-                message.shape.push(reader.int64() as bigint);
-              }
-
-              continue;
-            }
-
-            break;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): ReshapeLayer {
-    return { shape: globalThis.Array.isArray(object?.shape) ? object.shape.map((e: any) => BigInt(e)) : [] };
-  },
-
-  toJSON(message: ReshapeLayer): unknown {
-    const obj: any = {};
-    if (message.shape?.length) {
-      obj.shape = message.shape.map((e) => e.toString());
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<ReshapeLayer>): ReshapeLayer {
-    return ReshapeLayer.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<ReshapeLayer>): ReshapeLayer {
-    const message = createBaseReshapeLayer();
-    message.shape = object.shape?.map((e) => BigInt(e)) || [];
-    return message;
-  },
-};
-
-function createBaseLayer(): Layer {
-  return { kind: undefined };
-}
-
-export const Layer: MessageFns<Layer> = {
-  encode(message: Layer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    switch (message.kind?.$case) {
-      case "dense":
-        DenseLayer.encode(message.kind.dense, writer.uint32(10).fork()).join();
-        break;
-      case "conv2d":
-        Conv2dLayer.encode(message.kind.conv2d, writer.uint32(18).fork()).join();
-        break;
-      case "maxPool2d":
-        Pool2dLayer.encode(message.kind.maxPool2d, writer.uint32(26).fork()).join();
-        break;
-      case "averagePool2d":
-        Pool2dLayer.encode(message.kind.averagePool2d, writer.uint32(34).fork()).join();
-        break;
-      case "globalAveragePool":
-        GlobalAveragePoolLayer.encode(message.kind.globalAveragePool, writer.uint32(42).fork()).join();
-        break;
-      case "batchNorm":
-        BatchNormLayer.encode(message.kind.batchNorm, writer.uint32(50).fork()).join();
-        break;
-      case "layerNorm":
-        LayerNormLayer.encode(message.kind.layerNorm, writer.uint32(58).fork()).join();
-        break;
-      case "activation":
-        ActivationLayer.encode(message.kind.activation, writer.uint32(66).fork()).join();
-        break;
-      case "dropout":
-        DropoutLayer.encode(message.kind.dropout, writer.uint32(74).fork()).join();
-        break;
-      case "flatten":
-        FlattenLayer.encode(message.kind.flatten, writer.uint32(82).fork()).join();
-        break;
-      case "reshape":
-        ReshapeLayer.encode(message.kind.reshape, writer.uint32(90).fork()).join();
-        break;
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): Layer {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseLayer();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.kind = { $case: "dense", dense: DenseLayer.decode(reader, reader.uint32()) };
+            message.kind = reader.string();
             continue;
           }
           case 2: {
-            if (tag !== 18) {
+            if (tag !== 16) {
               break;
             }
 
-            message.kind = { $case: "conv2d", conv2d: Conv2dLayer.decode(reader, reader.uint32()) };
-            continue;
-          }
-          case 3: {
-            if (tag !== 26) {
-              break;
-            }
-
-            message.kind = { $case: "maxPool2d", maxPool2d: Pool2dLayer.decode(reader, reader.uint32()) };
-            continue;
-          }
-          case 4: {
-            if (tag !== 34) {
-              break;
-            }
-
-            message.kind = { $case: "averagePool2d", averagePool2d: Pool2dLayer.decode(reader, reader.uint32()) };
-            continue;
-          }
-          case 5: {
-            if (tag !== 42) {
-              break;
-            }
-
-            message.kind = {
-              $case: "globalAveragePool",
-              globalAveragePool: GlobalAveragePoolLayer.decode(reader, reader.uint32()),
-            };
-            continue;
-          }
-          case 6: {
-            if (tag !== 50) {
-              break;
-            }
-
-            message.kind = { $case: "batchNorm", batchNorm: BatchNormLayer.decode(reader, reader.uint32()) };
-            continue;
-          }
-          case 7: {
-            if (tag !== 58) {
-              break;
-            }
-
-            message.kind = { $case: "layerNorm", layerNorm: LayerNormLayer.decode(reader, reader.uint32()) };
-            continue;
-          }
-          case 8: {
-            if (tag !== 66) {
-              break;
-            }
-
-            message.kind = { $case: "activation", activation: ActivationLayer.decode(reader, reader.uint32()) };
-            continue;
-          }
-          case 9: {
-            if (tag !== 74) {
-              break;
-            }
-
-            message.kind = { $case: "dropout", dropout: DropoutLayer.decode(reader, reader.uint32()) };
-            continue;
-          }
-          case 10: {
-            if (tag !== 82) {
-              break;
-            }
-
-            message.kind = { $case: "flatten", flatten: FlattenLayer.decode(reader, reader.uint32()) };
-            continue;
-          }
-          case 11: {
-            if (tag !== 90) {
-              break;
-            }
-
-            message.kind = { $case: "reshape", reshape: ReshapeLayer.decode(reader, reader.uint32()) };
+            message.vocabulary = reader.uint32();
             continue;
           }
         }
@@ -1393,154 +362,37 @@ export const Layer: MessageFns<Layer> = {
     }
   },
 
-  fromJSON(object: any): Layer {
+  fromJSON(object: any): Tokenizer {
     return {
-      kind: isSet(object.dense)
-        ? { $case: "dense", dense: DenseLayer.fromJSON(object.dense) }
-        : isSet(object.conv2d)
-        ? { $case: "conv2d", conv2d: Conv2dLayer.fromJSON(object.conv2d) }
-        : isSet(object.maxPool2d)
-        ? { $case: "maxPool2d", maxPool2d: Pool2dLayer.fromJSON(object.maxPool2d) }
-        : isSet(object.max_pool2d)
-        ? { $case: "maxPool2d", maxPool2d: Pool2dLayer.fromJSON(object.max_pool2d) }
-        : isSet(object.averagePool2d)
-        ? { $case: "averagePool2d", averagePool2d: Pool2dLayer.fromJSON(object.averagePool2d) }
-        : isSet(object.average_pool2d)
-        ? { $case: "averagePool2d", averagePool2d: Pool2dLayer.fromJSON(object.average_pool2d) }
-        : isSet(object.globalAveragePool)
-        ? { $case: "globalAveragePool", globalAveragePool: GlobalAveragePoolLayer.fromJSON(object.globalAveragePool) }
-        : isSet(object.global_average_pool)
-        ? { $case: "globalAveragePool", globalAveragePool: GlobalAveragePoolLayer.fromJSON(object.global_average_pool) }
-        : isSet(object.batchNorm)
-        ? { $case: "batchNorm", batchNorm: BatchNormLayer.fromJSON(object.batchNorm) }
-        : isSet(object.batch_norm)
-        ? { $case: "batchNorm", batchNorm: BatchNormLayer.fromJSON(object.batch_norm) }
-        : isSet(object.layerNorm)
-        ? { $case: "layerNorm", layerNorm: LayerNormLayer.fromJSON(object.layerNorm) }
-        : isSet(object.layer_norm)
-        ? { $case: "layerNorm", layerNorm: LayerNormLayer.fromJSON(object.layer_norm) }
-        : isSet(object.activation)
-        ? { $case: "activation", activation: ActivationLayer.fromJSON(object.activation) }
-        : isSet(object.dropout)
-        ? { $case: "dropout", dropout: DropoutLayer.fromJSON(object.dropout) }
-        : isSet(object.flatten)
-        ? { $case: "flatten", flatten: FlattenLayer.fromJSON(object.flatten) }
-        : isSet(object.reshape)
-        ? { $case: "reshape", reshape: ReshapeLayer.fromJSON(object.reshape) }
-        : undefined,
+      kind: isSet(object.kind) ? globalThis.String(object.kind) : "",
+      vocabulary: isSet(object.vocabulary) ? globalThis.Number(object.vocabulary) : 0,
     };
   },
 
-  toJSON(message: Layer): unknown {
+  toJSON(message: Tokenizer): unknown {
     const obj: any = {};
-    if (message.kind?.$case === "dense") {
-      obj.dense = DenseLayer.toJSON(message.kind.dense);
-    } else if (message.kind?.$case === "conv2d") {
-      obj.conv2d = Conv2dLayer.toJSON(message.kind.conv2d);
-    } else if (message.kind?.$case === "maxPool2d") {
-      obj.maxPool2d = Pool2dLayer.toJSON(message.kind.maxPool2d);
-    } else if (message.kind?.$case === "averagePool2d") {
-      obj.averagePool2d = Pool2dLayer.toJSON(message.kind.averagePool2d);
-    } else if (message.kind?.$case === "globalAveragePool") {
-      obj.globalAveragePool = GlobalAveragePoolLayer.toJSON(message.kind.globalAveragePool);
-    } else if (message.kind?.$case === "batchNorm") {
-      obj.batchNorm = BatchNormLayer.toJSON(message.kind.batchNorm);
-    } else if (message.kind?.$case === "layerNorm") {
-      obj.layerNorm = LayerNormLayer.toJSON(message.kind.layerNorm);
-    } else if (message.kind?.$case === "activation") {
-      obj.activation = ActivationLayer.toJSON(message.kind.activation);
-    } else if (message.kind?.$case === "dropout") {
-      obj.dropout = DropoutLayer.toJSON(message.kind.dropout);
-    } else if (message.kind?.$case === "flatten") {
-      obj.flatten = FlattenLayer.toJSON(message.kind.flatten);
-    } else if (message.kind?.$case === "reshape") {
-      obj.reshape = ReshapeLayer.toJSON(message.kind.reshape);
+    if (message.kind !== "") {
+      obj.kind = message.kind;
+    }
+    if (message.vocabulary !== 0) {
+      obj.vocabulary = Math.round(message.vocabulary);
     }
     return obj;
   },
 
-  create(base?: DeepPartial<Layer>): Layer {
-    return Layer.fromPartial(base ?? {});
+  create(base?: DeepPartial<Tokenizer>): Tokenizer {
+    return Tokenizer.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<Layer>): Layer {
-    const message = createBaseLayer();
-    switch (object.kind?.$case) {
-      case "dense": {
-        if (object.kind?.dense !== undefined && object.kind?.dense !== null) {
-          message.kind = { $case: "dense", dense: DenseLayer.fromPartial(object.kind.dense) };
-        }
-        break;
-      }
-      case "conv2d": {
-        if (object.kind?.conv2d !== undefined && object.kind?.conv2d !== null) {
-          message.kind = { $case: "conv2d", conv2d: Conv2dLayer.fromPartial(object.kind.conv2d) };
-        }
-        break;
-      }
-      case "maxPool2d": {
-        if (object.kind?.maxPool2d !== undefined && object.kind?.maxPool2d !== null) {
-          message.kind = { $case: "maxPool2d", maxPool2d: Pool2dLayer.fromPartial(object.kind.maxPool2d) };
-        }
-        break;
-      }
-      case "averagePool2d": {
-        if (object.kind?.averagePool2d !== undefined && object.kind?.averagePool2d !== null) {
-          message.kind = { $case: "averagePool2d", averagePool2d: Pool2dLayer.fromPartial(object.kind.averagePool2d) };
-        }
-        break;
-      }
-      case "globalAveragePool": {
-        if (object.kind?.globalAveragePool !== undefined && object.kind?.globalAveragePool !== null) {
-          message.kind = {
-            $case: "globalAveragePool",
-            globalAveragePool: GlobalAveragePoolLayer.fromPartial(object.kind.globalAveragePool),
-          };
-        }
-        break;
-      }
-      case "batchNorm": {
-        if (object.kind?.batchNorm !== undefined && object.kind?.batchNorm !== null) {
-          message.kind = { $case: "batchNorm", batchNorm: BatchNormLayer.fromPartial(object.kind.batchNorm) };
-        }
-        break;
-      }
-      case "layerNorm": {
-        if (object.kind?.layerNorm !== undefined && object.kind?.layerNorm !== null) {
-          message.kind = { $case: "layerNorm", layerNorm: LayerNormLayer.fromPartial(object.kind.layerNorm) };
-        }
-        break;
-      }
-      case "activation": {
-        if (object.kind?.activation !== undefined && object.kind?.activation !== null) {
-          message.kind = { $case: "activation", activation: ActivationLayer.fromPartial(object.kind.activation) };
-        }
-        break;
-      }
-      case "dropout": {
-        if (object.kind?.dropout !== undefined && object.kind?.dropout !== null) {
-          message.kind = { $case: "dropout", dropout: DropoutLayer.fromPartial(object.kind.dropout) };
-        }
-        break;
-      }
-      case "flatten": {
-        if (object.kind?.flatten !== undefined && object.kind?.flatten !== null) {
-          message.kind = { $case: "flatten", flatten: FlattenLayer.fromPartial(object.kind.flatten) };
-        }
-        break;
-      }
-      case "reshape": {
-        if (object.kind?.reshape !== undefined && object.kind?.reshape !== null) {
-          message.kind = { $case: "reshape", reshape: ReshapeLayer.fromPartial(object.kind.reshape) };
-        }
-        break;
-      }
-    }
+  fromPartial(object: DeepPartial<Tokenizer>): Tokenizer {
+    const message = createBaseTokenizer();
+    message.kind = object.kind ?? "";
+    message.vocabulary = object.vocabulary ?? 0;
     return message;
   },
 };
 
 function createBaseTrainingData(): TrainingData {
-  return { dataset: "", version: "", normalize: "" };
+  return { dataset: "", version: "", normalize: "", tokenizer: undefined, context: 0 };
 }
 
 export const TrainingData: MessageFns<TrainingData> = {
@@ -1553,6 +405,12 @@ export const TrainingData: MessageFns<TrainingData> = {
     }
     if (message.normalize !== "") {
       writer.uint32(26).string(message.normalize);
+    }
+    if (message.tokenizer !== undefined) {
+      Tokenizer.encode(message.tokenizer, writer.uint32(34).fork()).join();
+    }
+    if (message.context !== 0) {
+      writer.uint32(40).uint32(message.context);
     }
     return writer;
   },
@@ -1594,6 +452,22 @@ export const TrainingData: MessageFns<TrainingData> = {
             message.normalize = reader.string();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.tokenizer = Tokenizer.decode(reader, reader.uint32());
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.context = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1611,6 +485,8 @@ export const TrainingData: MessageFns<TrainingData> = {
       dataset: isSet(object.dataset) ? globalThis.String(object.dataset) : "",
       version: isSet(object.version) ? globalThis.String(object.version) : "",
       normalize: isSet(object.normalize) ? globalThis.String(object.normalize) : "",
+      tokenizer: isSet(object.tokenizer) ? Tokenizer.fromJSON(object.tokenizer) : undefined,
+      context: isSet(object.context) ? globalThis.Number(object.context) : 0,
     };
   },
 
@@ -1625,6 +501,12 @@ export const TrainingData: MessageFns<TrainingData> = {
     if (message.normalize !== "") {
       obj.normalize = message.normalize;
     }
+    if (message.tokenizer !== undefined) {
+      obj.tokenizer = Tokenizer.toJSON(message.tokenizer);
+    }
+    if (message.context !== 0) {
+      obj.context = Math.round(message.context);
+    }
     return obj;
   },
 
@@ -1636,12 +518,16 @@ export const TrainingData: MessageFns<TrainingData> = {
     message.dataset = object.dataset ?? "";
     message.version = object.version ?? "";
     message.normalize = object.normalize ?? "";
+    message.tokenizer = (object.tokenizer !== undefined && object.tokenizer !== null)
+      ? Tokenizer.fromPartial(object.tokenizer)
+      : undefined;
+    message.context = object.context ?? 0;
     return message;
   },
 };
 
 function createBaseBaseModel(): BaseModel {
-  return { source: undefined, keepZeros: false };
+  return { source: undefined, keepZeros: false, freeze: [], head: undefined, lora: undefined, trainStatistics: false };
 }
 
 export const BaseModel: MessageFns<BaseModel> = {
@@ -1656,6 +542,18 @@ export const BaseModel: MessageFns<BaseModel> = {
     }
     if (message.keepZeros !== false) {
       writer.uint32(24).bool(message.keepZeros);
+    }
+    for (const v of message.freeze) {
+      writer.uint32(34).string(v!);
+    }
+    if (message.head !== undefined) {
+      Head.encode(message.head, writer.uint32(42).fork()).join();
+    }
+    if (message.lora !== undefined) {
+      Lora.encode(message.lora, writer.uint32(50).fork()).join();
+    }
+    if (message.trainStatistics !== false) {
+      writer.uint32(56).bool(message.trainStatistics);
     }
     return writer;
   },
@@ -1697,6 +595,38 @@ export const BaseModel: MessageFns<BaseModel> = {
             message.keepZeros = reader.bool();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.freeze.push(reader.string());
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.head = Head.decode(reader, reader.uint32());
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.lora = Lora.decode(reader, reader.uint32());
+            continue;
+          }
+          case 7: {
+            if (tag !== 56) {
+              break;
+            }
+
+            message.trainStatistics = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1723,6 +653,14 @@ export const BaseModel: MessageFns<BaseModel> = {
         : isSet(object.keep_zeros)
         ? globalThis.Boolean(object.keep_zeros)
         : false,
+      freeze: globalThis.Array.isArray(object?.freeze) ? object.freeze.map((e: any) => globalThis.String(e)) : [],
+      head: isSet(object.head) ? Head.fromJSON(object.head) : undefined,
+      lora: isSet(object.lora) ? Lora.fromJSON(object.lora) : undefined,
+      trainStatistics: isSet(object.trainStatistics)
+        ? globalThis.Boolean(object.trainStatistics)
+        : isSet(object.train_statistics)
+        ? globalThis.Boolean(object.train_statistics)
+        : false,
     };
   },
 
@@ -1735,6 +673,18 @@ export const BaseModel: MessageFns<BaseModel> = {
     }
     if (message.keepZeros !== false) {
       obj.keepZeros = message.keepZeros;
+    }
+    if (message.freeze?.length) {
+      obj.freeze = message.freeze;
+    }
+    if (message.head !== undefined) {
+      obj.head = Head.toJSON(message.head);
+    }
+    if (message.lora !== undefined) {
+      obj.lora = Lora.toJSON(message.lora);
+    }
+    if (message.trainStatistics !== false) {
+      obj.trainStatistics = message.trainStatistics;
     }
     return obj;
   },
@@ -1759,29 +709,30 @@ export const BaseModel: MessageFns<BaseModel> = {
       }
     }
     message.keepZeros = object.keepZeros ?? false;
+    message.freeze = object.freeze?.map((e) => e) || [];
+    message.head = (object.head !== undefined && object.head !== null) ? Head.fromPartial(object.head) : undefined;
+    message.lora = (object.lora !== undefined && object.lora !== null) ? Lora.fromPartial(object.lora) : undefined;
+    message.trainStatistics = object.trainStatistics ?? false;
     return message;
   },
 };
 
-function createBaseSgd(): Sgd {
-  return { learningRate: 0, momentum: 0, nesterov: false };
+function createBaseHead(): Head {
+  return { after: "", layers: [] };
 }
 
-export const Sgd: MessageFns<Sgd> = {
-  encode(message: Sgd, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.learningRate !== 0) {
-      writer.uint32(9).double(message.learningRate);
+export const Head: MessageFns<Head> = {
+  encode(message: Head, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.after !== "") {
+      writer.uint32(10).string(message.after);
     }
-    if (message.momentum !== 0) {
-      writer.uint32(17).double(message.momentum);
-    }
-    if (message.nesterov !== false) {
-      writer.uint32(24).bool(message.nesterov);
+    for (const v of message.layers) {
+      Layer.encode(v!, writer.uint32(18).fork()).join();
     }
     return writer;
   },
 
-  decode(input: BinaryReader | Uint8Array, length?: number): Sgd {
+  decode(input: BinaryReader | Uint8Array, length?: number): Head {
     const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
     const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
     if (previousRecursionDepth >= 100) {
@@ -1790,258 +741,7 @@ export const Sgd: MessageFns<Sgd> = {
     (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
     try {
       const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseSgd();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 9) {
-              break;
-            }
-
-            message.learningRate = reader.double();
-            continue;
-          }
-          case 2: {
-            if (tag !== 17) {
-              break;
-            }
-
-            message.momentum = reader.double();
-            continue;
-          }
-          case 3: {
-            if (tag !== 24) {
-              break;
-            }
-
-            message.nesterov = reader.bool();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): Sgd {
-    return {
-      learningRate: isSet(object.learningRate)
-        ? globalThis.Number(object.learningRate)
-        : isSet(object.learning_rate)
-        ? globalThis.Number(object.learning_rate)
-        : 0,
-      momentum: isSet(object.momentum) ? globalThis.Number(object.momentum) : 0,
-      nesterov: isSet(object.nesterov) ? globalThis.Boolean(object.nesterov) : false,
-    };
-  },
-
-  toJSON(message: Sgd): unknown {
-    const obj: any = {};
-    if (message.learningRate !== 0) {
-      obj.learningRate = floatToJson(message.learningRate);
-    }
-    if (message.momentum !== 0) {
-      obj.momentum = floatToJson(message.momentum);
-    }
-    if (message.nesterov !== false) {
-      obj.nesterov = message.nesterov;
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<Sgd>): Sgd {
-    return Sgd.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<Sgd>): Sgd {
-    const message = createBaseSgd();
-    message.learningRate = object.learningRate ?? 0;
-    message.momentum = object.momentum ?? 0;
-    message.nesterov = object.nesterov ?? false;
-    return message;
-  },
-};
-
-function createBaseAdam(): Adam {
-  return { learningRate: 0, beta1: 0, beta2: 0, epsilon: 0, weightDecay: 0 };
-}
-
-export const Adam: MessageFns<Adam> = {
-  encode(message: Adam, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.learningRate !== 0) {
-      writer.uint32(9).double(message.learningRate);
-    }
-    if (message.beta1 !== 0) {
-      writer.uint32(17).double(message.beta1);
-    }
-    if (message.beta2 !== 0) {
-      writer.uint32(25).double(message.beta2);
-    }
-    if (message.epsilon !== 0) {
-      writer.uint32(33).double(message.epsilon);
-    }
-    if (message.weightDecay !== 0) {
-      writer.uint32(41).double(message.weightDecay);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): Adam {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseAdam();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 9) {
-              break;
-            }
-
-            message.learningRate = reader.double();
-            continue;
-          }
-          case 2: {
-            if (tag !== 17) {
-              break;
-            }
-
-            message.beta1 = reader.double();
-            continue;
-          }
-          case 3: {
-            if (tag !== 25) {
-              break;
-            }
-
-            message.beta2 = reader.double();
-            continue;
-          }
-          case 4: {
-            if (tag !== 33) {
-              break;
-            }
-
-            message.epsilon = reader.double();
-            continue;
-          }
-          case 5: {
-            if (tag !== 41) {
-              break;
-            }
-
-            message.weightDecay = reader.double();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): Adam {
-    return {
-      learningRate: isSet(object.learningRate)
-        ? globalThis.Number(object.learningRate)
-        : isSet(object.learning_rate)
-        ? globalThis.Number(object.learning_rate)
-        : 0,
-      beta1: isSet(object.beta1) ? globalThis.Number(object.beta1) : 0,
-      beta2: isSet(object.beta2) ? globalThis.Number(object.beta2) : 0,
-      epsilon: isSet(object.epsilon) ? globalThis.Number(object.epsilon) : 0,
-      weightDecay: isSet(object.weightDecay)
-        ? globalThis.Number(object.weightDecay)
-        : isSet(object.weight_decay)
-        ? globalThis.Number(object.weight_decay)
-        : 0,
-    };
-  },
-
-  toJSON(message: Adam): unknown {
-    const obj: any = {};
-    if (message.learningRate !== 0) {
-      obj.learningRate = floatToJson(message.learningRate);
-    }
-    if (message.beta1 !== 0) {
-      obj.beta1 = floatToJson(message.beta1);
-    }
-    if (message.beta2 !== 0) {
-      obj.beta2 = floatToJson(message.beta2);
-    }
-    if (message.epsilon !== 0) {
-      obj.epsilon = floatToJson(message.epsilon);
-    }
-    if (message.weightDecay !== 0) {
-      obj.weightDecay = floatToJson(message.weightDecay);
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<Adam>): Adam {
-    return Adam.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<Adam>): Adam {
-    const message = createBaseAdam();
-    message.learningRate = object.learningRate ?? 0;
-    message.beta1 = object.beta1 ?? 0;
-    message.beta2 = object.beta2 ?? 0;
-    message.epsilon = object.epsilon ?? 0;
-    message.weightDecay = object.weightDecay ?? 0;
-    return message;
-  },
-};
-
-function createBaseTrainingOptimizer(): TrainingOptimizer {
-  return { kind: undefined, schedule: "", clipNorm: 0 };
-}
-
-export const TrainingOptimizer: MessageFns<TrainingOptimizer> = {
-  encode(message: TrainingOptimizer, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    switch (message.kind?.$case) {
-      case "sgd":
-        Sgd.encode(message.kind.sgd, writer.uint32(10).fork()).join();
-        break;
-      case "adam":
-        Adam.encode(message.kind.adam, writer.uint32(18).fork()).join();
-        break;
-    }
-    if (message.schedule !== "") {
-      writer.uint32(26).string(message.schedule);
-    }
-    if (message.clipNorm !== 0) {
-      writer.uint32(33).double(message.clipNorm);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): TrainingOptimizer {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseTrainingOptimizer();
+      const message = createBaseHead();
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
@@ -2050,7 +750,7 @@ export const TrainingOptimizer: MessageFns<TrainingOptimizer> = {
               break;
             }
 
-            message.kind = { $case: "sgd", sgd: Sgd.decode(reader, reader.uint32()) };
+            message.after = reader.string();
             continue;
           }
           case 2: {
@@ -2058,7 +758,95 @@ export const TrainingOptimizer: MessageFns<TrainingOptimizer> = {
               break;
             }
 
-            message.kind = { $case: "adam", adam: Adam.decode(reader, reader.uint32()) };
+            message.layers.push(Layer.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Head {
+    return {
+      after: isSet(object.after) ? globalThis.String(object.after) : "",
+      layers: globalThis.Array.isArray(object?.layers) ? object.layers.map((e: any) => Layer.fromJSON(e)) : [],
+    };
+  },
+
+  toJSON(message: Head): unknown {
+    const obj: any = {};
+    if (message.after !== "") {
+      obj.after = message.after;
+    }
+    if (message.layers?.length) {
+      obj.layers = message.layers.map((e) => Layer.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Head>): Head {
+    return Head.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Head>): Head {
+    const message = createBaseHead();
+    message.after = object.after ?? "";
+    message.layers = object.layers?.map((e) => Layer.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseLora(): Lora {
+  return { rank: 0, alpha: 0, targets: [] };
+}
+
+export const Lora: MessageFns<Lora> = {
+  encode(message: Lora, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rank !== 0) {
+      writer.uint32(8).uint32(message.rank);
+    }
+    if (message.alpha !== 0) {
+      writer.uint32(17).double(message.alpha);
+    }
+    for (const v of message.targets) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Lora {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLora();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.rank = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.alpha = reader.double();
             continue;
           }
           case 3: {
@@ -2066,15 +854,7 @@ export const TrainingOptimizer: MessageFns<TrainingOptimizer> = {
               break;
             }
 
-            message.schedule = reader.string();
-            continue;
-          }
-          case 4: {
-            if (tag !== 33) {
-              break;
-            }
-
-            message.clipNorm = reader.double();
+            message.targets.push(reader.string());
             continue;
           }
         }
@@ -2089,176 +869,36 @@ export const TrainingOptimizer: MessageFns<TrainingOptimizer> = {
     }
   },
 
-  fromJSON(object: any): TrainingOptimizer {
+  fromJSON(object: any): Lora {
     return {
-      kind: isSet(object.sgd)
-        ? { $case: "sgd", sgd: Sgd.fromJSON(object.sgd) }
-        : isSet(object.adam)
-        ? { $case: "adam", adam: Adam.fromJSON(object.adam) }
-        : undefined,
-      schedule: isSet(object.schedule) ? globalThis.String(object.schedule) : "",
-      clipNorm: isSet(object.clipNorm)
-        ? globalThis.Number(object.clipNorm)
-        : isSet(object.clip_norm)
-        ? globalThis.Number(object.clip_norm)
-        : 0,
+      rank: isSet(object.rank) ? globalThis.Number(object.rank) : 0,
+      alpha: isSet(object.alpha) ? globalThis.Number(object.alpha) : 0,
+      targets: globalThis.Array.isArray(object?.targets) ? object.targets.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
-  toJSON(message: TrainingOptimizer): unknown {
+  toJSON(message: Lora): unknown {
     const obj: any = {};
-    if (message.kind?.$case === "sgd") {
-      obj.sgd = Sgd.toJSON(message.kind.sgd);
-    } else if (message.kind?.$case === "adam") {
-      obj.adam = Adam.toJSON(message.kind.adam);
+    if (message.rank !== 0) {
+      obj.rank = Math.round(message.rank);
     }
-    if (message.schedule !== "") {
-      obj.schedule = message.schedule;
+    if (message.alpha !== 0) {
+      obj.alpha = floatToJson(message.alpha);
     }
-    if (message.clipNorm !== 0) {
-      obj.clipNorm = floatToJson(message.clipNorm);
+    if (message.targets?.length) {
+      obj.targets = message.targets;
     }
     return obj;
   },
 
-  create(base?: DeepPartial<TrainingOptimizer>): TrainingOptimizer {
-    return TrainingOptimizer.fromPartial(base ?? {});
+  create(base?: DeepPartial<Lora>): Lora {
+    return Lora.fromPartial(base ?? {});
   },
-  fromPartial(object: DeepPartial<TrainingOptimizer>): TrainingOptimizer {
-    const message = createBaseTrainingOptimizer();
-    switch (object.kind?.$case) {
-      case "sgd": {
-        if (object.kind?.sgd !== undefined && object.kind?.sgd !== null) {
-          message.kind = { $case: "sgd", sgd: Sgd.fromPartial(object.kind.sgd) };
-        }
-        break;
-      }
-      case "adam": {
-        if (object.kind?.adam !== undefined && object.kind?.adam !== null) {
-          message.kind = { $case: "adam", adam: Adam.fromPartial(object.kind.adam) };
-        }
-        break;
-      }
-    }
-    message.schedule = object.schedule ?? "";
-    message.clipNorm = object.clipNorm ?? 0;
-    return message;
-  },
-};
-
-function createBaseDistillation(): Distillation {
-  return { version: "", model: "", temperature: 0, mix: 0 };
-}
-
-export const Distillation: MessageFns<Distillation> = {
-  encode(message: Distillation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
-    if (message.version !== "") {
-      writer.uint32(10).string(message.version);
-    }
-    if (message.model !== "") {
-      writer.uint32(18).string(message.model);
-    }
-    if (message.temperature !== 0) {
-      writer.uint32(25).double(message.temperature);
-    }
-    if (message.mix !== 0) {
-      writer.uint32(33).double(message.mix);
-    }
-    return writer;
-  },
-
-  decode(input: BinaryReader | Uint8Array, length?: number): Distillation {
-    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
-    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
-    if (previousRecursionDepth >= 100) {
-      throw new globalThis.Error("protobuf decode recursion limit exceeded");
-    }
-    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
-    try {
-      const end = length === undefined ? reader.len : reader.pos + length;
-      const message = createBaseDistillation();
-      while (reader.pos < end) {
-        const tag = reader.uint32();
-        switch (tag >>> 3) {
-          case 1: {
-            if (tag !== 10) {
-              break;
-            }
-
-            message.version = reader.string();
-            continue;
-          }
-          case 2: {
-            if (tag !== 18) {
-              break;
-            }
-
-            message.model = reader.string();
-            continue;
-          }
-          case 3: {
-            if (tag !== 25) {
-              break;
-            }
-
-            message.temperature = reader.double();
-            continue;
-          }
-          case 4: {
-            if (tag !== 33) {
-              break;
-            }
-
-            message.mix = reader.double();
-            continue;
-          }
-        }
-        if ((tag & 7) === 4 || tag === 0) {
-          break;
-        }
-        reader.skip(tag & 7);
-      }
-      return message;
-    } finally {
-      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
-    }
-  },
-
-  fromJSON(object: any): Distillation {
-    return {
-      version: isSet(object.version) ? globalThis.String(object.version) : "",
-      model: isSet(object.model) ? globalThis.String(object.model) : "",
-      temperature: isSet(object.temperature) ? globalThis.Number(object.temperature) : 0,
-      mix: isSet(object.mix) ? globalThis.Number(object.mix) : 0,
-    };
-  },
-
-  toJSON(message: Distillation): unknown {
-    const obj: any = {};
-    if (message.version !== "") {
-      obj.version = message.version;
-    }
-    if (message.model !== "") {
-      obj.model = message.model;
-    }
-    if (message.temperature !== 0) {
-      obj.temperature = floatToJson(message.temperature);
-    }
-    if (message.mix !== 0) {
-      obj.mix = floatToJson(message.mix);
-    }
-    return obj;
-  },
-
-  create(base?: DeepPartial<Distillation>): Distillation {
-    return Distillation.fromPartial(base ?? {});
-  },
-  fromPartial(object: DeepPartial<Distillation>): Distillation {
-    const message = createBaseDistillation();
-    message.version = object.version ?? "";
-    message.model = object.model ?? "";
-    message.temperature = object.temperature ?? 0;
-    message.mix = object.mix ?? 0;
+  fromPartial(object: DeepPartial<Lora>): Lora {
+    const message = createBaseLora();
+    message.rank = object.rank ?? 0;
+    message.alpha = object.alpha ?? 0;
+    message.targets = object.targets?.map((e) => e) || [];
     return message;
   },
 };
@@ -2277,6 +917,18 @@ function createBaseTrainingSpec(): TrainingSpec {
     distillation: undefined,
     artifactOnly: false,
     label: "",
+    preset: undefined,
+    losses: [],
+    steps: 0n,
+    mode: "",
+    earlyStopping: undefined,
+    restoreBest: false,
+    auto: false,
+    onDivergence: "",
+    engine: "",
+    provider: "",
+    metrics: [],
+    evaluateEvery: 0,
   };
 }
 
@@ -2320,6 +972,45 @@ export const TrainingSpec: MessageFns<TrainingSpec> = {
     }
     if (message.label !== "") {
       writer.uint32(98).string(message.label);
+    }
+    if (message.preset !== undefined) {
+      Preset.encode(message.preset, writer.uint32(106).fork()).join();
+    }
+    for (const v of message.losses) {
+      LossTerm.encode(v!, writer.uint32(114).fork()).join();
+    }
+    if (message.steps !== 0n) {
+      if (BigInt.asUintN(64, message.steps) !== message.steps) {
+        throw new globalThis.Error("value provided for field message.steps of type uint64 too large");
+      }
+      writer.uint32(120).uint64(message.steps);
+    }
+    if (message.mode !== "") {
+      writer.uint32(130).string(message.mode);
+    }
+    if (message.earlyStopping !== undefined) {
+      EarlyStopping.encode(message.earlyStopping, writer.uint32(138).fork()).join();
+    }
+    if (message.restoreBest !== false) {
+      writer.uint32(144).bool(message.restoreBest);
+    }
+    if (message.auto !== false) {
+      writer.uint32(152).bool(message.auto);
+    }
+    if (message.onDivergence !== "") {
+      writer.uint32(162).string(message.onDivergence);
+    }
+    if (message.engine !== "") {
+      writer.uint32(170).string(message.engine);
+    }
+    if (message.provider !== "") {
+      writer.uint32(178).string(message.provider);
+    }
+    for (const v of message.metrics) {
+      writer.uint32(186).string(v!);
+    }
+    if (message.evaluateEvery !== 0) {
+      writer.uint32(192).uint32(message.evaluateEvery);
     }
     return writer;
   },
@@ -2433,6 +1124,102 @@ export const TrainingSpec: MessageFns<TrainingSpec> = {
             message.label = reader.string();
             continue;
           }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.preset = Preset.decode(reader, reader.uint32());
+            continue;
+          }
+          case 14: {
+            if (tag !== 114) {
+              break;
+            }
+
+            message.losses.push(LossTerm.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 15: {
+            if (tag !== 120) {
+              break;
+            }
+
+            message.steps = reader.uint64() as bigint;
+            continue;
+          }
+          case 16: {
+            if (tag !== 130) {
+              break;
+            }
+
+            message.mode = reader.string();
+            continue;
+          }
+          case 17: {
+            if (tag !== 138) {
+              break;
+            }
+
+            message.earlyStopping = EarlyStopping.decode(reader, reader.uint32());
+            continue;
+          }
+          case 18: {
+            if (tag !== 144) {
+              break;
+            }
+
+            message.restoreBest = reader.bool();
+            continue;
+          }
+          case 19: {
+            if (tag !== 152) {
+              break;
+            }
+
+            message.auto = reader.bool();
+            continue;
+          }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.onDivergence = reader.string();
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.engine = reader.string();
+            continue;
+          }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.provider = reader.string();
+            continue;
+          }
+          case 23: {
+            if (tag !== 186) {
+              break;
+            }
+
+            message.metrics.push(reader.string());
+            continue;
+          }
+          case 24: {
+            if (tag !== 192) {
+              break;
+            }
+
+            message.evaluateEvery = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2467,6 +1254,36 @@ export const TrainingSpec: MessageFns<TrainingSpec> = {
         ? globalThis.Boolean(object.artifact_only)
         : false,
       label: isSet(object.label) ? globalThis.String(object.label) : "",
+      preset: isSet(object.preset) ? Preset.fromJSON(object.preset) : undefined,
+      losses: globalThis.Array.isArray(object?.losses) ? object.losses.map((e: any) => LossTerm.fromJSON(e)) : [],
+      steps: isSet(object.steps) ? BigInt(object.steps) : 0n,
+      mode: isSet(object.mode) ? globalThis.String(object.mode) : "",
+      earlyStopping: isSet(object.earlyStopping)
+        ? EarlyStopping.fromJSON(object.earlyStopping)
+        : isSet(object.early_stopping)
+        ? EarlyStopping.fromJSON(object.early_stopping)
+        : undefined,
+      restoreBest: isSet(object.restoreBest)
+        ? globalThis.Boolean(object.restoreBest)
+        : isSet(object.restore_best)
+        ? globalThis.Boolean(object.restore_best)
+        : false,
+      auto: isSet(object.auto) ? globalThis.Boolean(object.auto) : false,
+      onDivergence: isSet(object.onDivergence)
+        ? globalThis.String(object.onDivergence)
+        : isSet(object.on_divergence)
+        ? globalThis.String(object.on_divergence)
+        : "",
+      engine: isSet(object.engine) ? globalThis.String(object.engine) : "",
+      provider: isSet(object.provider) ? globalThis.String(object.provider) : "",
+      metrics: globalThis.Array.isArray(object?.metrics)
+        ? object.metrics.map((e: any) => globalThis.String(e))
+        : [],
+      evaluateEvery: isSet(object.evaluateEvery)
+        ? globalThis.Number(object.evaluateEvery)
+        : isSet(object.evaluate_every)
+        ? globalThis.Number(object.evaluate_every)
+        : 0,
     };
   },
 
@@ -2508,6 +1325,42 @@ export const TrainingSpec: MessageFns<TrainingSpec> = {
     if (message.label !== "") {
       obj.label = message.label;
     }
+    if (message.preset !== undefined) {
+      obj.preset = Preset.toJSON(message.preset);
+    }
+    if (message.losses?.length) {
+      obj.losses = message.losses.map((e) => LossTerm.toJSON(e));
+    }
+    if (message.steps !== 0n) {
+      obj.steps = message.steps.toString();
+    }
+    if (message.mode !== "") {
+      obj.mode = message.mode;
+    }
+    if (message.earlyStopping !== undefined) {
+      obj.earlyStopping = EarlyStopping.toJSON(message.earlyStopping);
+    }
+    if (message.restoreBest !== false) {
+      obj.restoreBest = message.restoreBest;
+    }
+    if (message.auto !== false) {
+      obj.auto = message.auto;
+    }
+    if (message.onDivergence !== "") {
+      obj.onDivergence = message.onDivergence;
+    }
+    if (message.engine !== "") {
+      obj.engine = message.engine;
+    }
+    if (message.provider !== "") {
+      obj.provider = message.provider;
+    }
+    if (message.metrics?.length) {
+      obj.metrics = message.metrics;
+    }
+    if (message.evaluateEvery !== 0) {
+      obj.evaluateEvery = Math.round(message.evaluateEvery);
+    }
     return obj;
   },
 
@@ -2534,6 +1387,22 @@ export const TrainingSpec: MessageFns<TrainingSpec> = {
       : undefined;
     message.artifactOnly = object.artifactOnly ?? false;
     message.label = object.label ?? "";
+    message.preset = (object.preset !== undefined && object.preset !== null)
+      ? Preset.fromPartial(object.preset)
+      : undefined;
+    message.losses = object.losses?.map((e) => LossTerm.fromPartial(e)) || [];
+    message.steps = (object.steps !== undefined && object.steps !== null) ? BigInt(object.steps) : 0n;
+    message.mode = object.mode ?? "";
+    message.earlyStopping = (object.earlyStopping !== undefined && object.earlyStopping !== null)
+      ? EarlyStopping.fromPartial(object.earlyStopping)
+      : undefined;
+    message.restoreBest = object.restoreBest ?? false;
+    message.auto = object.auto ?? false;
+    message.onDivergence = object.onDivergence ?? "";
+    message.engine = object.engine ?? "";
+    message.provider = object.provider ?? "";
+    message.metrics = object.metrics?.map((e) => e) || [];
+    message.evaluateEvery = object.evaluateEvery ?? 0;
     return message;
   },
 };
@@ -2549,6 +1418,8 @@ function createBaseTrainingProgress(): TrainingProgress {
     examplesPerSecond: 0,
     secondsLeft: 0,
     learningRate: 0,
+    gradientNorm: 0,
+    residentBytes: 0n,
   };
 }
 
@@ -2586,6 +1457,15 @@ export const TrainingProgress: MessageFns<TrainingProgress> = {
     }
     if (message.learningRate !== 0) {
       writer.uint32(73).double(message.learningRate);
+    }
+    if (message.gradientNorm !== 0) {
+      writer.uint32(81).double(message.gradientNorm);
+    }
+    if (message.residentBytes !== 0n) {
+      if (BigInt.asUintN(64, message.residentBytes) !== message.residentBytes) {
+        throw new globalThis.Error("value provided for field message.residentBytes of type uint64 too large");
+      }
+      writer.uint32(88).uint64(message.residentBytes);
     }
     return writer;
   },
@@ -2678,6 +1558,22 @@ export const TrainingProgress: MessageFns<TrainingProgress> = {
             message.learningRate = reader.double();
             continue;
           }
+          case 10: {
+            if (tag !== 81) {
+              break;
+            }
+
+            message.gradientNorm = reader.double();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.residentBytes = reader.uint64() as bigint;
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2726,6 +1622,16 @@ export const TrainingProgress: MessageFns<TrainingProgress> = {
         : isSet(object.learning_rate)
         ? globalThis.Number(object.learning_rate)
         : 0,
+      gradientNorm: isSet(object.gradientNorm)
+        ? globalThis.Number(object.gradientNorm)
+        : isSet(object.gradient_norm)
+        ? globalThis.Number(object.gradient_norm)
+        : 0,
+      residentBytes: isSet(object.residentBytes)
+        ? BigInt(object.residentBytes)
+        : isSet(object.resident_bytes)
+        ? BigInt(object.resident_bytes)
+        : 0n,
     };
   },
 
@@ -2764,6 +1670,12 @@ export const TrainingProgress: MessageFns<TrainingProgress> = {
     if (message.learningRate !== 0) {
       obj.learningRate = floatToJson(message.learningRate);
     }
+    if (message.gradientNorm !== 0) {
+      obj.gradientNorm = floatToJson(message.gradientNorm);
+    }
+    if (message.residentBytes !== 0n) {
+      obj.residentBytes = message.residentBytes.toString();
+    }
     return obj;
   },
 
@@ -2789,6 +1701,10 @@ export const TrainingProgress: MessageFns<TrainingProgress> = {
     message.examplesPerSecond = object.examplesPerSecond ?? 0;
     message.secondsLeft = object.secondsLeft ?? 0;
     message.learningRate = object.learningRate ?? 0;
+    message.gradientNorm = object.gradientNorm ?? 0;
+    message.residentBytes = (object.residentBytes !== undefined && object.residentBytes !== null)
+      ? BigInt(object.residentBytes)
+      : 0n;
     return message;
   },
 };
