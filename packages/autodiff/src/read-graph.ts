@@ -1,4 +1,4 @@
-import { inferShapes, topologicallySorted } from '@modelmill/onnx';
+import { inferValues, topologicallySorted } from '@modelmill/onnx';
 import type { Attribute, Model, Node, Tensor } from '@modelmill/onnx';
 import { TrainingFormError } from './errors.js';
 import { freshNames } from './fresh-names.js';
@@ -28,8 +28,9 @@ export function readGraph(model: Model, batchSize: number): ReadGraph {
     const got = `${free.length} inputs and ${graph.outputs.length} outputs`;
     throw new TrainingFormError(`training takes a graph of one input and one output, got ${got}`);
   }
-  if (features.dataType !== 'float' || !features.shape) {
-    throw new TrainingFormError(`input '${features.name}' is ${features.dataType}, training takes float`);
+  if (!features.dataType || !['float', 'int64', 'int32'].includes(features.dataType) || !features.shape) {
+    const got = `input '${features.name}' is ${features.dataType}`;
+    throw new TrainingFormError(`${got}, training takes float, or int64 or int32 for tokens`);
   }
   const shape = features.shape.map((size, axis) => (axis === 0 ? batchSize : size));
   const open = shape.findIndex((size) => typeof size !== 'number');
@@ -38,10 +39,10 @@ export function readGraph(model: Model, batchSize: number): ReadGraph {
       `input '${features.name}' has an open size at axis ${open}: only the batch may be open`,
     );
   }
-  const types = inferShapes(model, new Map([[features.name, shape as number[]]]));
+  const { types, constants } = inferValues(model, new Map([[features.name, shape as number[]]]));
 
   const values = new Map<string, Value>();
-  const fed = input(features.name, shape as number[]);
+  const fed = input(features.name, shape as number[], features.dataType);
   values.set(features.name, fed);
   const running = runningStatistics(graph.nodes);
   const weights = new Map<string, Value>();
@@ -57,6 +58,12 @@ export function readGraph(model: Model, batchSize: number): ReadGraph {
   const fresh = freshNames([...values.keys()]);
   const dropout: DropoutMask[] = [];
   for (const node of topologicallySorted(graph)) {
+    const [only = ''] = node.outputs;
+    const folded = constants.get(only);
+    if (folded) {
+      values.set(only, constantTensor(folded));
+      continue;
+    }
     const x = node.inputs.map((name) => (name === '' ? undefined : values.get(name)));
     const outputs = node.outputs.map((name) => {
       const type = types.get(name);

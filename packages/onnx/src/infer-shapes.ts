@@ -1,4 +1,5 @@
 import { topologicallySorted } from './edit.js';
+import { foldSmall } from './fold-small.js';
 import { ShapeError } from './model.js';
 import type { Model, Node, Tensor, ValueInfo } from './model.js';
 import { quoted, sizes } from './quoted.js';
@@ -71,10 +72,14 @@ function outputTypes(
  * Every value's type, from the inputs' sizes: those the model states, or `fixed` by input name where it leaves them
  * open. Constants are followed into the shapes they say. Throws ShapeError naming the node.
  */
-export function inferShapes(
+export const inferShapes = (model: Model, fixed?: ReadonlyMap<string, readonly number[]>): Map<string, StaticType> =>
+  inferValues(model, fixed).types;
+
+/** As inferShapes, with the small values that follow from constants and shapes alone: what exporters compute shapes by. */
+export function inferValues(
   model: Model,
   fixed: ReadonlyMap<string, readonly number[]> = new Map(),
-): Map<string, StaticType> {
+): { readonly types: Map<string, StaticType>; readonly constants: ReadonlyMap<string, Tensor> } {
   const { graph } = model;
   const opset = model.opsets.get('') ?? latestOpset;
   const types = new Map<string, StaticType>();
@@ -87,23 +92,22 @@ export function inferShapes(
     if (types.has(input.name)) continue;
     types.set(input.name, inputType(input, fixed.get(input.name)));
   }
+  const typeOf = (name: string) => types.get(name);
+  const constantOf = (name: string) => constants.get(name);
   for (const node of topologicallySorted(graph)) {
     if (node.opType === 'Constant') {
       const value = constantTensor(node.attributes);
       if (value) constants.set(node.outputs[0]!, value);
     }
-    const outputs = outputTypes(
-      node,
-      opset,
-      (name) => types.get(name),
-      (name) => constants.get(name),
-    );
+    const outputs = outputTypes(node, opset, typeOf, constantOf);
     node.outputs.forEach((name, i) => {
       const type = outputs[i];
       if (name !== '' && type) types.set(name, type);
     });
+    const folded = foldSmall(node, outputs[0], typeOf, constantOf);
+    if (folded) constants.set(folded.name, folded);
   }
-  return types;
+  return { types, constants };
 }
 
 function inputType({ name, dataType, shape }: ValueInfo, fixed: readonly number[] | undefined): StaticType {
