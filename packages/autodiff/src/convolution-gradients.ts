@@ -1,10 +1,10 @@
 import {
   concat,
-  flip,
   gemm,
   int,
   intList,
   make,
+  matMul,
   mul,
   pad,
   reduceSum,
@@ -13,10 +13,13 @@ import {
   split,
   transpose,
 } from './ops.js';
-import { size } from './value.js';
+import { constant, size } from './value.js';
 import type { Shape, Value } from './value.js';
 import { leftOver } from './windows.js';
 import type { Windows } from './windows.js';
+
+/** Below this, the weight's gradient is one product over all taps. */
+const fewChannels = 16;
 
 /** Gradient of Conv's input [n, c, …spatial] from that of its output [n, o, …]. */
 export function convolutionInput(g: Value, weight: Value, x: Shape, windows: Windows): Value {
@@ -45,23 +48,15 @@ export function convolutionInput(g: Value, weight: Value, x: Shape, windows: Win
 /** [o, c/groups, …kernel] turned around in space, inputs and outputs exchanged within each group: [c, o/groups, …]. */
 function flipped(weight: Value, groups: number): Value {
   const [outputs = 0, inputs = 0, ...kernel] = weight.shape;
-  const spatial = kernel.map((_, i) => i);
-  const swapped =
-    groups === 1
-      ? transpose(weight, [1, 0, ...spatial.map((i) => i + 2)])
-      : reshape(
-          transpose(reshape(weight, [groups, outputs / groups, inputs, ...kernel]), [
-            0,
-            2,
-            1,
-            ...spatial.map((i) => i + 3),
-          ]),
-          [groups * inputs, outputs / groups, ...kernel],
-        );
-  return flip(
-    swapped,
-    spatial.map((i) => i + 2),
+  const taps = size(kernel);
+  const swapped = transpose(reshape(weight, [groups, outputs / groups, inputs, taps]), [0, 2, 1, 3]);
+  // a product with the mirrored identity: slices that run backwards go element by element
+  const mirror = constant(
+    Array.from({ length: taps * taps }, (_, i) => Number(Math.floor(i / taps) + (i % taps) === taps - 1)),
+    [taps, taps],
   );
+  const turned = taps === 1 ? swapped : matMul(reshape(swapped, [size(weight.shape) / taps, taps]), mirror);
+  return reshape(turned, [groups * inputs, outputs / groups, ...kernel]);
 }
 
 /** Gradient of Conv's weight [o, c/groups, …kernel]: for each tap one product of the output's gradient and a shifted x. */
@@ -88,7 +83,14 @@ function oneGroup(g: Value, x: Value, weight: Shape, windows: Windows): Value {
   const swap = [1, 0, ...windows.kernel.map((_, i) => i + 2)];
   const examples = size(g.shape) / outputs;
   const rows = reshape(transpose(g, swap), [outputs, examples]);
-  const taps = shifts(transpose(padded(x, windows), swap), g.shape.slice(2), windows).map((shifted) =>
+  const seen = shifts(transpose(padded(x, windows), swap), g.shape.slice(2), windows);
+  if (channels < fewChannels) {
+    // products of so few columns leave most of a vector register idle: one product over all taps
+    const columns = reshape(concat(seen, 0), [seen.length * channels, examples]);
+    const product = reshape(gemm(rows, columns, false, true), [outputs, seen.length, channels]);
+    return reshape(transpose(product, [0, 2, 1]), weight);
+  }
+  const taps = seen.map((shifted) =>
     reshape(gemm(rows, reshape(shifted, [channels, examples]), false, true), [outputs, channels, 1]),
   );
   return reshape(concat(taps, 2), weight);

@@ -83,7 +83,7 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
   Cast: unary(({ g, input }) => op.cast(g, input.dataType, input.dataType === 'double' ? 11 : 1)),
 
   // activations
-  Relu: unary(({ g, y }) => where(op.greater(y, zero), g, zero)),
+  Relu: unary(({ g, y }) => mul(g, op.positive(y))),
   LeakyRelu: unary(({ g, input, float }) => where(op.greater(input, zero), g, op.times(g, float('alpha', 0.01)))),
   PRelu: ({ x: [x, slope], g }) => [
     () => where(op.greater(x!, zero), g, mul(g, slope!)),

@@ -1,7 +1,9 @@
 import type { DataType, Node, Tensor } from '@modelmill/onnx';
 import * as op from './ops.js';
+import { rectifiedMaxPoolInput, tiles } from './pooling-gradients.js';
 import { operation, scalar, size } from './value.js';
 import type { Shape, Value } from './value.js';
+import { windowsOf } from './windows.js';
 
 /** A dropout mask fed by the caller: each element 0 with probability `rate`, else 1 / (1 − rate). */
 export interface DropoutMask {
@@ -53,13 +55,24 @@ export const lowerings: Readonly<Record<string, (reading: Reading) => readonly V
       { dataType, shape: reduced },
     ]);
   },
-  // the gradient wants the positions
+  // the gradient wants the positions, unless there is a cheaper way
   MaxPool: ({ node, x, outputs }) => {
     const { shape, dataType } = outputs[0]!;
-    return operation({ opType: node.opType, node: node.name, inputs: x, attributes: node.attributes }, [
+    const [y, positions] = operation({ opType: node.opType, node: node.name, inputs: x, attributes: node.attributes }, [
       { dataType, shape },
       { dataType: 'int64', shape },
     ]);
+    const { source } = x[0]!;
+    if (source.kind === 'operation' && source.operation.opType === 'Relu' && y!.source.kind === 'operation') {
+      const windows = windowsOf(y!.source.operation, x[0]!.shape);
+      if (tiles(x[0]!.shape, windows)) {
+        y!.shortcut = {
+          operands: [source.operation.inputs[0]!],
+          gradients: (g) => [() => rectifiedMaxPoolInput(g, x[0]!, y!, windows)],
+        };
+      }
+    }
+    return [y!, positions!];
   },
   Gelu: ({ node, x: [x] }) => {
     const form = node.attributes.get('approximate');

@@ -1,4 +1,4 @@
-import { expand, int, intList, make, mul, reshape, zeros } from './ops.js';
+import { div, equal, expand, indicator, int, intList, make, mul, positive, reshape, times, zeros } from './ops.js';
 import { constant, ints, size } from './value.js';
 import type { Shape, Value } from './value.js';
 import { leftOver } from './windows.js';
@@ -23,14 +23,35 @@ export function maxPoolInput(g: Value, indices: Value, x: Shape, windows: Window
   });
 }
 
+/**
+ * For MaxPool of a Relu whose windows tile the input: the gradient of what the Relu read. Each maximum is found again by
+ * comparison, which is cheaper than MaxPool's positions; several equal ones share the gradient.
+ */
+export function rectifiedMaxPoolInput(g: Value, rectified: Value, y: Value, { kernel, strides }: Windows): Value {
+  const wide = (v: Value) =>
+    make('Resize', [v, undefined, constant([1, 1, ...kernel], [kernel.length + 2])], rectified.shape, 'float', {
+      mode: { kind: 'string', value: 'nearest' },
+      coordinate_transformation_mode: { kind: 'string', value: 'asymmetric' },
+      nearest_mode: { kind: 'string', value: 'floor' },
+    });
+  const mask = indicator(equal(rectified, wide(y)));
+  const window = { kernel_shape: intList(kernel), strides: intList(strides) };
+  const ties = times(make('AveragePool', [mask], y.shape, 'float', window), size(kernel));
+  return mul(wide(mul(g, div(positive(y), ties))), mask);
+}
+
+/** Whether windows cover every element of [n, c, …spatial] exactly once. */
+export const tiles = (x: Shape, { kernel, strides, before, after, dilations }: Windows): boolean =>
+  [...before, ...after].every((count) => count === 0) &&
+  x.slice(2).every((n, i) => kernel[i] === strides[i] && dilations[i] === 1 && n % kernel[i]! === 0);
+
 /** Each window's gradient goes to all of it in equal parts. */
 export function averagePoolInput(g: Value, x: Shape, windows: Windows, countPadding: boolean): Value {
   const { kernel, strides, before, after, dilations } = windows;
   const [batch = 0, channels = 0, ...spatial] = x;
   const area = size(kernel);
   const bare = [...before, ...after].every((zerosThere) => zerosThere === 0);
-  const tiles = spatial.every((n, i) => kernel[i] === strides[i] && dilations[i] === 1 && n % kernel[i]! === 0);
-  if (bare && tiles) {
+  if (tiles(x, windows)) {
     const outputs = g.shape.slice(2);
     const apart = [batch, channels, ...outputs.flatMap((n) => [n, 1])];
     const wide = [batch, channels, ...outputs.flatMap((n, i) => [n, kernel[i]!])];
