@@ -16,9 +16,7 @@ export function splitRows(
   rows: number,
   { train, validation, test, seed }: Splits,
 ): { train: Uint32Array; validation: Uint32Array; test: Uint32Array } {
-  if (![train, validation, test].every((share) => share >= 0) || Math.abs(train + validation + test - 1) > 1e-6) {
-    throw new DatasetError(`splits are ${train}, ${validation} and ${test}, wanted shares that add up to 1`);
-  }
+  checkShares({ train, validation, test });
   const order = counterRandom(seed, splitStream).permutation(rows);
   const first = Math.round(rows * train);
   const second = Math.round(rows * (train + validation));
@@ -27,6 +25,12 @@ export function splitRows(
     validation: order.slice(first, second).sort(),
     test: order.slice(second).sort(),
   };
+}
+
+export function checkShares({ train, validation, test }: Omit<Splits, 'seed'>): void {
+  if (![train, validation, test].every((share) => share >= 0) || Math.abs(train + validation + test - 1) > 1e-6) {
+    throw new DatasetError(`splits are ${train}, ${validation} and ${test}, wanted shares that add up to 1`);
+  }
 }
 
 const calibrationStream = 2;
