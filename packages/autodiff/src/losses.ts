@@ -1,7 +1,7 @@
 import { TrainingFormError } from './errors.js';
-import { add, exp, logSoftmax, mean, mul, neg, oneHot, sub, sum, times } from './ops.js';
+import { add, exp, logSoftmax, mean, mul, neg, oneHot, reshape, sub, sum, times } from './ops.js';
 import type { LossSpec } from './step-options.js';
-import { input } from './value.js';
+import { input, size } from './value.js';
 import type { Value } from './value.js';
 
 export interface Loss {
@@ -14,10 +14,16 @@ export interface Loss {
 export function lossOf({ kind }: LossSpec, output: Value, targetsName: string): Loss {
   switch (kind) {
     case 'cross_entropy': {
-      const [batch = 0, classes] = classesOf(output);
-      const targets = input(targetsName, [batch], 'int64');
-      const likelihoods = mul(oneHot(targets, classes!), logSoftmax(output, 1));
-      return { value: times(neg(sum(likelihoods)), 1 / batch), targets };
+      const { shape } = output;
+      const classes = shape.at(-1);
+      if (classes === undefined || shape.length < 2) throw wrongOutput(shape);
+      const targets = input(targetsName, shape.slice(0, -1), 'int64');
+      const rows = size(targets.shape);
+      const likelihoods = mul(
+        oneHot(reshape(targets, [rows]), classes),
+        logSoftmax(reshape(output, [rows, classes]), 1),
+      );
+      return { value: times(neg(sum(likelihoods)), 1 / rows), targets };
     }
     case 'mse': {
       const targets = input(targetsName, output.shape);
@@ -42,7 +48,10 @@ export const mixed = (soft: Value, hard: Value, mix: number): Value => add(times
 function classesOf({ shape }: Value): readonly [batch: number, classes: number] {
   const [batch, classes] = shape;
   if (batch === undefined || classes === undefined || shape.length !== 2) {
-    throw new TrainingFormError(`cross-entropy takes an output of [batch, classes], got [${shape.join(', ')}]`);
+    throw wrongOutput(shape);
   }
   return [batch, classes];
 }
+
+const wrongOutput = (shape: readonly number[]) =>
+  new TrainingFormError(`cross-entropy takes an output of [batch, …, classes], got [${shape.join(', ')}]`);

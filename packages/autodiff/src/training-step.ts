@@ -31,7 +31,7 @@ export interface TrainingStep {
   readonly inputs: {
     /** Float [batchSize, ...features]. */
     readonly features: string;
-    /** Cross-entropy: int64 [batchSize] class indices; mean squared error: float, the output's shape. */
+    /** Cross-entropy: int64 class indices, the output's shape without its last axis; mean squared error: float, its shape. */
     readonly targets: string;
     /** Float scalar. */
     readonly learningRate: string;

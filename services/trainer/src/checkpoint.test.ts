@@ -3,7 +3,7 @@ import type { Checkpoint } from './checkpoint.js';
 
 const checkpoint: Checkpoint = {
   step: 12,
-  epochLoss: 0.1 + 0.2,
+  lossSum: 0.1 + 0.2,
   history: [{ epoch: 1, accuracy: 0.5 }],
   inputs: { datasetVersion: '3', baseSha256: 'ab', baseVersion: '1' },
   tensors: new Map([

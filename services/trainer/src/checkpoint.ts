@@ -4,9 +4,9 @@ import type { TrainingInputs } from './training-messages.js';
 export interface Checkpoint {
   /** Steps done. The data cursor and the random numbers follow from it and the seed. */
   readonly step: number;
-  /** Sum of the losses of the running epoch so far. */
-  readonly epochLoss: number;
-  /** One entry per finished epoch. */
+  /** Sum of the losses since the last evaluation. */
+  readonly lossSum: number;
+  /** One entry per evaluation. */
   readonly history: readonly Readonly<Record<string, number>>[];
   /** What the plan's names stood for when it began: labels may have moved since. */
   readonly inputs: TrainingInputs;

@@ -1,10 +1,13 @@
 import { buildLayers, importForTraining, inferenceModel, trainingStep } from '@modelmill/autodiff';
 import type { TrainingStep } from '@modelmill/autodiff';
-import { counterRandom, fitNormalization, readTable, splitRows } from '@modelmill/data';
+import { counterRandom } from '@modelmill/data';
 import type { Table } from '@modelmill/data';
 import { readOnnx, writeOnnx } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { readFile } from 'node:fs/promises';
+import type { Examples } from './examples.js';
+import { readMaterial } from './material.js';
+import type { Material } from './material.js';
 import type { TrainingOrder } from './training-messages.js';
 
 /** Streams of a job's seed: weights take those from here on, one each. */
@@ -12,24 +15,22 @@ const weightStreams = 100;
 
 /** Everything a training needs besides its state. */
 export interface PreparedTraining {
-  readonly table: Table;
-  readonly rows: { readonly train: Uint32Array; readonly validation: Uint32Array; readonly test: Uint32Array };
+  readonly examples: Examples;
+  /** What a teacher is asked about; undefined for text. */
+  readonly asked: { readonly table: Table; readonly rows: Uint32Array } | undefined;
   readonly step: TrainingStep;
-  /** Sizes of one example as the graph takes it. */
-  readonly exampleShape: readonly number[];
+  /** Classes of the target, or tokens of the vocabulary; 0 where the target is a number. */
+  readonly classes: number;
   /** The served graph with these weights; `asInputs` leaves them to be fed. */
   served(weights: ReadonlyMap<string, Float32Array>, asInputs: boolean): Uint8Array;
-  readonly softmax: boolean;
   readonly parameters: number;
 }
 
 /** Reads the dataset and builds the graphs of an order. */
 export async function prepareTraining(order: TrainingOrder): Promise<PreparedTraining> {
-  const { plan, dataset, loss } = order;
-  const seed = BigInt(plan.seed);
-  const table = await readTable(dataset.path, dataset.format);
-  const rows = splitRows(table.rows, { ...dataset.splits, seed: BigInt(dataset.splits.seed) });
-  const forward = await forwardOf(order, table, rows.train, seed);
+  const { plan, loss } = order;
+  const material = await readMaterial(order);
+  const forward = await forwardOf(order, material);
   const { batchSize, optimizer, clipNorm, distillation, start } = plan;
   const step = trainingStep(forward, {
     batchSize,
@@ -39,31 +40,33 @@ export async function prepareTraining(order: TrainingOrder): Promise<PreparedTra
     ...(distillation ? { distillation } : {}),
     keepZeros: start.kind !== 'layers' && start.keepZeros,
   });
-  const softmax = table.classes !== undefined;
+  const { classes, tokenizer } = material;
+  const exampleShape = (forward.graph.inputs[0]?.shape ?? []).slice(1).map(Number);
   const weights = step.state.filter(({ kind }) => kind === 'weight');
   return {
-    table,
-    rows,
+    examples: material.examples(exampleShape, batchSize),
+    asked: material.asked,
     step,
-    softmax,
-    exampleShape: (forward.graph.inputs[0]?.shape ?? []).slice(1).map(Number),
-    served: (values, weightsAsInputs) => writeOnnx(inferenceModel(forward, values, { softmax, weightsAsInputs })),
+    classes,
+    served(values, weightsAsInputs) {
+      const model = inferenceModel(forward, values, { softmax: classes > 0, weightsAsInputs });
+      if (tokenizer) model.metadata.set(tokenizerKey, JSON.stringify(tokenizer));
+      return writeOnnx(model);
+    },
     parameters: weights.reduce((sum, { initial }) => sum + initial.length, 0),
   };
 }
 
-async function forwardOf(
-  { plan, basePath }: TrainingOrder,
-  table: Table,
-  trainRows: Uint32Array,
-  seed: bigint,
-): Promise<Model> {
+/** The model's metadata entry that says how text becomes its tokens: the tokenizer's JSON. */
+const tokenizerKey = 'modelmill.tokenizer';
+
+async function forwardOf({ plan, basePath }: TrainingOrder, material: Material): Promise<Model> {
   if (basePath !== undefined) return importForTraining(readOnnx(await readFile(basePath)));
-  const normalization = fitNormalization(table, trainRows, plan.normalize);
+  const { featureShape, normalization } = material;
   return buildLayers(plan.start.kind === 'layers' ? plan.start.layers : [], {
-    featureShape: table.featureShape,
+    featureShape,
     ...(normalization ? { normalization } : {}),
-    random: (stream, count) => counterRandom(seed, weightStreams + stream).uniform(0, count),
+    random: (stream, count) => counterRandom(BigInt(plan.seed), weightStreams + stream).uniform(0, count),
     name: plan.model,
   }).forward;
 }

@@ -1,4 +1,4 @@
-import type { DatasetFormat, Splits } from '@modelmill/data';
+import type { DatasetFormat, Splits, TextFormat } from '@modelmill/data';
 import type { TrainingPlan } from './training-plan.js';
 
 /** What the names of a plan stood for when its training began. */
@@ -16,7 +16,7 @@ export interface TrainingOrder {
   readonly inputs: TrainingInputs;
   readonly dataset: {
     readonly path: string;
-    readonly format: DatasetFormat;
+    readonly format: DatasetFormat | TextFormat;
     readonly splits: Omit<Splits, 'seed'> & { readonly seed: string };
   };
   readonly loss: 'cross_entropy' | 'mse';

@@ -1,5 +1,6 @@
 import type { LayerSpec, LossSpec, StepOptions } from '@modelmill/autodiff';
 import type { recipes, trainer } from '@modelmill/contracts';
+import type { TokenizerSpec } from '@modelmill/data';
 import { layerSpecs, word } from './layer-specs.js';
 import { badName, layersOrBase, outOfRange, specMissing, unbuilt } from './errors.js';
 import { schedules } from './schedule.js';
@@ -8,6 +9,7 @@ import type { Schedule } from './schedule.js';
 const names = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/;
 const normalizations = ['standard', 'minmax', 'none'] as const;
 const losses = ['cross_entropy', 'mse'] as const;
+const tokenizers = ['character', 'byte_pair'] as const;
 
 /** A training spec with its defaults filled in and its words understood. Plain data: it travels to a child process. */
 export interface TrainingPlan {
@@ -26,6 +28,13 @@ export interface TrainingPlan {
   readonly schedule: Schedule;
   readonly clipNorm: number;
   readonly epochs: number;
+  /** Instead of epochs; 0: as many as the epochs have. */
+  readonly steps: number;
+  /** Steps between two evaluations; 0: after each epoch. */
+  readonly evaluateEvery: number;
+  /** Tokens of an example, and how text becomes tokens: for datasets of text. */
+  readonly context: number;
+  readonly tokenizer: TokenizerSpec;
   readonly batchSize: number;
   /** Decimal, because JSON knows no 64-bit integers. */
   readonly seed: string;
@@ -52,6 +61,10 @@ export function planTraining(spec: trainer.TrainingSpec | undefined): TrainingPl
     clipNorm: range(optimizer?.clipNorm ?? 0, 0, 1e9, 'optimizer.clip_norm'),
     epochs: range(spec.epochs || 10, 1, 100_000, 'epochs'),
     batchSize: range(spec.batchSize || 64, 1, 65_536, 'batch_size'),
+    steps: range(Number(spec.steps), 0, 100_000_000, 'steps'),
+    evaluateEvery: range(spec.evaluateEvery, 0, 100_000_000, 'evaluate_every'),
+    context: range(spec.data?.context || 64, 1, 65_536, 'data.context'),
+    tokenizer: tokenizerOf(spec.data?.tokenizer),
     seed: spec.seed.toString(),
     distillation: distillation && {
       model: distillation.model === '' ? spec.model : name(distillation.model, 'distillation.model'),
@@ -73,6 +86,12 @@ function start({ layers, base }: trainer.TrainingSpec): TrainingPlan['start'] {
     case 'artifactSha256':
       return { kind: 'artifact', sha256: source.artifactSha256, keepZeros };
   }
+}
+
+function tokenizerOf(tokenizer: trainer.Tokenizer | undefined): TokenizerSpec {
+  const kind = word(tokenizer?.kind || 'character', tokenizers, 'data.tokenizer.kind');
+  if (kind === 'character') return { kind };
+  return { kind, vocabulary: range(tokenizer?.vocabulary || 1024, 257, 65_536, 'data.tokenizer.vocabulary') };
 }
 
 function optimizerOf(
@@ -118,10 +137,8 @@ function name(got: string, field: string): string {
 }
 
 /** Fields whose meaning is settled and whose work is not done: refused, so that none is passed over in silence. */
-function refuseUnbuilt({ data, base, optimizer, ...spec }: trainer.TrainingSpec): void {
+function refuseUnbuilt({ base, optimizer, ...spec }: trainer.TrainingSpec): void {
   const given: Readonly<Record<string, boolean>> = {
-    'data.tokenizer': data?.tokenizer !== undefined,
-    'data.context': (data?.context ?? 0) !== 0,
     'base.freeze': (base?.freeze.length ?? 0) > 0,
     'base.head': base?.head !== undefined,
     'base.lora': base?.lora !== undefined,
@@ -134,7 +151,6 @@ function refuseUnbuilt({ data, base, optimizer, ...spec }: trainer.TrainingSpec)
     'optimizer.ema': (optimizer?.ema ?? 0) !== 0,
     preset: spec.preset !== undefined,
     losses: spec.losses.length > 0,
-    steps: spec.steps !== 0n,
     mode: spec.mode !== '',
     early_stopping: spec.earlyStopping !== undefined,
     restore_best: spec.restoreBest,
@@ -143,7 +159,6 @@ function refuseUnbuilt({ data, base, optimizer, ...spec }: trainer.TrainingSpec)
     engine: spec.engine !== '' && spec.engine !== 'onnx',
     provider: spec.provider !== '' && spec.provider !== 'cpu',
     metrics: spec.metrics.length > 0,
-    evaluate_every: spec.evaluateEvery !== 0,
   };
   const found = Object.keys(given).find((field) => given[field]);
   if (found !== undefined) throw unbuilt(found);

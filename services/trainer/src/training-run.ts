@@ -2,13 +2,13 @@ import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
 import type { StateTensor } from '@modelmill/autodiff';
-import { batches, counterRandom } from '@modelmill/data';
-import type { Batch } from '@modelmill/data';
+import { counterRandom } from '@modelmill/data';
 import { writeOnnx } from '@modelmill/onnx';
 import { openSession } from '@modelmill/runtime';
 import type { TypedTensor } from '@modelmill/runtime';
 import { readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { openEvaluator } from './evaluator.js';
+import type { Lesson, Part } from './examples.js';
 import { prepareTraining } from './prepared-training.js';
 import type { PreparedTraining } from './prepared-training.js';
 import { learningRateAt } from './schedule.js';
@@ -34,21 +34,29 @@ type State = Record<string, TypedTensor>;
 export async function runTraining(order: TrainingOrder, tell: Tell): Promise<void> {
   const { plan, threads, folder } = order;
   const prepared = await prepareTraining(order);
-  const { table, rows, step, exampleShape } = prepared;
-  const { batchSize, epochs } = plan;
+  const { examples, step, classes } = prepared;
+  const { batchSize } = plan;
   const seed = BigInt(plan.seed);
-  const stepsPerEpoch = Math.floor(rows.train.length / batchSize);
-  const steps = stepsPerEpoch * epochs;
-  const held = heldOut(prepared);
+  const { stepsPerEpoch } = examples;
+  const steps = plan.steps || examples.stepsOf(plan.epochs);
+  const evaluateEvery = plan.evaluateEvery || examples.evaluateEvery;
 
+  const { asked } = prepared;
   const teach =
-    order.teacherPath === undefined ? undefined : await askTeacher(order.teacherPath, table, rows.train, threads);
-  await using session = await openSession(writeOnnx(step.model), threads === 0 ? {} : { threads });
+    order.teacherPath === undefined || asked === undefined
+      ? undefined
+      : await askTeacher(order.teacherPath, asked.table, asked.rows, threads);
+  await using session = await openSession(writeOnnx(step.model), {
+    ...(threads === 0 ? {} : { threads }),
+    keepMemory: true,
+    // blocked layouts pay where weights are constants; here each would be laid out anew at every step
+    graphOptimization: 'extended',
+  });
   await using evaluator = await openEvaluator(prepared, threads);
 
   const start = await startOf(order, prepared);
   const { state } = start;
-  let { epochLoss } = start;
+  let { lossSum } = start;
   const history = [...start.history];
   let done = start.step;
   let gradientNorm = 0;
@@ -56,8 +64,8 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
 
   const progress = (loss: number, metrics: ProgressReport['metrics']): ProgressReport => ({
     // the last step of an epoch belongs to it
-    epoch: Math.min(epochs, Math.floor(Math.max(0, done - 1) / stepsPerEpoch) + 1),
-    epochs,
+    epoch: Math.floor(Math.max(0, done - 1) / stepsPerEpoch) + 1,
+    epochs: Math.ceil(steps / stepsPerEpoch),
     step: done,
     steps,
     loss,
@@ -70,37 +78,32 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
 
   let reportedAt = 0;
   let savedAt = Date.now();
-  for (let epoch = Math.floor(done / stepsPerEpoch); epoch < epochs; epoch++) {
-    const from = done - epoch * stepsPerEpoch;
-    const dealing = { batchSize, seed, epoch, shuffle: true, dropLast: true, skip: from };
-    for (const batch of batches(table, rows.train, dealing)) {
-      const feeds = feedsOf(prepared, batch, { plan, step: done, steps, seed, exampleShape });
-      if (teach && step.inputs.teacher) {
-        feeds[step.inputs.teacher] = { dims: [batchSize, table.classes?.length ?? 0], data: teach(batch.rows) };
-      }
-      const outputs = await session.run({ ...state, ...feeds });
-      const loss = (outputs[step.outputs.loss]?.data as Float32Array)[0]!;
-      gradientNorm = (outputs[step.outputs.gradientNorm]?.data as Float32Array)[0]!;
-      done++;
-      if (!Number.isFinite(loss)) throw diverged('loss', loss, done, steps);
-      for (const { input, output } of step.state) state[input] = outputs[output]!;
-      epochLoss += loss;
-
-      const now = Date.now();
-      if (now - reportedAt >= reportMs) {
-        reportedAt = now;
-        await tell({ kind: 'progress', progress: progress(epochLoss / (done - epoch * stepsPerEpoch), {}) });
-        await turn(); // messages leave, and a parent that is gone is noticed
-      }
-      if (now - savedAt >= order.checkpointMs && done % stepsPerEpoch !== 0) {
-        savedAt = now;
-        await save();
-      }
+  while (done < steps) {
+    const lesson = examples.at(done);
+    const feeds = feedsOf(prepared, lesson, { plan, step: done, steps, seed });
+    if (teach && step.inputs.teacher && lesson.rows) {
+      feeds[step.inputs.teacher] = { dims: [batchSize, classes], data: teach(lesson.rows) };
     }
-    const figures = await figuresOf(held.whileTraining);
-    history.push({ epoch: epoch + 1, train_loss: epochLoss / stepsPerEpoch, ...figures });
-    await tell({ kind: 'progress', progress: progress(epochLoss / stepsPerEpoch, figures) });
-    epochLoss = 0;
+    const outputs = await session.run({ ...state, ...feeds });
+    const loss = (outputs[step.outputs.loss]?.data as Float32Array)[0]!;
+    gradientNorm = (outputs[step.outputs.gradientNorm]?.data as Float32Array)[0]!;
+    done++;
+    if (!Number.isFinite(loss)) throw diverged('loss', loss, done, steps);
+    for (const { input, output } of step.state) state[input] = outputs[output]!;
+    lossSum += loss;
+
+    const sinceEvaluation = done % evaluateEvery || evaluateEvery;
+    if (done % evaluateEvery === 0 || done === steps) {
+      const figures = await figuresOf('while training');
+      const trainLoss = lossSum / sinceEvaluation;
+      history.push({ epoch: done / stepsPerEpoch, step: done, train_loss: trainLoss, ...figures });
+      await tell({ kind: 'progress', progress: progress(trainLoss, figures) });
+      lossSum = 0;
+    } else if (Date.now() - reportedAt >= reportMs) {
+      reportedAt = Date.now();
+      await tell({ kind: 'progress', progress: progress(lossSum / sinceEvaluation, {}) });
+      await turn(); // messages leave, and a parent that is gone is noticed
+    }
     if (Date.now() - savedAt >= order.checkpointMs && done < steps) {
       savedAt = Date.now();
       await save();
@@ -108,8 +111,8 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   }
 
   /** The last update may have broken weights whose loss was a number before it. */
-  async function figuresOf(some: Uint32Array): Promise<Record<string, number>> {
-    const figures = await evaluator.figures(state, some);
+  async function figuresOf(part: Part): Promise<Record<string, number>> {
+    const figures = await evaluator.figures(state, part);
     for (const [name, value] of Object.entries(figures)) {
       if (!Number.isFinite(value)) throw diverged(`${name} of held-out examples`, value, done, steps);
     }
@@ -119,14 +122,14 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   async function save(): Promise<void> {
     const path = join(folder, `checkpoint-${done}`);
     const tensors = new Map(step.state.map(({ input }) => [input, state[input]!.data as Float32Array]));
-    await writeFile(path, writeCheckpoint({ step: done, epochLoss, history, inputs: order.inputs, tensors }));
+    await writeFile(path, writeCheckpoint({ step: done, lossSum, history, inputs: order.inputs, tensors }));
     await tell({ kind: 'checkpoint', path, step: done });
   }
 
   const weights = new Map(step.state.map(({ input }) => [input, state[input]!.data as Float32Array]));
   const path = join(folder, 'model.onnx');
   await writeFile(path, prepared.served(weights, false));
-  const figures = await figuresOf(held.atTheEnd);
+  const figures = await figuresOf('at the end');
   const metrics = { ...figures, train_loss: history.at(-1)?.['train_loss'] ?? 0, parameters: prepared.parameters };
   await tell({ kind: 'done', path, metrics });
 }
@@ -136,15 +139,9 @@ const diverged = (what: string, got: number, step: number, steps: number) =>
     `the ${what} is ${got} at step ${step} of ${steps}: try a smaller learning rate, or clip_norm`,
   );
 
-/** The rows that were not trained on, as far as there are any. */
-function heldOut({ rows: { train, validation, test } }: PreparedTraining) {
-  const atTheEnd = [test, validation, train].find(({ length }) => length > 0)!;
-  return { whileTraining: validation.length > 0 ? validation : atTheEnd, atTheEnd };
-}
-
 interface Start {
   readonly step: number;
-  readonly epochLoss: number;
+  readonly lossSum: number;
   readonly history: readonly Readonly<Record<string, number>>[];
   readonly state: State;
 }
@@ -158,7 +155,7 @@ async function startOf({ checkpointPath }: TrainingOrder, { step }: PreparedTrai
     if (fits) return { ...rest, state: stateFrom(({ input }) => tensors.get(input)!) };
     // made by another release: its graph had other state
   }
-  return { step: 0, epochLoss: 0, history: [], state: stateFrom(({ initial }) => initial) };
+  return { step: 0, lossSum: 0, history: [], state: stateFrom(({ initial }) => initial) };
 }
 
 interface Moment {
@@ -167,19 +164,16 @@ interface Moment {
   readonly step: number;
   readonly steps: number;
   readonly seed: bigint;
-  readonly exampleShape: readonly number[];
 }
 
 /** What one step is fed besides the state. */
-function feedsOf({ step: graph, softmax }: PreparedTraining, batch: Batch, moment: Moment): State {
-  const { plan, step, steps, seed, exampleShape } = moment;
+function feedsOf({ step: graph }: PreparedTraining, lesson: Lesson, moment: Moment): State {
+  const { plan, step, steps, seed } = moment;
   const { features, targets, learningRate, corrections, dropout } = graph.inputs;
   const scalar = (value: number): TypedTensor => ({ dims: [], data: Float32Array.of(value) });
   const feeds: State = {
-    [features]: { dims: [batch.size, ...exampleShape], data: batch.features },
-    [targets]: softmax
-      ? { dims: [batch.size], data: BigInt64Array.from(batch.targets, BigInt) }
-      : { dims: [batch.size, 1], data: batch.targets },
+    [features]: lesson.features,
+    [targets]: lesson.targetTensor,
     [learningRate]: scalar(learningRateAt(plan.schedule, plan.learningRate, step, steps)),
   };
   if (corrections && plan.optimizer.kind === 'adam') {

@@ -1,0 +1,52 @@
+import { fitNormalization, learnTokenizer, readTable, readTokens, splitRows, splitTokens } from '@modelmill/data';
+import type { Normalization, Table, TokenizerJson } from '@modelmill/data';
+import type { Examples } from './examples.js';
+import { tableExamples } from './table-examples.js';
+import { textExamples } from './text-examples.js';
+import type { TrainingOrder } from './training-messages.js';
+
+/** A dataset as a training takes it. */
+export interface Material {
+  /** Sizes of one example. */
+  readonly featureShape: readonly number[];
+  /** Classes of the target, or tokens of the vocabulary; 0 where the target is a number. */
+  readonly classes: number;
+  readonly normalization: Normalization | undefined;
+  /** What made tokens of the text; undefined for tables. */
+  readonly tokenizer: TokenizerJson | undefined;
+  /** What a teacher is asked about; undefined for text. */
+  readonly asked: { readonly table: Table; readonly rows: Uint32Array } | undefined;
+  /** The examples in the shape a graph takes them. */
+  examples(exampleShape: readonly number[], batchSize: number): Examples;
+}
+
+/** Reads the dataset of an order. Throws DatasetError. */
+export async function readMaterial({ plan, dataset }: TrainingOrder): Promise<Material> {
+  const seed = BigInt(plan.seed);
+  const { path, format, splits } = dataset;
+  if (format.kind === 'text') {
+    const tokenizer = await learnTokenizer(path, plan.tokenizer);
+    const tokens = await readTokens(path, tokenizer);
+    const ranges = splitTokens(tokens.length, splits);
+    const { context } = plan;
+    return {
+      featureShape: [context],
+      classes: tokenizer.size,
+      normalization: undefined,
+      tokenizer: tokenizer.toJSON(),
+      asked: undefined,
+      examples: (_, batchSize) =>
+        textExamples({ tokens, ranges, batchSize, context, seed, vocabulary: tokenizer.size }),
+    };
+  }
+  const table = await readTable(path, format);
+  const rows = splitRows(table.rows, { ...splits, seed: BigInt(splits.seed) });
+  return {
+    featureShape: table.featureShape,
+    classes: table.classes?.length ?? 0,
+    normalization: fitNormalization(table, rows.train, plan.normalize),
+    tokenizer: undefined,
+    asked: { table, rows: rows.train },
+    examples: (exampleShape, batchSize) => tableExamples({ table, rows, batchSize, seed, exampleShape }),
+  };
+}
