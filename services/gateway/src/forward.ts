@@ -27,17 +27,29 @@ const asItIs = (bytes: Buffer) => bytes;
 const notPassedOn =
   /^(authorization|host|user-agent|te|content-type|accept-encoding|grpc-.*|traceparent|tracestate|:.*)$/;
 
-/** One request's bytes to a replica, and the answer's back; a safe one goes to a second replica where one is unavailable. */
+const mostTries = 3;
+
+/**
+ * One request's bytes to a replica, and the answer's back. It goes to another replica where the first is unavailable and
+ * the request is safe to make twice, or never left: a replica that was killed stays listed until its heartbeat is missed.
+ */
 export async function forwardUnary(route: Route, request: Buffer, caller: Caller): Promise<Buffer> {
-  const first = route.replicas.pick(route.named);
-  try {
-    return await callUnary(first, route.path, request, caller);
-  } catch (error) {
-    const again = route.safe && error instanceof RpcError && error.code === status.UNAVAILABLE;
-    if (!again || caller.signal.aborted) throw error;
-    return await callUnary(route.replicas.pick(route.named, first), route.path, request, caller);
+  let target = route.replicas.pick(route.named);
+  for (let tries = 1; ; tries++) {
+    try {
+      return await callUnary(target, route.path, request, caller);
+    } catch (error) {
+      const unavailable = error instanceof RpcError && error.code === status.UNAVAILABLE;
+      const again = unavailable && (neverLeft(error) ? tries < mostTries : route.safe && tries === 1);
+      if (!again || caller.signal.aborted) throw error;
+      target = route.replicas.pick(route.named, target);
+    }
   }
 }
+
+/** grpc-js says so where the connection could not be made. */
+const neverLeft = ({ cause }: Error) =>
+  cause instanceof Error && /No connection established/.test((cause as ServiceError).details);
 
 /** The same request to every replica; fails with the first failure. The first one's answer. */
 export async function forwardToAll(route: Route, request: Buffer, caller: Caller): Promise<Buffer> {

@@ -182,6 +182,15 @@ describe('the gateway', () => {
       ]);
     });
 
+    it('goes to another replica where the first can not be reached, though it may not be made twice', async () => {
+      await using store = await mesh.openStore('killed');
+      await using _killed = await store.replicas.announce({ service: 'trainer', address: '127.0.0.1:1' });
+      await using _live = await startReplica(mesh, 'live', ['m8']);
+      await served('m8');
+      const spec = trainer.TrainingSpec.fromPartial({ model: 'm7' });
+      for (let i = 0; i < 12; i++) await mesh.mill.trainer.submit(spec);
+    });
+
     it('is unavailable without a trainer', async () => {
       const { status: code, body } = await mesh.json('/mill/v1/optimization-jobs');
       expect([code, body['error']]).toEqual([503, 'no replica of optimizer is up']);
