@@ -1,8 +1,8 @@
 // building
 export { buildLayers } from './build-layers.js';
-export type { BuildOptions, BuiltModel } from './build-layers.js';
+export type { BuildOptions, BuiltLayer, BuiltModel } from './build-layers.js';
 export { activations } from './layer-spec.js';
-export type { Activation, LayerSpec, Size2d } from './layer-spec.js';
+export type { Activation, LayerKind, LayerOf, LayerSpec, NormalStart, Size2d } from './layer-spec.js';
 export { importForTraining } from './import-for-training.js';
 // training
 export { trainingStep } from './training-step.js';

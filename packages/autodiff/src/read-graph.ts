@@ -18,8 +18,11 @@ export interface ReadGraph {
   readonly dropout: readonly DropoutMask[];
 }
 
-/** Reads the training form of a model at a static batch size. Throws ShapeError and TrainingFormError. */
-export function readGraph(model: Model, batchSize: number): ReadGraph {
+/**
+ * Reads the training form of a model at a static batch size; `exampleShape` gives the sizes that an example's axes leave
+ * open. Throws ShapeError and TrainingFormError.
+ */
+export function readGraph(model: Model, batchSize: number, exampleShape: readonly number[] = []): ReadGraph {
   const { graph } = model;
   const free = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
   const [features] = free;
@@ -32,11 +35,14 @@ export function readGraph(model: Model, batchSize: number): ReadGraph {
     const got = `input '${features.name}' is ${features.dataType}`;
     throw new TrainingFormError(`${got}, training takes float, or int64 or int32 for tokens`);
   }
-  const shape = features.shape.map((size, axis) => (axis === 0 ? batchSize : size));
+  const shape = features.shape.map((size, axis) => {
+    if (axis === 0) return batchSize;
+    return typeof size === 'number' ? size : (exampleShape[axis - 1] ?? size);
+  });
   const open = shape.findIndex((size) => typeof size !== 'number');
   if (open >= 0) {
     throw new TrainingFormError(
-      `input '${features.name}' has an open size at axis ${open}: only the batch may be open`,
+      `input '${features.name}' has an open size at axis ${open}: only the batch may be open, unless the example's shape is given`,
     );
   }
   const { types, constants } = inferValues(model, new Map([[features.name, shape as number[]]]));
@@ -45,10 +51,12 @@ export function readGraph(model: Model, batchSize: number): ReadGraph {
   const fed = input(features.name, shape as number[], features.dataType);
   values.set(features.name, fed);
   const running = runningStatistics(graph.nodes);
+  const settled = settledStatistics(graph.nodes);
   const weights = new Map<string, Value>();
   const statistics = new Map<string, { now: Value; next: Value }>();
   for (const [name, tensor] of graph.initializers) {
-    const fedHere = tensor.dataType === 'float' && (running.has(name) || tensor.dims.length > 0);
+    const fedHere =
+      tensor.dataType === 'float' && (running.has(name) || (tensor.dims.length > 0 && !settled.has(name)));
     const value: Value = fedHere ? input(name, tensor.dims) : constantTensor(tensor);
     values.set(name, value);
     if (running.has(name)) statistics.set(name, { now: value, next: value });
@@ -114,6 +122,12 @@ const numberOf = (attribute: Attribute | undefined, kind: 'int' | 'float') =>
 /** Means and variances of batch normalizations in training mode. */
 function runningStatistics(nodes: readonly Node[]): Set<string> {
   return new Set(nodes.filter(isTrainingBatchNorm).flatMap(({ inputs }) => inputs.slice(3, 5)));
+}
+
+/** Means and variances of batch normalizations that keep them: they are no weights. */
+function settledStatistics(nodes: readonly Node[]): Set<string> {
+  const settled = nodes.filter((node) => node.opType === 'BatchNormalization' && !isTrainingBatchNorm(node));
+  return new Set(settled.flatMap(({ inputs }) => inputs.slice(3, 5)));
 }
 
 export const isTrainingBatchNorm = ({ opType, attributes }: Node): boolean => {

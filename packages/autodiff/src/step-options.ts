@@ -13,6 +13,8 @@ export type OptimizerSpec =
 
 export interface StepOptions {
   readonly batchSize: number;
+  /** Sizes of an example, for axes that the graph leaves open. */
+  readonly exampleShape?: readonly number[];
   readonly loss: LossSpec;
   readonly optimizer: OptimizerSpec;
   /** The gradients of all weights together are scaled down to this norm; unset or 0: never. */

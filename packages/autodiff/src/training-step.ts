@@ -51,7 +51,11 @@ export interface TrainingStep {
  * and UnsupportedOpError for an operator without a gradient rule.
  */
 export function trainingStep(forward: Model, options: StepOptions): TrainingStep {
-  const { features, output, weights, statistics, dropout } = readGraph(forward, options.batchSize);
+  const { features, output, weights, statistics, dropout } = readGraph(
+    forward,
+    options.batchSize,
+    options.exampleShape,
+  );
   // a graph may call its weights as it likes
   const fresh = freshNames([
     nameOf(features),
