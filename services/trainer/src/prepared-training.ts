@@ -34,6 +34,7 @@ export async function prepareTraining(order: TrainingOrder): Promise<PreparedTra
   const { batchSize, optimizer, clipNorm, distillation, start } = plan;
   const step = trainingStep(forward, {
     batchSize,
+    exampleShape: material.featureShape,
     loss: { kind: loss },
     optimizer,
     clipNorm,
@@ -41,7 +42,7 @@ export async function prepareTraining(order: TrainingOrder): Promise<PreparedTra
     keepZeros: start.kind !== 'layers' && start.keepZeros,
   });
   const { classes, tokenizer } = material;
-  const exampleShape = (forward.graph.inputs[0]?.shape ?? []).slice(1).map(Number);
+  const exampleShape = sizesOf(forward, material.featureShape);
   const weights = step.state.filter(({ kind }) => kind === 'weight');
   return {
     examples: material.examples(exampleShape, batchSize),
@@ -57,14 +58,19 @@ export async function prepareTraining(order: TrainingOrder): Promise<PreparedTra
   };
 }
 
+/** Sizes of one example as the graph takes it; those it leaves open are the dataset's. */
+const sizesOf = ({ graph }: Model, featureShape: readonly number[]): number[] =>
+  (graph.inputs[0]?.shape ?? []).slice(1).map((size, axis) => (typeof size === 'number' ? size : featureShape[axis]!));
+
 /** The model's metadata entry that says how text becomes its tokens: the tokenizer's JSON. */
 const tokenizerKey = 'modelmill.tokenizer';
 
 async function forwardOf({ plan, basePath }: TrainingOrder, material: Material): Promise<Model> {
   if (basePath !== undefined) return importForTraining(readOnnx(await readFile(basePath)));
-  const { featureShape, normalization } = material;
+  const { featureShape, normalization, tokenizer, classes } = material;
   return buildLayers(plan.start.kind === 'layers' ? plan.start.layers : [], {
     featureShape,
+    ...(tokenizer ? { tokens: { vocabulary: classes } } : {}),
     ...(normalization ? { normalization } : {}),
     random: (stream, count) => counterRandom(BigInt(plan.seed), weightStreams + stream).uniform(0, count),
     name: plan.model,

@@ -15,7 +15,7 @@ export interface TextExamplesOptions {
 }
 
 /** Probabilities an evaluation computes at once: one per place and token. */
-const mostProbabilities = 2 ** 22;
+const mostProbabilities = 2 ** 20;
 
 /** Windows of a text drawn at random, each to be continued token by token. */
 export function textExamples(options: TextExamplesOptions): Examples {
