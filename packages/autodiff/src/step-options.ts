@@ -1,15 +1,44 @@
 export type LossSpec = { readonly kind: 'cross_entropy' } | { readonly kind: 'mse' };
 
-export type OptimizerSpec =
-  | { readonly kind: 'sgd'; readonly momentum: number; readonly nesterov: boolean }
-  | {
-      readonly kind: 'adam';
-      readonly beta1: number;
-      readonly beta2: number;
-      readonly epsilon: number;
-      /** Decoupled (AdamW); 0: none. */
-      readonly weightDecay: number;
-    };
+/** Adam's numbers (Kingma and Ba 2015). */
+export interface AdamSpec {
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+}
+
+/** What every kind of optimizer is told. Weight decay is decoupled: w − rate · decay · w (Loshchilov and Hutter 2019). */
+export interface OptimizerKinds {
+  sgd: { readonly momentum: number; readonly nesterov: boolean };
+  adam: AdamSpec & { readonly weightDecay: number };
+  /** Tieleman and Hinton 2012, not centred. */
+  rms_prop: { readonly decay: number; readonly epsilon: number; readonly momentum: number };
+  /** Duchi et al. 2011. */
+  adagrad: { readonly epsilon: number };
+  /** Chen et al. 2023. */
+  lion: { readonly beta1: number; readonly beta2: number; readonly weightDecay: number };
+  /** Jordan et al. 2024: for the matrices of hidden layers; everything else by Adam, at `adamRate` times the rate. */
+  muon: {
+    readonly momentum: number;
+    readonly weightDecay: number;
+    readonly adam: AdamSpec;
+    readonly adamRate: number;
+  };
+}
+
+export type OptimizerKind = keyof OptimizerKinds;
+export type OptimizerOf<K extends OptimizerKind> = { readonly kind: K } & OptimizerKinds[K];
+export type OptimizerSpec = { [K in OptimizerKind]: OptimizerOf<K> }[OptimizerKind];
+
+/** Weights that are treated in their own way. */
+export interface ParameterGroup {
+  /** Globs over names. A weight belongs to the first group that names it. */
+  readonly weights: readonly string[];
+  /** Factor on the learning rate; 0: they are not trained. */
+  readonly learningRateScale: number;
+  /** Unset: the optimizer's. */
+  readonly weightDecay?: number;
+}
 
 export interface StepOptions {
   readonly batchSize: number;
@@ -17,8 +46,15 @@ export interface StepOptions {
   readonly exampleShape?: readonly number[];
   readonly loss: LossSpec;
   readonly optimizer: OptimizerSpec;
+  readonly groups?: readonly ParameterGroup[];
+  /** Weight decay acts on weights of two axes and more alone. */
+  readonly decayMatricesOnly?: boolean;
+  /** Each element of a gradient is cut to ± this; unset or 0: never. Comes before `clipNorm`. */
+  readonly clipValue?: number;
   /** The gradients of all weights together are scaled down to this norm; unset or 0: never. */
   readonly clipNorm?: number;
+  /** Share of the old in an exponential moving average of the weights; unset or 0: none is kept. */
+  readonly ema?: number;
   /** mix · T² · KL(teacher ‖ student) + (1 − mix) · cross-entropy. Takes the cross-entropy loss only. */
   readonly distillation?: { readonly temperature: number; readonly mix: number };
   /** Weights of two axes and more that are zero in `forward` stay zero: what pruning left. */

@@ -129,8 +129,9 @@ describe('trainingStep', () => {
       (i) => before[i]! - 0.1 * (g[i]! + 0.8 * (0.8 * slot[i]! + g[i]!)),
     );
     close(await movedBy(adam, ['adam.m', 'adam.v']), (i) => {
-      const m = 0.9 * slot[i]! + 0.1 * g[i]!;
-      const v = 0.99 * slot[i]! + 0.01 * g[i]! ** 2;
+      // the slots hold the means undivided by 1 − β
+      const m = 0.1 * (0.9 * slot[i]! + g[i]!);
+      const v = 0.01 * (0.99 * slot[i]! + g[i]! ** 2);
       return before[i]! * (1 - 0.1 * 0.1) - (0.1 * (m * 10)) / (Math.sqrt(v * 100) + 1e-8);
     });
   });

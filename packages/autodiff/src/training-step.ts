@@ -4,12 +4,15 @@ import { emit } from './emit.js';
 import { TrainingFormError } from './errors.js';
 import { freshNames } from './fresh-names.js';
 import { gradients } from './gradients.js';
+import { hiddenWeights } from './hidden-weights.js';
 import { distillationLoss, lossOf, mixed } from './losses.js';
-import { concat, div, minimum, mul, reshape, split, sqrt, sub, sumSquare, times } from './ops.js';
+import { add, div, make, minimum, mul, sqrt, sumSquare, times } from './ops.js';
 import { readGraph } from './read-graph.js';
 import type { DropoutMask } from './lowerings.js';
 import type { StepOptions } from './step-options.js';
-import { updateBy } from './updates.js';
+import { isFrozen, updateRows } from './update-rows.js';
+import { moved, updateBy, updateByAdam } from './updates.js';
+import type { Update } from './updates.js';
 import { constant, input, scalar, size } from './value.js';
 import type { Value } from './value.js';
 
@@ -18,7 +21,9 @@ export interface StateTensor {
   /** A weight's or running statistic's name in `forward`, or an optimizer slot's own. */
   readonly input: string;
   readonly output: string;
-  readonly kind: 'weight' | 'running statistic' | 'optimizer slot';
+  readonly kind: 'weight' | 'running statistic' | 'optimizer slot' | 'weight average';
+  /** An average's weight. */
+  readonly of?: string;
   readonly dims: readonly number[];
   readonly initial: Float32Array;
 }
@@ -35,7 +40,7 @@ export interface TrainingStep {
     readonly targets: string;
     /** Float scalar. */
     readonly learningRate: string;
-    /** Adam only: float scalars c1 = 1 / (1 − β1ᵗ), c2 = 1 / (1 − β2ᵗ), t from 1. */
+    /** Adam and Muon only: float scalars c1 = 1 / (1 − β1ᵗ), c2 = 1 / (1 − β2ᵗ), t from 1. */
     readonly corrections?: { readonly c1: string; readonly c2: string };
     /** Distillation only: the teacher's logits, float [batchSize, classes]. */
     readonly teacher?: string;
@@ -71,7 +76,7 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
   const { temperature, mix } = options.distillation ?? { temperature: 1, mix: 0 };
   const loss = teacher ? mixed(distillationLoss(output, teacher, temperature), hard.value, mix) : hard.value;
 
-  const trained = [...weights];
+  const trained = [...weights].filter(([name]) => !isFrozen(name, options.groups));
   const found = gradients(
     loss,
     trained.map(([, weight]) => weight),
@@ -80,36 +85,33 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
   const moving = trained.flatMap(([name, weight]) => {
     const g = found.get(weight);
     const mask = options.keepZeros ? maskOf(forward, name, weight) : undefined;
-    return g ? [{ weight, g: mask ? mul(g, mask) : g }] : [];
+    return g ? [{ name, weight, g: clipped(mask ? mul(g, mask) : g, options.clipValue) }] : [];
   });
-  // all gradients in one row: what follows is done once, and not weight by weight
-  const flat = concat(
-    moving.map(({ g }) => reshape(g, [size(g.shape)])),
-    0,
-  );
-  const norm = sqrt(sumSquare(flat));
-  const d = options.clipNorm ? mul(flat, minimum(scalar(1), div(scalar(options.clipNorm), norm))) : flat;
+  const rows = updateRows(moving, options, hiddenWeights(output));
+  const norm = sqrt(rows.map(({ g }) => sumSquare(g)).reduce(add));
+  const scale = options.clipNorm ? minimum(scalar(1), div(scalar(options.clipNorm), norm)) : undefined;
 
   const learningRate = input(fresh('learning_rate'), []);
   const corrections = { c1: input(fresh('correction.c1'), []), c2: input(fresh('correction.c2'), []) };
-  const { taken, slots } = updateBy(options.optimizer, d, { learningRate, corrections }, fresh);
-  const parts =
-    moving.length === 1
-      ? [taken]
-      : split(
-          taken,
-          moving.map(({ weight }) => size(weight.shape)),
-          0,
-        );
-  const decay = options.optimizer.kind === 'adam' ? options.optimizer.weightDecay : 0;
-  const nextOf = new Map(
-    moving.map(({ weight }, i) => {
-      const kept = decay === 0 ? weight : sub(weight, mul(weight, times(learningRate, decay)));
-      return [weight, sub(kept, reshape(parts[i]!, weight.shape))] as const;
-    }),
-  );
-  const state: { kind: StateTensor['kind']; value: Value; next: Value; initial: Float32Array }[] = [
-    ...trained.map(([name, weight]) => ({
+  const { optimizer } = options;
+  const nextOf = new Map<Value, Value>();
+  const slots: Update['slots'][number][] = [];
+  for (const row of rows) {
+    const d = scale ? mul(row.g, scale) : row.g;
+    const rates = { learningRate: times(learningRate, row.rateScale), corrections };
+    const of = row.members.length === 1 ? row.members[0]!.name : '';
+    const update =
+      optimizer.kind === 'muon' && !row.orthogonal
+        ? updateByAdam(optimizer.adam, d, rates, fresh, of)
+        : updateBy(optimizer, d, rates, fresh, of);
+    slots.push(...update.slots);
+    row.parts(update.taken).forEach((taken, i) => {
+      const { weight } = row.members[i]!;
+      nextOf.set(weight, moved(weight, taken, rates.learningRate, row.decay));
+    });
+  }
+  const state: { kind: StateTensor['kind']; of?: string; value: Value; next: Value; initial: Float32Array }[] = [
+    ...[...weights].map(([name, weight]) => ({
       kind: 'weight' as const,
       value: weight,
       next: nextOf.get(weight) ?? weight,
@@ -122,6 +124,17 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
       initial: new Float32Array(size(now.shape)),
     })),
   ];
+  const { ema = 0 } = options;
+  for (const { name, weight } of ema > 0 ? moving : []) {
+    const now = input(fresh(`average/${name}`), weight.shape);
+    state.push({
+      kind: 'weight average',
+      of: name,
+      value: now,
+      next: add(times(now, ema), times(nextOf.get(weight)!, 1 - ema)),
+      initial: floatsOf(forward.graph.initializers.get(name)!),
+    });
+  }
   for (const [name, { now, next }] of statistics) {
     state.push({
       kind: 'running statistic',
@@ -131,9 +144,10 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
     });
   }
 
-  const adam = options.optimizer.kind === 'adam';
-  const tensors = state.map(({ kind, value, initial }): StateTensor => ({
+  const adam = optimizer.kind === 'adam' || optimizer.kind === 'muon';
+  const tensors = state.map(({ kind, of, value, initial }): StateTensor => ({
     kind,
+    ...(of === undefined ? {} : { of }),
     input: nameOf(value),
     output: fresh(`next/${nameOf(value)}`),
     dims: value.shape,
@@ -172,6 +186,9 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
     outputs,
   };
 }
+
+const clipped = (g: Value, bound = 0): Value =>
+  bound === 0 ? g : make('Clip', [g, scalar(-bound), scalar(bound)], g.shape, g.dataType);
 
 const nameOf = ({ source }: Value): string => (source.kind === 'input' ? source.name : '');
 

@@ -1,0 +1,83 @@
+import { fitsGlob } from './glob.js';
+import { concat, reshape, split } from './ops.js';
+import type { ParameterGroup, StepOptions } from './step-options.js';
+import { size } from './value.js';
+import type { Value } from './value.js';
+
+/** A weight between the input and the loss, and its gradient. */
+export interface Moving {
+  readonly name: string;
+  readonly weight: Value;
+  readonly g: Value;
+}
+
+/** Weights that are updated in the same way at once. */
+export interface UpdateRow {
+  readonly members: readonly Moving[];
+  /** The gradient: of a weight's own shape, or of several weights in one flat row. */
+  readonly g: Value;
+  /** By Muon's iteration; otherwise element by element. */
+  readonly orthogonal: boolean;
+  readonly rateScale: number;
+  readonly decay: number;
+  /** What is taken from the row as what is taken from each member. */
+  parts(taken: Value): readonly Value[];
+}
+
+/** Elements from which a weight is updated alone: copying it into a row costs more than some operators on it. */
+const large = 2 ** 14;
+
+/** Whether a group's learning rate is 0. */
+export const isFrozen = (name: string, groups: readonly ParameterGroup[] = []): boolean =>
+  groupOf(name, groups)?.learningRateScale === 0;
+
+const groupOf = (name: string, groups: readonly ParameterGroup[]) =>
+  groups.find(({ weights }) => weights.some((glob) => fitsGlob(name, glob)));
+
+/** Small weights that are treated alike lie in one row: one operator instead of one for each. */
+export function updateRows(
+  moving: readonly Moving[],
+  options: StepOptions,
+  isHidden: (w: Value) => boolean,
+): UpdateRow[] {
+  const { optimizer, groups = [], decayMatricesOnly = false } = options;
+  const shared = new Map<string, { like: Omit<UpdateRow, 'members' | 'g' | 'parts'>; members: Moving[] }>();
+  const rows: UpdateRow[] = [];
+  for (const member of moving) {
+    const { name, weight } = member;
+    const matrix = weight.shape.length >= 2;
+    const group = groupOf(name, groups);
+    const ofOptimizer = 'weightDecay' in optimizer ? optimizer.weightDecay : 0;
+    const orthogonal = optimizer.kind === 'muon' && matrix && isHidden(weight);
+    const toAdam = optimizer.kind === 'muon' && !orthogonal ? optimizer.adamRate : 1;
+    const like = {
+      orthogonal,
+      rateScale: (group?.learningRateScale ?? 1) * toAdam,
+      decay: decayMatricesOnly && !matrix ? 0 : (group?.weightDecay ?? ofOptimizer),
+    };
+    if (orthogonal || size(weight.shape) >= large) {
+      rows.push({ ...like, members: [member], g: member.g, parts: (taken) => [taken] });
+      continue;
+    }
+    const key = `${like.rateScale}|${like.decay}`;
+    const row = shared.get(key) ?? { like, members: [] };
+    row.members.push(member);
+    shared.set(key, row);
+  }
+  for (const { like, members } of shared.values()) {
+    const lengths = members.map(({ weight }) => size(weight.shape));
+    rows.push({
+      ...like,
+      members,
+      g: concat(
+        members.map(({ g }) => reshape(g, [size(g.shape)])),
+        0,
+      ),
+      parts(taken) {
+        const each = members.length === 1 ? [taken] : split(taken, lengths, 0);
+        return members.map(({ weight }, i) => reshape(each[i]!, weight.shape));
+      },
+    });
+  }
+  return rows;
+}
