@@ -3,6 +3,8 @@ export { buildLayers } from './build-layers.js';
 export type { BuildOptions, BuiltLayer, BuiltModel } from './build-layers.js';
 export { activations } from './layer-spec.js';
 export type { Activation, LayerKind, LayerOf, LayerSpec, NormalStart, Size2d } from './layer-spec.js';
+export { presetLayers } from './presets.js';
+export type { PresetFrame, PresetSpec } from './presets.js';
 export { importForTraining } from './import-for-training.js';
 // training
 export { trainingStep } from './training-step.js';

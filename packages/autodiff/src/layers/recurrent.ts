@@ -30,7 +30,7 @@ export const recurrent =
           direction: { kind: 'string', value: bidirectional ? 'bidirectional' : 'forward' },
           ...(opType === 'GRU' ? { linear_before_reset: attribute(1) } : {}),
         },
-        at.name,
+        states,
       ),
     );
     to.value = states;
