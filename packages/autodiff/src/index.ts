@@ -6,6 +6,9 @@ export type { Activation, LayerKind, LayerOf, LayerSpec, NormalStart, Size2d } f
 export { presetLayers } from './presets.js';
 export type { PresetFrame, PresetSpec } from './presets.js';
 export { importForTraining } from './import-for-training.js';
+export { fineTune } from './fine-tuning/fine-tune.js';
+export type { FineTuned, FineTuning, FineTuningOptions } from './fine-tuning/fine-tune.js';
+export { globPattern } from './fine-tuning/glob.js';
 // training
 export { trainingStep } from './training-step.js';
 export type { LossSpec, OptimizerSpec, StepOptions } from './step-options.js';

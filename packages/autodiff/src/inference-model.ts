@@ -1,4 +1,4 @@
-import { attribute, cloneModel, floatTensor, makeNode, removeUnused, uniqueName } from '@modelmill/onnx';
+import { attribute, cloneModel, floatTensor, makeNode, producerOf, removeUnused, uniqueName } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { TrainingFormError } from './errors.js';
 import { dropDropout } from './import-for-training.js';
@@ -37,6 +37,10 @@ export function inferenceModel(
   const [output] = graph.outputs;
   if (!output) throw new TrainingFormError('the graph has no output');
   const wanted = softmax ? 'probabilities' : 'output';
+  // an inner value may have the name that the output gets
+  if (output.name !== wanted && producerOf(graph, wanted)) {
+    renameValue(model, wanted, uniqueName(graph, `inner.${wanted}`));
+  }
   if (softmax) {
     if (output.name === wanted) renameValue(model, output.name, uniqueName(graph, 'logits'));
     graph.nodes.push(makeNode('Softmax', [graph.outputs[0]!.name], [wanted], { axis: attribute(-1) }, wanted));

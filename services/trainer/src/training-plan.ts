@@ -1,7 +1,8 @@
 import type { LayerSpec, LossSpec, StepOptions } from '@modelmill/autodiff';
 import type { recipes, trainer } from '@modelmill/contracts';
 import type { TokenizerSpec } from '@modelmill/data';
-import { layerSpecs, word } from './layer-specs.js';
+import { layerSpecs } from './layer-specs.js';
+import { word } from './spec-fields.js';
 import { badName, layersOrBase, outOfRange, specMissing, unbuilt } from './errors.js';
 import { schedules } from './schedule.js';
 import type { Schedule } from './schedule.js';
