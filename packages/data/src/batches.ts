@@ -1,5 +1,5 @@
 import { counterRandom } from './counter-random.js';
-import { featureCount } from './table.js';
+import { rowsOf } from './table.js';
 import type { Table } from './table.js';
 
 export interface Batch {
@@ -28,17 +28,16 @@ const shuffleStream = 3;
 /** The rows in batches, in another order every epoch; the order is a function of seed and epoch alone. */
 export function* batches(table: Table, rows: Uint32Array, options: BatchOptions): Generator<Batch> {
   const { batchSize, seed, epoch, shuffle, dropLast, skip = 0 } = options;
-  const order = shuffle
-    ? counterRandom(seed, shuffleStream)
-        .permutation(rows.length, epoch)
-        .map((i) => rows[i]!)
-    : rows;
-  const width = featureCount(table);
+  const order = shuffle ? shuffled(rows, seed, epoch) : rows;
   for (let start = skip * batchSize; start < order.length; start += batchSize) {
     const some = order.subarray(start, start + batchSize);
     if (dropLast && some.length < batchSize) return;
-    const features = new Float32Array(some.length * width);
-    some.forEach((row, i) => features.set(table.features.subarray(row * width, (row + 1) * width), i * width));
-    yield { features, targets: Float32Array.from(some, (row) => table.targets[row]!), size: some.length, rows: some };
+    yield { ...rowsOf(table, some), size: some.length, rows: some };
   }
+}
+
+function shuffled(rows: Uint32Array, seed: bigint, epoch: number): Uint32Array {
+  const order = counterRandom(seed, shuffleStream).permutation(rows.length, epoch);
+  for (let i = 0; i < order.length; i++) order[i] = rows[order[i]!]!;
+  return order;
 }

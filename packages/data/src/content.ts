@@ -11,9 +11,11 @@ export async function openContent(
   limit: number,
   range: { start: number; end?: number } = { start: 0 },
 ): Promise<Readable> {
-  const raw = createReadStream(path, range);
+  const raw = createReadStream(path, { ...range, highWaterMark: 2 ** 20 });
   const bounded = countUpTo(limit);
-  const steps = (await isGzip(path, range.start)) ? [raw, createGunzip(), bounded] : [raw, bounded];
+  const steps = (await isGzip(path, range.start))
+    ? [raw, createGunzip({ chunkSize: 2 ** 18 }), bounded]
+    : [raw, bounded];
   // whatever fails destroys the rest; readers see it at the last one
   return pipeline(steps, () => {}) as Transform;
 }

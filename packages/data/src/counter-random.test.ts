@@ -2,7 +2,7 @@ import { batches } from './batches.js';
 import { counterRandom, philox } from './counter-random.js';
 import { fitNormalization } from './normalization.js';
 import { calibrationRows, splitRows } from './split.js';
-import type { Table } from './table.js';
+import { tableOf } from './table.js';
 
 const hex = (words: Uint32Array) => Array.from(words, (word) => word.toString(16).padStart(8, '0')).join(' ');
 
@@ -32,15 +32,14 @@ describe('counterRandom', () => {
 });
 
 describe('splits and batches', () => {
-  const table: Table = {
-    rows: 10,
+  const table = tableOf({
     featureShape: [2],
     featureNames: ['a', 'b'],
     target: 'y',
     classes: undefined,
     features: Float32Array.from({ length: 20 }, (_, i) => i),
     targets: Float32Array.from({ length: 10 }, (_, i) => i),
-  };
+  });
   const all = Uint32Array.from({ length: 10 }, (_, i) => i);
   const options = { batchSize: 3, seed: 1n, shuffle: true, dropLast: true };
 

@@ -55,15 +55,19 @@ export interface CounterRandom {
   permutation(n: number, counter?: number): Uint32Array;
 }
 
+/** Words drawn at a time: the order of many rows wants many. */
+const blockWords = 2 ** 16;
+
 /** Random numbers of one purpose: each `stream` of a seed is independent of the others. */
 export function counterRandom(seed: bigint, stream: number): CounterRandom {
   const key = [Number(seed & 0xffffffffn), Number((seed >> 32n) & 0xffffffffn)];
-  /** The first `count` words of a sequence, and up to three more. */
-  const words = (counter: number, count: number) => {
+  /** `count` words of a sequence from place `from` on, a multiple of four, and up to three more. */
+  const words = (counter: number, count: number, from = 0) => {
     const all = new Uint32Array(4 * Math.ceil(count / 4));
     const low = counter >>> 0;
     const high = Math.floor(counter / 2 ** 32) >>> 0;
-    for (let at = 0; at < all.length; at += 4) writeBlock(all, at, at / 4, low, high, stream, key[0]!, key[1]!);
+    for (let at = 0; at < all.length; at += 4)
+      writeBlock(all, at, (from + at) / 4, low, high, stream, key[0]!, key[1]!);
     return all;
   };
   return {
@@ -74,11 +78,16 @@ export function counterRandom(seed: bigint, stream: number): CounterRandom {
       return numbers;
     },
     permutation(n, counter = 0) {
-      const order = Uint32Array.from({ length: n }, (_, i) => i);
-      const source = words(counter, n);
-      for (let i = n - 1; i > 0; i--) {
-        const j = Math.floor((source[n - 1 - i]! / 2 ** 32) * (i + 1));
-        [order[i], order[j]] = [order[j]!, order[i]!];
+      const order = new Uint32Array(n);
+      for (let i = 0; i < n; i++) order[i] = i;
+      for (let from = 0; from < n - 1; from += blockWords) {
+        const source = words(counter, Math.min(blockWords, n - from), from);
+        for (let i = n - 1 - from, k = 0; i > 0 && k < blockWords; i--, k++) {
+          const j = Math.floor((source[k]! / 2 ** 32) * (i + 1));
+          const other = order[j]!;
+          order[j] = order[i]!;
+          order[i] = other;
+        }
       }
       return order;
     },

@@ -1,5 +1,7 @@
 import { stat } from 'node:fs/promises';
-import { contentError, openContent } from './content.js';
+import { checkSecondStart, openBinary } from './binary-content.js';
+import type { BinaryContent } from './binary-content.js';
+import { createPairReader } from './pair-table.js';
 import { DatasetError } from './table.js';
 import type { Table, TableLimits } from './table.js';
 
@@ -10,60 +12,53 @@ export interface IdxFormat {
   readonly imagesBytes: number;
 }
 
-interface Idx {
-  readonly dims: number[];
-  readonly values: Uint8Array;
-}
-
 export async function readIdx(path: string, { imagesBytes }: IdxFormat, limits: TableLimits): Promise<Table> {
-  const { size } = await stat(path);
-  if (!(imagesBytes > 0 && imagesBytes < size)) {
-    throw new DatasetError(`images_bytes is ${imagesBytes}, wanted a number between 0 and the ${size} bytes there are`);
-  }
-  const images = await readOne(path, { start: 0, end: imagesBytes - 1 }, 'images', limits);
-  const labels = await readOne(path, { start: imagesBytes }, 'labels', limits);
-  const [rows = 0, ...featureShape] = images.dims;
+  checkSecondStart('images_bytes', imagesBytes, (await stat(path)).size);
+  await using images = await openBinary(path, { start: 0, end: imagesBytes - 1 }, 'images', limits);
+  await using labels = await openBinary(path, { start: imagesBytes }, 'labels', limits);
+  const [rows = 0, ...featureShape] = await readDims(images, 'images');
+  const labelDims = await readDims(labels, 'labels');
   if (featureShape.length === 0) throw new DatasetError('images: got 1 axis, wanted at least 2');
-  if (labels.dims.length !== 1 || labels.dims[0] !== rows) {
-    throw new DatasetError(`labels: got [${labels.dims.join(', ')}], wanted [${rows}], one for each image`);
+  if (labelDims.length !== 1 || labelDims[0] !== rows) {
+    throw new DatasetError(`labels: got [${labelDims.join(', ')}], wanted [${rows}], one for each image`);
   }
-  if (rows === 0) throw new DatasetError('got 0 rows, wanted at least 1');
-  const classes = labels.values.reduce((most, label) => Math.max(most, label), 0) + 1;
-  return {
-    rows,
-    featureShape,
-    featureNames: [],
-    target: 'label',
-    classes: Array.from({ length: classes }, (_, i) => String(i)),
-    features: Float32Array.from(images.values),
-    targets: Float32Array.from(labels.values),
-  };
+  checkSize(rows, featureShape, limits);
+
+  const reader = createPairReader({ rows, featureShape, target: 'label', limits });
+  try {
+    const features = new Float32Array(reader.width);
+    for (let row = 0; row < rows; row++) {
+      features.set(await images.take(reader.width));
+      reader.add(features);
+    }
+    await images.end();
+    const targets = Float32Array.from(await labels.take(rows));
+    await labels.end();
+    const classes = targets.reduce((most, label) => Math.max(most, label), 0) + 1;
+    return reader.finish(
+      targets,
+      Array.from({ length: classes }, (_, i) => String(i)),
+    );
+  } catch (error) {
+    reader[Symbol.dispose]();
+    throw error;
+  }
 }
 
-async function readOne(
-  path: string,
-  range: { start: number; end?: number },
-  what: string,
-  limits: TableLimits,
-): Promise<Idx> {
-  const parts: Buffer[] = [];
-  try {
-    for await (const part of await openContent(path, limits.decodedBytes, range)) parts.push(part as Buffer);
-  } catch (error) {
-    throw contentError(error);
+/** Checks before anything is made of these sizes. */
+export function checkSize(rows: number, featureShape: readonly number[], limits: TableLimits): void {
+  if (rows === 0) throw new DatasetError('got 0 rows, wanted at least 1');
+  if (rows > limits.rows) throw new DatasetError(`got ${rows} rows, wanted at most ${limits.rows}`);
+  const width = featureShape.reduce((product, size) => product * size, 1);
+  if (width < 1 || 4 * width > limits.rowBytes) {
+    throw new DatasetError(`got [${featureShape.join(', ')}] features, wanted 1 to ${limits.rowBytes / 4} of them`);
   }
-  const bytes = Buffer.concat(parts);
-  if (bytes.length < 4 || bytes.readUInt16BE(0) !== 0) {
-    throw new DatasetError(`${what}: got ${bytes.subarray(0, 4).toString('hex')} at the start, wanted an IDX file`);
-  }
-  if (bytes[2] !== 0x08) throw new DatasetError(`${what}: got element type ${bytes[2]}, wanted 8 (unsigned bytes)`);
-  const rank = bytes[3]!;
-  if (bytes.length < 4 + 4 * rank) throw new DatasetError(`${what}: the header breaks off`);
-  const dims = Array.from({ length: rank }, (_, axis) => bytes.readUInt32BE(4 + 4 * axis));
-  const wanted = dims.reduce((product, size) => product * size, 1);
-  const values = bytes.subarray(4 + 4 * rank);
-  if (values.length !== wanted) {
-    throw new DatasetError(`${what}: got ${values.length} bytes for [${dims.join(', ')}], wanted ${wanted}`);
-  }
-  return { dims, values };
+}
+
+async function readDims(content: BinaryContent, what: string): Promise<number[]> {
+  const [zeros, type, rank] = await content.take(4).then((head) => [head.readUInt16BE(0), head[2]!, head[3]!]);
+  if (zeros !== 0) throw new DatasetError(`${what}: got ${zeros} at the start, wanted an IDX file`);
+  if (type !== 0x08) throw new DatasetError(`${what}: got element type ${type}, wanted 8 (unsigned bytes)`);
+  const dims = await content.take(4 * rank!);
+  return Array.from({ length: rank! }, (_, axis) => dims.readUInt32BE(4 * axis));
 }

@@ -1,7 +1,9 @@
 export { readTable } from './read-table.js';
-export type { DatasetFormat } from './read-table.js';
-export { DatasetError } from './table.js';
-export type { Table, TableLimits } from './table.js';
+export { datasetFormat } from './dataset-format.js';
+export type { DatasetFormat, StatedFormat } from './dataset-format.js';
+export { DatasetError, rowsOf, tableOf } from './table.js';
+export type { Column, Table, TableContent, TableLimits } from './table.js';
+export type { ColumnRoles, MissingRule } from './column-roles.js';
 export { calibrationRows, splitRows } from './split.js';
 export type { Splits } from './split.js';
 export { batches } from './batches.js';

@@ -22,33 +22,49 @@ export function fitNormalization(
   return kind === 'standard' ? standard(table, rows, width) : minmax(table, rows, width);
 }
 
-function standard({ features }: Table, rows: Uint32Array, width: number): Normalization {
+function standard(table: Table, rows: Uint32Array, width: number): Normalization {
   // Welford's method, in doubles: sums of squares lose digits
   const mean = new Float64Array(width);
   const squares = new Float64Array(width);
-  rows.forEach((row, seen) => {
-    for (let i = 0; i < width; i++) {
-      const value = features[row * width + i]!;
-      const delta = value - mean[i]!;
-      mean[i]! += delta / (seen + 1);
-      squares[i]! += delta * (value - mean[i]!);
+  let seen = 0;
+  for (const features of inBlocks(table, rows, width)) {
+    for (let at = 0; at < features.length; at += width) {
+      seen++;
+      for (let i = 0; i < width; i++) {
+        const value = features[at + i]!;
+        const delta = value - mean[i]!;
+        mean[i]! += delta / seen;
+        squares[i]! += delta * (value - mean[i]!);
+      }
     }
-  });
+  }
   const scale = Float32Array.from(squares, (square) => (square > 0 ? 1 / Math.sqrt(square / rows.length) : 1));
   return { offset: Float32Array.from(mean), scale };
 }
 
-function minmax({ features }: Table, rows: Uint32Array, width: number): Normalization {
+function minmax(table: Table, rows: Uint32Array, width: number): Normalization {
   let lowest = Infinity;
   let highest = -Infinity;
-  for (const row of rows) {
-    for (let i = row * width; i < (row + 1) * width; i++) {
-      lowest = Math.min(lowest, features[i]!);
-      highest = Math.max(highest, features[i]!);
+  for (const features of inBlocks(table, rows, width)) {
+    for (const value of features) {
+      if (value < lowest) lowest = value;
+      if (value > highest) highest = value;
     }
   }
   return {
     offset: new Float32Array(width).fill(lowest),
     scale: new Float32Array(width).fill(highest > lowest ? 1 / (highest - lowest) : 1),
   };
+}
+
+/** The features of the rows, some rows at a time. */
+function* inBlocks(table: Table, rows: Uint32Array, width: number): Generator<Float32Array> {
+  const step = Math.max(1, Math.floor(2 ** 18 / width));
+  const features = new Float32Array(step * width);
+  const targets = new Float32Array(step);
+  for (let first = 0; first < rows.length; first += step) {
+    const some = rows.subarray(first, first + step);
+    table.rowsInto(some, features, targets);
+    yield features.subarray(0, some.length * width);
+  }
 }

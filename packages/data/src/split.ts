@@ -21,9 +21,9 @@ export function splitRows(
   const first = Math.round(rows * train);
   const second = Math.round(rows * (train + validation));
   return {
-    train: order.slice(0, first).sort(),
-    validation: order.slice(first, second).sort(),
-    test: order.slice(second).sort(),
+    train: order.subarray(0, first).sort(),
+    validation: order.subarray(first, second).sort(),
+    test: order.subarray(second).sort(),
   };
 }
 

@@ -1,3 +1,4 @@
+import { tableOf } from '@modelmill/data';
 import { writeOnnx } from '@modelmill/onnx';
 import { openSession } from '@modelmill/runtime';
 import { calibrate } from './calibrate.js';
@@ -5,15 +6,14 @@ import { featureModel, numbers, someCnn } from './models-for-tests.js';
 
 const rows = 150;
 const features = Float32Array.from({ length: rows * 64 }, (_, i) => Math.abs(10 * Math.sin(i * i)));
-const table = {
-  rows,
+const table = tableOf({
   featureShape: [64],
   featureNames: [],
   target: 't',
   classes: ['0', '1'],
   features,
   targets: new Float32Array(rows),
-};
+});
 const classifier = { input: 'input', exampleShape: [64], output: 'probabilities' };
 
 describe('a calibration', () => {

@@ -1,4 +1,4 @@
-import type { Table } from '@modelmill/data';
+import { tableOf } from '@modelmill/data';
 import { evaluate, examplesOf } from './evaluate.js';
 
 const classifier = { input: 'x', exampleShape: [3], output: 'y' };
@@ -6,15 +6,14 @@ const classifier = { input: 'x', exampleShape: [3], output: 'y' };
 /** 600 rows of three numbers, in two classes and more: more than one batch. */
 const rows = 600;
 const features = Float32Array.from({ length: 3 * rows }, (_, i) => Math.cos(i));
-const table: Table = {
-  rows,
+const table = tableOf({
   featureShape: [3],
   featureNames: ['a', 'b', 'c'],
   target: 't',
   classes: ['0', '1', '2'],
   features,
   targets: Float32Array.from({ length: rows }, (_, i) => i % 3),
-};
+});
 
 /** Answers with the examples themselves, its bytes in the midst of a larger buffer. */
 const echo = (scores: (x: Float32Array) => Float32Array) => ({

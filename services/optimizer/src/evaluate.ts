@@ -1,3 +1,4 @@
+import { rowsOf } from '@modelmill/data';
 import type { Table } from '@modelmill/data';
 import type { Runner, TensorData } from '@modelmill/runtime';
 import type { Classifier } from './classifier.js';
@@ -13,11 +14,14 @@ const chunk = 256;
 
 /** Features of the rows as one FP32 tensor [rows, …example]. */
 export function examplesOf(table: Table, rows: Uint32Array, { exampleShape }: Classifier): TensorData {
-  const width = table.featureShape.reduce((product, size) => product * size, 1);
-  const features = new Float32Array(rows.length * width);
-  rows.forEach((row, i) => features.set(table.features.subarray(row * width, (row + 1) * width), i * width));
-  return { datatype: 'FP32', shape: [rows.length, ...exampleShape], data: new Uint8Array(features.buffer) };
+  return tensorOf(rowsOf(table, rows).features, [rows.length, ...exampleShape]);
 }
+
+const tensorOf = (features: Float32Array, shape: number[]): TensorData => ({
+  datatype: 'FP32',
+  shape,
+  data: new Uint8Array(features.buffer),
+});
 
 /** The numbers of an FP32 tensor, copied: its bytes may lie anywhere in a larger buffer. */
 export const numbersOf = ({ data }: TensorData) => new Float32Array(Uint8Array.from(data).buffer);
@@ -35,13 +39,13 @@ export async function evaluate(
   let loss = 0;
   for (let start = 0; start < rows.length; start += chunk) {
     const some = rows.subarray(start, start + chunk);
-    const inputs = new Map([[classifier.input, examplesOf(table, some, classifier)]]);
+    const { features, targets } = rowsOf(table, some);
+    const inputs = new Map([[classifier.input, tensorOf(features, [some.length, ...classifier.exampleShape])]]);
     const { outputs } = await runner.run(id, inputs, [classifier.output], signal);
     const scores = numbersOf(outputs.get(classifier.output)!);
     const classes = scores.length / some.length;
-    some.forEach((row, i) => {
+    targets.forEach((target, i) => {
       const of = scores.subarray(i * classes, (i + 1) * classes);
-      const target = table.targets[row]!;
       right += Number(of.indexOf(Math.max(...of)) === target);
       // the smallest float32 above 0: a probability that underflowed costs much, not everything
       loss -= Math.log(Math.max(probability(of, target), 1.2e-38));

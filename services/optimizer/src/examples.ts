@@ -1,10 +1,10 @@
 import type { datasets } from '@modelmill/contracts';
-import { readTable, splitRows } from '@modelmill/data';
-import type { DatasetFormat, Table } from '@modelmill/data';
+import { datasetFormat, readTable, splitRows } from '@modelmill/data';
+import type { Table } from '@modelmill/data';
 import type { Artifacts } from '@modelmill/store';
 
-/** A dataset version in memory, its rows dealt. */
-export interface Examples {
+/** A dataset version, its rows dealt. */
+export interface Examples extends Disposable {
   readonly table: Table;
   /** For calibration. */
   readonly train: Uint32Array;
@@ -18,18 +18,7 @@ export async function readExamples(
   artifacts: Pick<Artifacts, 'path'>,
   { artifactSha256, format, splits = defaultSplits }: datasets.DatasetVersion,
 ): Promise<Examples> {
-  const table = await readTable(await artifacts.path(artifactSha256), formatOf(format));
+  const table = await readTable(await artifacts.path(artifactSha256), datasetFormat(format!)); // none is stored without
   const { train, test } = splitRows(table.rows, splits);
-  return { table, train, test };
-}
-
-function formatOf(format: datasets.DatasetVersion['format']): DatasetFormat {
-  switch (format?.$case) {
-    case 'idx':
-      return { kind: 'idx', imagesBytes: Number(format.idx.imagesBytes) };
-    case 'csv':
-      return { kind: 'csv', header: format.csv.header, target: format.csv.target };
-    case undefined:
-      throw new Error('a stored dataset has a format, got none');
-  }
+  return { table, train, test, [Symbol.dispose]: () => table[Symbol.dispose]() };
 }

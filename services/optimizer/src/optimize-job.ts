@@ -58,7 +58,7 @@ async function optimize(deps: OptimizeDeps, claim: JobClaim): Promise<JobResult>
   await tell('preparing', 0);
   const pinned = await pinnedPlan(deps.store, claim);
   const { plan, parent, dataset } = pinned;
-  const examples = await readExamples(artifacts, dataset);
+  using examples = await readExamples(artifacts, dataset);
 
   const { model: dense, words, notes } = await makePasses(deps, claim, pinned, examples, tell);
   const model = sparsify(dense);

@@ -1,5 +1,6 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+import { rowsOf } from '@modelmill/data';
 import { attribute, elementCount, floatAttribute, floatTensor, intsOf, makeNode } from '@modelmill/onnx';
 import { cloneModel, readOnnx, removeUnused, writeOnnx } from '@modelmill/onnx';
 import type { Model, Node } from '@modelmill/onnx';
@@ -212,16 +213,17 @@ describe('static quantization', () => {
     const { table, train, test } = digits;
     const examples = (rows: Uint32Array) => ({
       dims: [rows.length, 64],
-      data: Float32Array.from([...rows].flatMap((row) => [...table.features.subarray(64 * row, 64 * row + 64)])),
+      data: rowsOf(table, rows).features,
     });
     const quantized = await quantizedOn(examples(train.subarray(0, 256)), model);
     const accuracy = async (of: Model) => {
       await using session = await openOnCpu(of);
       const { probabilities } = await session.run({ input: examples(test) });
       const scores = probabilities!.data as Float32Array;
-      const right = [...test].filter((row, i) => {
+      const { targets } = rowsOf(table, test);
+      const right = [...test].filter((_, i) => {
         const some = scores.subarray(10 * i, 10 * i + 10);
-        return some.indexOf(Math.max(...some)) === table.targets[row];
+        return some.indexOf(Math.max(...some)) === targets[i];
       });
       return right.length / test.length;
     };

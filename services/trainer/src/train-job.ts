@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { trainer as contract } from '@modelmill/contracts';
 import type { datasets } from '@modelmill/contracts';
-import { DatasetError } from '@modelmill/data';
-import type { DatasetFormat } from '@modelmill/data';
+import { DatasetError, datasetFormat } from '@modelmill/data';
 import { readOnnx } from '@modelmill/onnx';
 import { RpcError } from '@modelmill/service-kit';
 import { JobFailedError, NotFoundError } from '@modelmill/store';
@@ -137,18 +136,7 @@ async function datasetOf(
 ): Promise<TrainingOrder['dataset']> {
   return {
     path: await artifacts.path(artifactSha256),
-    format: formatOf(format),
+    format: datasetFormat(format!), // none is stored without
     splits: { ...splits, seed: splits.seed.toString() },
   };
-}
-
-function formatOf(format: datasets.DatasetVersion['format']): DatasetFormat {
-  switch (format?.$case) {
-    case 'idx':
-      return { kind: 'idx', imagesBytes: Number(format.idx.imagesBytes) };
-    case 'csv':
-      return { kind: 'csv', header: format.csv.header, target: format.csv.target };
-    case undefined:
-      throw new Error('a stored dataset has a format, got none');
-  }
 }
