@@ -29,7 +29,7 @@ export function createDatasetsClient(channel: Channel) {
       const header: datasets.UploadDatasetHeader = {
         dataset,
         sha256: upload.stated,
-        format: format ?? { $case: 'csv', csv: { header: false, target: '' } },
+        format: format ?? { $case: 'csv', csv: { header: false, target: '', columns: undefined } },
         splits,
       };
       async function* requests(): AsyncGenerator<datasets.UploadDatasetRequest> {

@@ -15,8 +15,8 @@ const uploaded = (dataset: string): NewDatasetVersion => ({
   artifactSha256: 'a'.repeat(64),
   sizeBytes: 57_000n,
   rows: 1797n,
-  format: { $case: 'csv', csv: { header: true, target: 'digit' } },
-  schema: { featureShape: [64n], featureNames: ['a', 'b'], target: 'digit', classes: ['0', '1'] },
+  format: { $case: 'csv', csv: { header: true, target: 'digit', columns: undefined } },
+  schema: { featureShape: [64n], featureNames: ['a', 'b'], target: 'digit', classes: ['0', '1'], columns: [] },
   splits: { train: 0.8, validation: 0, test: 0.2, seed: 2n ** 63n },
 });
 

@@ -105,10 +105,15 @@ export function contentRoutes({ registry, datasets, events, idleMs }: ContentDep
 }
 
 const datasetQuery = {
-  format: 'csv (default) or idx',
+  format: 'csv (default), ndjson, idx, npy or text',
   header: 'CSV: whether the first row names the columns: true or false (default)',
-  target: 'CSV: name of the column to predict; absent: the last one',
+  target: 'CSV, NDJSON: name of the column to predict; absent: the last one',
+  feature: 'CSV, NDJSON: column to learn from; may be given several times; absent: all but target and ignored ones',
+  ignored: 'CSV, NDJSON: column to leave out; may be given several times',
+  categorical: 'CSV, NDJSON: column whose numbers are names; may be given several times',
+  missing: 'CSV, NDJSON: what missing numbers are taken for: refuse (default), mean, median or zero',
   images_bytes: 'IDX: bytes of the images file; the labels file starts there',
+  features_bytes: 'NPY: bytes of the features file; the targets file starts there',
   train: 'Share of rows to fit on',
   validation: 'Share of rows to stop early on',
   test: 'Share of rows no training sees',
@@ -131,17 +136,34 @@ function digestOf({ headers }: RestRequest): string {
 
 function formatIn(query: URLSearchParams): datasets.UploadDatasetHeader['format'] {
   const format = query.get('format') ?? 'csv';
+  const target = query.get('target') ?? '';
   switch (format) {
     case 'csv': {
       const header = query.get('header') ?? 'false';
       if (header !== 'true' && header !== 'false') throw errors.badQuery('header', header, 'true or false');
-      return { $case: 'csv', csv: { header: header === 'true', target: query.get('target') ?? '' } };
+      return { $case: 'csv', csv: { header: header === 'true', target, columns: columnsIn(query) } };
     }
+    case 'ndjson':
+      return { $case: 'ndjson', ndjson: { target, columns: columnsIn(query) } };
     case 'idx':
       return { $case: 'idx', idx: { imagesBytes: integerIn(query, 'images_bytes') } };
+    case 'npy':
+      return { $case: 'npy', npy: { featuresBytes: integerIn(query, 'features_bytes') } };
+    case 'text':
+      return { $case: 'text', text: {} };
     default:
-      throw errors.badQuery('format', format, 'csv or idx');
+      throw errors.badQuery('format', format, 'csv, ndjson, idx, npy or text');
   }
+}
+
+function columnsIn(query: URLSearchParams): datasets.ColumnRoles | undefined {
+  if (!['feature', 'ignored', 'categorical', 'missing'].some((name) => query.has(name))) return undefined;
+  return {
+    features: query.getAll('feature'),
+    ignored: query.getAll('ignored'),
+    categorical: query.getAll('categorical'),
+    missing: query.get('missing') ?? '',
+  };
 }
 
 function splitsIn(query: URLSearchParams): datasets.Splits | undefined {

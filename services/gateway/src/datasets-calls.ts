@@ -1,5 +1,6 @@
 import { datasets as contract } from '@modelmill/contracts';
 import type { datasets } from '@modelmill/contracts';
+import { DatasetError, datasetFormat } from '@modelmill/data';
 import type { DatasetFormat } from '@modelmill/data';
 import type { Store } from '@modelmill/store';
 import type { DatasetSummary, DatasetTask } from './dataset-worker.js';
@@ -48,6 +49,12 @@ export function datasetsCalls({ store, limits }: DatasetsDeps) {
           featureNames: [...summary.featureNames],
           target: summary.target,
           classes: [...(summary.classes ?? [])],
+          columns: summary.columns.map(({ name, categories, missing, fill }) => ({
+            name,
+            categories: [...(categories ?? [])],
+            missing: BigInt(missing),
+            fill,
+          })),
         }),
         splits,
       });
@@ -60,7 +67,7 @@ export function datasetsCalls({ store, limits }: DatasetsDeps) {
     const { artifactSha256, format } = await known.version(dataset, version);
     const path = await artifacts.path(artifactSha256);
     const { first } = await read({ path, format: formatOf(format), rows: rows || shownRows.byDefault });
-    return { rows: first.map(({ features, target }) => ({ features: [...features], target })) };
+    return { rows: [...first] };
   }
 
   return {
@@ -79,13 +86,11 @@ export function datasetsCalls({ store, limits }: DatasetsDeps) {
 export type DatasetsCalls = ReturnType<typeof datasetsCalls>;
 
 function formatOf(format: datasets.UploadDatasetHeader['format']): DatasetFormat {
-  switch (format?.$case) {
-    case 'csv':
-      return { kind: 'csv', header: format.csv.header, target: format.csv.target };
-    case 'idx':
-      return { kind: 'idx', imagesBytes: Number(format.idx.imagesBytes) };
-    case undefined:
-      throw errors.formatMissing();
+  if (format === undefined) throw errors.formatMissing();
+  try {
+    return datasetFormat(format);
+  } catch (error) {
+    throw error instanceof DatasetError ? errors.unreadableDataset(error.message) : error;
   }
 }
 

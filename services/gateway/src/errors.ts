@@ -71,7 +71,7 @@ export const badName = (what: string, got: string) =>
   invalid(`${what} is '${got.slice(0, 80)}', wants a name of [a-zA-Z0-9][a-zA-Z0-9_-]{0,62}`);
 export const notAdmissible = (reason: string) => invalid(`the model is not admissible: ${reason}`);
 export const unreadableDataset = (reason: string) => invalid(reason);
-export const formatMissing = () => invalid("format is missing, wanted 'csv' or 'idx'");
+export const formatMissing = () => invalid("format is missing, wanted 'csv', 'ndjson', 'idx', 'npy' or 'text'");
 export const badSplits = (problem: string) => invalid(`splits: ${problem}`);
 export const tooManyRows = (got: number, limit: number) => invalid(`rows is ${got}, at most ${limit} are shown`);
 

@@ -5,6 +5,7 @@ import type { datasets as contract } from '@modelmill/client';
 import { UsageError } from '../cli-error.js';
 import type { Cli, Command } from '../command.js';
 import { connect, connectionFlags, connectionUsage } from '../connection.js';
+import { formatFrom } from '../dataset-format-flags.js';
 import { digestOf } from '../digest-of.js';
 import { printJson, printMessage } from '../print-json.js';
 import { numberFlag, pick, readArgs, words } from '../read-args.js';
@@ -20,14 +21,23 @@ export const datasets: Command = {
   summary: 'Lists, uploads, previews and deletes datasets.',
   usage: `mill datasets [list]
 mill datasets get NAME
-mill datasets upload FILE [--name NAME] [--header] [--target COLUMN] [--splits TRAIN,VALIDATION,TEST] [--seed N]
-mill datasets upload IMAGES LABELS [--name NAME]
+mill datasets upload FILE [--name NAME] [--format FORMAT] [--header] [--target COLUMN] [--features COLUMNS]
+                     [--ignore COLUMNS] [--categorical COLUMNS] [--missing RULE]
+                     [--splits TRAIN,VALIDATION,TEST] [--seed N]
+mill datasets upload FEATURES TARGETS [--name NAME]
 mill datasets preview NAME [VERSION] [--rows N]
 mill datasets delete NAME
 
-  FILE                 CSV, gzip or not; the last column is the target unless --target names another
-  IMAGES LABELS        a pair of IDX files, gzip or not
-  --header             the first row names the columns
+  FILE                 CSV, NDJSON (one object per line) or text, gzip or not
+  FEATURES TARGETS     a pair of IDX (images and labels) or NPY files, gzip or not
+  --format FORMAT      csv, ndjson, text, idx or npy; by default what the file's name says, else csv or idx
+  --header             CSV: the first row names the columns
+  --target COLUMN      the column to predict, by default the last one
+  --features COLUMNS   the columns to learn from, by default all others; names with commas between them
+  --ignore COLUMNS     columns to leave out
+  --categorical COLUMNS
+                       columns whose numbers are names
+  --missing RULE       what missing numbers are taken for: refuse (default), mean, median or zero
   --splits A,B,C       shares of the rows, default 0.8,0,0.2
   --json               the answer as JSON
 ${connectionUsage}`,
@@ -68,11 +78,16 @@ async function upload(args: readonly string[], cli: Cli): Promise<void> {
     name: { type: 'string' },
     header: { type: 'boolean', default: false },
     target: { type: 'string', default: '' },
+    format: { type: 'string' },
+    features: { type: 'string', default: '' },
+    ignore: { type: 'string', default: '' },
+    categorical: { type: 'string', default: '' },
+    missing: { type: 'string', default: '' },
     splits: { type: 'string' },
     seed: { type: 'string', default: '0' },
   });
-  const [file, labels] = words(positionals, 'FILE', 'LABELS?');
-  const paths = [file, ...(labels === undefined ? [] : [labels])].map((path) => resolve(cli.cwd, path));
+  const [file, second] = words(positionals, 'FILE', 'TARGETS?');
+  const paths = [file, ...(second === undefined ? [] : [second])].map((path) => resolve(cli.cwd, path));
   const { size } = await stat(paths[0]!);
   await using mill = await connect(values, cli);
   const stored = await mill.datasets.upload(
@@ -80,16 +95,16 @@ async function upload(args: readonly string[], cli: Cli): Promise<void> {
       dataset: values.name ?? nameOf(file),
       content: contentOf(paths),
       sha256: await digestOf(contentOf(paths)),
-      format:
-        labels === undefined
-          ? { $case: 'csv', csv: { header: values.header, target: values.target } }
-          : { $case: 'idx', idx: { imagesBytes: BigInt(size) } },
+      format: formatFrom(values, paths, size),
       splits: values.splits === undefined ? undefined : splitsOf(values.splits, values.seed),
     },
     { signal: cli.signal },
   );
   if (values.json) return printMessage(cli, 'modelmill.v1.DatasetVersion', stored);
-  cli.out.print(`${stored.dataset} version ${stored.version}: ${count(stored.rows)} rows, ${bytes(stored.sizeBytes)}`);
+  const unit = stored.format?.$case === 'text' ? 'characters' : 'rows';
+  cli.out.print(
+    `${stored.dataset} version ${stored.version}: ${count(stored.rows)} ${unit}, ${bytes(stored.sizeBytes)}`,
+  );
 }
 
 async function preview(args: readonly string[], cli: Cli): Promise<void> {
@@ -99,7 +114,9 @@ async function preview(args: readonly string[], cli: Cli): Promise<void> {
   await using mill = await connect(values, cli);
   const examples = await mill.datasets.preview(name, { version, rows });
   if (values.json) return printJson(cli, examples);
-  for (const { features, target } of examples) cli.out.print(`${target}  ${cli.out.paint.dim(features.join(' '))}`);
+  for (const { features, target, text } of examples) {
+    cli.out.print(features.length === 0 ? text : `${target}  ${cli.out.paint.dim(features.join(' '))}`);
+  }
 }
 
 async function remove(args: readonly string[], cli: Cli): Promise<void> {

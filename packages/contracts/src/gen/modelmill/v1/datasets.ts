@@ -28,6 +28,37 @@ export interface CsvFormat {
   header: boolean;
   /** Name of the column to predict. Empty: the last one. */
   target: string;
+  /** What the other columns are for. Unset: all are learned from. */
+  columns: ColumnRoles | undefined;
+}
+
+/**
+ * How a file of JSON objects is read, one per line. The keys of the first one are the columns; a key that is not there, or
+ * null, is a missing value.
+ */
+export interface NdjsonFormat {
+  /** Name of the column to predict. Empty: the last one. */
+  target: string;
+  /** What the other columns are for. Unset: all are learned from. */
+  columns: ColumnRoles | undefined;
+}
+
+/**
+ * What the columns of a table are for. A column is numeric if all its cells are numbers and categorical if none is; a mixture
+ * is refused. A category is a feature of its own: 1 where the cell is it, 0 elsewhere.
+ */
+export interface ColumnRoles {
+  /** Columns to learn from, in this order. Empty: all but the target and the ignored ones. */
+  features: string[];
+  /** Columns to leave out. */
+  ignored: string[];
+  /** Columns whose numbers are names, such as codes. At most 1,000 categories each. */
+  categorical: string[];
+  /**
+   * What missing numbers are taken for: refuse (default), mean, median (of the column's values) or zero. Unless they are
+   * refused, a missing category is 0 in all features of its column. A missing target is always refused.
+   */
+  missing: string;
 }
 
 /** How a pair of IDX files is read. The content is the images file followed by the labels file. */
@@ -36,7 +67,21 @@ export interface IdxFormat {
   imagesBytes: bigint;
 }
 
-/** Shares of the rows, dealt by a seeded shuffle. */
+/**
+ * How a pair of NumPy files is read (numpy.save). The content is the features file [rows, …] followed by the targets file
+ * [rows]. Integers and floats of 1 to 8 bytes, in C or Fortran order; targets of an integer type are classes where there are
+ * at most 100.
+ */
+export interface NpyFormat {
+  /** Bytes of the features file; the targets file starts there. */
+  featuresBytes: bigint;
+}
+
+/** Plain UTF-8 text for language models. It is dealt in one piece each, unshuffled: train, then validation, then test. */
+export interface TextFormat {
+}
+
+/** Shares of the rows, dealt by a seeded shuffle; of a text, shares of its length. */
 export interface Splits {
   /** Share of rows to fit on. */
   train: number;
@@ -52,12 +97,26 @@ export interface Splits {
 export interface DatasetSchema {
   /** Sizes of one example's features, such as [64] or [28, 28]. */
   featureShape: bigint[];
-  /** Names of the feature columns; empty for images. */
+  /** Names of the features, column=category for categories; empty for images. */
   featureNames: string[];
   /** Name of the target column. */
   target: string;
   /** The classes in label order, where the target is a class; empty where it is a number. */
   classes: string[];
+  /** How columns became features, in their order; empty where the content has no columns. */
+  columns: DatasetColumn[];
+}
+
+/** A column that is learned from. */
+export interface DatasetColumn {
+  /** Its name. */
+  name: string;
+  /** Its categories, sorted, a feature each; empty where it is numeric. */
+  categories: string[];
+  /** How many of its cells are missing. */
+  missing: bigint;
+  /** What missing numbers are taken for; unset where none is missing. */
+  fill?: number | undefined;
 }
 
 /** One immutable version of a dataset. */
@@ -70,7 +129,7 @@ export interface DatasetVersion {
   artifactSha256: string;
   /** Bytes of the content as uploaded. */
   sizeBytes: bigint;
-  /** Rows. */
+  /** Rows; of a text, its characters. */
   rows: bigint;
   /** How the content is read. */
   format:
@@ -80,6 +139,15 @@ export interface DatasetVersion {
     | //
     /** IDX images and labels, gzip or not. */
     { $case: "idx"; idx: IdxFormat }
+    | //
+    /** One JSON object per line, gzip or not. */
+    { $case: "ndjson"; ndjson: NdjsonFormat }
+    | //
+    /** NumPy features and targets, gzip or not. */
+    { $case: "npy"; npy: NpyFormat }
+    | //
+    /** Plain text, gzip or not. */
+    { $case: "text"; text: TextFormat }
     | undefined;
   /** What it holds. */
   schema:
@@ -115,6 +183,15 @@ export interface UploadDatasetHeader {
     | //
     /** IDX images and labels, gzip or not. */
     { $case: "idx"; idx: IdxFormat }
+    | //
+    /** One JSON object per line, gzip or not. */
+    { $case: "ndjson"; ndjson: NdjsonFormat }
+    | //
+    /** NumPy features and targets, gzip or not. */
+    { $case: "npy"; npy: NpyFormat }
+    | //
+    /** Plain text, gzip or not. */
+    { $case: "text"; text: TextFormat }
     | undefined;
   /** Unset: 0.8 train, 0 validation, 0.2 test, seed 0. */
   splits: Splits | undefined;
@@ -177,11 +254,13 @@ export interface PreviewRow {
   features: number[];
   /** The target as it was read: a class's name or a number. */
   target: string;
+  /** A line of a text. */
+  text: string;
 }
 
 /** The first rows. */
 export interface PreviewDatasetResponse {
-  /** In file order. */
+  /** In file order; of a text, its lines. */
   rows: PreviewRow[];
 }
 
@@ -196,7 +275,7 @@ export interface DeleteDatasetResponse {
 }
 
 function createBaseCsvFormat(): CsvFormat {
-  return { header: false, target: "" };
+  return { header: false, target: "", columns: undefined };
 }
 
 export const CsvFormat: MessageFns<CsvFormat> = {
@@ -206,6 +285,9 @@ export const CsvFormat: MessageFns<CsvFormat> = {
     }
     if (message.target !== "") {
       writer.uint32(18).string(message.target);
+    }
+    if (message.columns !== undefined) {
+      ColumnRoles.encode(message.columns, writer.uint32(26).fork()).join();
     }
     return writer;
   },
@@ -239,6 +321,14 @@ export const CsvFormat: MessageFns<CsvFormat> = {
             message.target = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.columns = ColumnRoles.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -255,6 +345,7 @@ export const CsvFormat: MessageFns<CsvFormat> = {
     return {
       header: isSet(object.header) ? globalThis.Boolean(object.header) : false,
       target: isSet(object.target) ? globalThis.String(object.target) : "",
+      columns: isSet(object.columns) ? ColumnRoles.fromJSON(object.columns) : undefined,
     };
   },
 
@@ -266,6 +357,9 @@ export const CsvFormat: MessageFns<CsvFormat> = {
     if (message.target !== "") {
       obj.target = message.target;
     }
+    if (message.columns !== undefined) {
+      obj.columns = ColumnRoles.toJSON(message.columns);
+    }
     return obj;
   },
 
@@ -276,6 +370,215 @@ export const CsvFormat: MessageFns<CsvFormat> = {
     const message = createBaseCsvFormat();
     message.header = object.header ?? false;
     message.target = object.target ?? "";
+    message.columns = (object.columns !== undefined && object.columns !== null)
+      ? ColumnRoles.fromPartial(object.columns)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseNdjsonFormat(): NdjsonFormat {
+  return { target: "", columns: undefined };
+}
+
+export const NdjsonFormat: MessageFns<NdjsonFormat> = {
+  encode(message: NdjsonFormat, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.target !== "") {
+      writer.uint32(10).string(message.target);
+    }
+    if (message.columns !== undefined) {
+      ColumnRoles.encode(message.columns, writer.uint32(18).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NdjsonFormat {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNdjsonFormat();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.target = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.columns = ColumnRoles.decode(reader, reader.uint32());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NdjsonFormat {
+    return {
+      target: isSet(object.target) ? globalThis.String(object.target) : "",
+      columns: isSet(object.columns) ? ColumnRoles.fromJSON(object.columns) : undefined,
+    };
+  },
+
+  toJSON(message: NdjsonFormat): unknown {
+    const obj: any = {};
+    if (message.target !== "") {
+      obj.target = message.target;
+    }
+    if (message.columns !== undefined) {
+      obj.columns = ColumnRoles.toJSON(message.columns);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NdjsonFormat>): NdjsonFormat {
+    return NdjsonFormat.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NdjsonFormat>): NdjsonFormat {
+    const message = createBaseNdjsonFormat();
+    message.target = object.target ?? "";
+    message.columns = (object.columns !== undefined && object.columns !== null)
+      ? ColumnRoles.fromPartial(object.columns)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseColumnRoles(): ColumnRoles {
+  return { features: [], ignored: [], categorical: [], missing: "" };
+}
+
+export const ColumnRoles: MessageFns<ColumnRoles> = {
+  encode(message: ColumnRoles, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.features) {
+      writer.uint32(10).string(v!);
+    }
+    for (const v of message.ignored) {
+      writer.uint32(18).string(v!);
+    }
+    for (const v of message.categorical) {
+      writer.uint32(26).string(v!);
+    }
+    if (message.missing !== "") {
+      writer.uint32(34).string(message.missing);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ColumnRoles {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseColumnRoles();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.features.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.ignored.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.categorical.push(reader.string());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.missing = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ColumnRoles {
+    return {
+      features: globalThis.Array.isArray(object?.features) ? object.features.map((e: any) => globalThis.String(e)) : [],
+      ignored: globalThis.Array.isArray(object?.ignored) ? object.ignored.map((e: any) => globalThis.String(e)) : [],
+      categorical: globalThis.Array.isArray(object?.categorical)
+        ? object.categorical.map((e: any) => globalThis.String(e))
+        : [],
+      missing: isSet(object.missing) ? globalThis.String(object.missing) : "",
+    };
+  },
+
+  toJSON(message: ColumnRoles): unknown {
+    const obj: any = {};
+    if (message.features?.length) {
+      obj.features = message.features;
+    }
+    if (message.ignored?.length) {
+      obj.ignored = message.ignored;
+    }
+    if (message.categorical?.length) {
+      obj.categorical = message.categorical;
+    }
+    if (message.missing !== "") {
+      obj.missing = message.missing;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ColumnRoles>): ColumnRoles {
+    return ColumnRoles.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ColumnRoles>): ColumnRoles {
+    const message = createBaseColumnRoles();
+    message.features = object.features?.map((e) => e) || [];
+    message.ignored = object.ignored?.map((e) => e) || [];
+    message.categorical = object.categorical?.map((e) => e) || [];
+    message.missing = object.missing ?? "";
     return message;
   },
 };
@@ -354,6 +657,136 @@ export const IdxFormat: MessageFns<IdxFormat> = {
     message.imagesBytes = (object.imagesBytes !== undefined && object.imagesBytes !== null)
       ? BigInt(object.imagesBytes)
       : 0n;
+    return message;
+  },
+};
+
+function createBaseNpyFormat(): NpyFormat {
+  return { featuresBytes: 0n };
+}
+
+export const NpyFormat: MessageFns<NpyFormat> = {
+  encode(message: NpyFormat, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.featuresBytes !== 0n) {
+      if (BigInt.asUintN(64, message.featuresBytes) !== message.featuresBytes) {
+        throw new globalThis.Error("value provided for field message.featuresBytes of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.featuresBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): NpyFormat {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseNpyFormat();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.featuresBytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): NpyFormat {
+    return {
+      featuresBytes: isSet(object.featuresBytes)
+        ? BigInt(object.featuresBytes)
+        : isSet(object.features_bytes)
+        ? BigInt(object.features_bytes)
+        : 0n,
+    };
+  },
+
+  toJSON(message: NpyFormat): unknown {
+    const obj: any = {};
+    if (message.featuresBytes !== 0n) {
+      obj.featuresBytes = message.featuresBytes.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<NpyFormat>): NpyFormat {
+    return NpyFormat.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<NpyFormat>): NpyFormat {
+    const message = createBaseNpyFormat();
+    message.featuresBytes = (object.featuresBytes !== undefined && object.featuresBytes !== null)
+      ? BigInt(object.featuresBytes)
+      : 0n;
+    return message;
+  },
+};
+
+function createBaseTextFormat(): TextFormat {
+  return {};
+}
+
+export const TextFormat: MessageFns<TextFormat> = {
+  encode(_: TextFormat, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TextFormat {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTextFormat();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): TextFormat {
+    return {};
+  },
+
+  toJSON(_: TextFormat): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<TextFormat>): TextFormat {
+    return TextFormat.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<TextFormat>): TextFormat {
+    const message = createBaseTextFormat();
     return message;
   },
 };
@@ -479,7 +912,7 @@ export const Splits: MessageFns<Splits> = {
 };
 
 function createBaseDatasetSchema(): DatasetSchema {
-  return { featureShape: [], featureNames: [], target: "", classes: [] };
+  return { featureShape: [], featureNames: [], target: "", classes: [], columns: [] };
 }
 
 export const DatasetSchema: MessageFns<DatasetSchema> = {
@@ -502,6 +935,9 @@ export const DatasetSchema: MessageFns<DatasetSchema> = {
     }
     for (const v of message.classes) {
       writer.uint32(34).string(v!);
+    }
+    for (const v of message.columns) {
+      DatasetColumn.encode(v!, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -561,6 +997,14 @@ export const DatasetSchema: MessageFns<DatasetSchema> = {
             message.classes.push(reader.string());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.columns.push(DatasetColumn.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -587,6 +1031,9 @@ export const DatasetSchema: MessageFns<DatasetSchema> = {
         : [],
       target: isSet(object.target) ? globalThis.String(object.target) : "",
       classes: globalThis.Array.isArray(object?.classes) ? object.classes.map((e: any) => globalThis.String(e)) : [],
+      columns: globalThis.Array.isArray(object?.columns)
+        ? object.columns.map((e: any) => DatasetColumn.fromJSON(e))
+        : [],
     };
   },
 
@@ -604,6 +1051,9 @@ export const DatasetSchema: MessageFns<DatasetSchema> = {
     if (message.classes?.length) {
       obj.classes = message.classes;
     }
+    if (message.columns?.length) {
+      obj.columns = message.columns.map((e) => DatasetColumn.toJSON(e));
+    }
     return obj;
   },
 
@@ -616,6 +1066,129 @@ export const DatasetSchema: MessageFns<DatasetSchema> = {
     message.featureNames = object.featureNames?.map((e) => e) || [];
     message.target = object.target ?? "";
     message.classes = object.classes?.map((e) => e) || [];
+    message.columns = object.columns?.map((e) => DatasetColumn.fromPartial(e)) || [];
+    return message;
+  },
+};
+
+function createBaseDatasetColumn(): DatasetColumn {
+  return { name: "", categories: [], missing: 0n, fill: undefined };
+}
+
+export const DatasetColumn: MessageFns<DatasetColumn> = {
+  encode(message: DatasetColumn, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.name !== "") {
+      writer.uint32(10).string(message.name);
+    }
+    for (const v of message.categories) {
+      writer.uint32(18).string(v!);
+    }
+    if (message.missing !== 0n) {
+      if (BigInt.asUintN(64, message.missing) !== message.missing) {
+        throw new globalThis.Error("value provided for field message.missing of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.missing);
+    }
+    if (message.fill !== undefined) {
+      writer.uint32(37).float(message.fill);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DatasetColumn {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDatasetColumn();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.name = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.categories.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.missing = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 37) {
+              break;
+            }
+
+            message.fill = reader.float();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): DatasetColumn {
+    return {
+      name: isSet(object.name) ? globalThis.String(object.name) : "",
+      categories: globalThis.Array.isArray(object?.categories)
+        ? object.categories.map((e: any) => globalThis.String(e))
+        : [],
+      missing: isSet(object.missing) ? BigInt(object.missing) : 0n,
+      fill: isSet(object.fill) ? globalThis.Number(object.fill) : undefined,
+    };
+  },
+
+  toJSON(message: DatasetColumn): unknown {
+    const obj: any = {};
+    if (message.name !== "") {
+      obj.name = message.name;
+    }
+    if (message.categories?.length) {
+      obj.categories = message.categories;
+    }
+    if (message.missing !== 0n) {
+      obj.missing = message.missing.toString();
+    }
+    if (message.fill !== undefined) {
+      obj.fill = floatToJson(message.fill);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<DatasetColumn>): DatasetColumn {
+    return DatasetColumn.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<DatasetColumn>): DatasetColumn {
+    const message = createBaseDatasetColumn();
+    message.name = object.name ?? "";
+    message.categories = object.categories?.map((e) => e) || [];
+    message.missing = (object.missing !== undefined && object.missing !== null) ? BigInt(object.missing) : 0n;
+    message.fill = object.fill ?? undefined;
     return message;
   },
 };
@@ -663,6 +1236,15 @@ export const DatasetVersion: MessageFns<DatasetVersion> = {
         break;
       case "idx":
         IdxFormat.encode(message.format.idx, writer.uint32(58).fork()).join();
+        break;
+      case "ndjson":
+        NdjsonFormat.encode(message.format.ndjson, writer.uint32(90).fork()).join();
+        break;
+      case "npy":
+        NpyFormat.encode(message.format.npy, writer.uint32(98).fork()).join();
+        break;
+      case "text":
+        TextFormat.encode(message.format.text, writer.uint32(106).fork()).join();
         break;
     }
     if (message.schema !== undefined) {
@@ -746,6 +1328,30 @@ export const DatasetVersion: MessageFns<DatasetVersion> = {
             message.format = { $case: "idx", idx: IdxFormat.decode(reader, reader.uint32()) };
             continue;
           }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.format = { $case: "ndjson", ndjson: NdjsonFormat.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.format = { $case: "npy", npy: NpyFormat.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.format = { $case: "text", text: TextFormat.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 8: {
             if (tag !== 66) {
               break;
@@ -801,6 +1407,12 @@ export const DatasetVersion: MessageFns<DatasetVersion> = {
         ? { $case: "csv", csv: CsvFormat.fromJSON(object.csv) }
         : isSet(object.idx)
         ? { $case: "idx", idx: IdxFormat.fromJSON(object.idx) }
+        : isSet(object.ndjson)
+        ? { $case: "ndjson", ndjson: NdjsonFormat.fromJSON(object.ndjson) }
+        : isSet(object.npy)
+        ? { $case: "npy", npy: NpyFormat.fromJSON(object.npy) }
+        : isSet(object.text)
+        ? { $case: "text", text: TextFormat.fromJSON(object.text) }
         : undefined,
       schema: isSet(object.schema) ? DatasetSchema.fromJSON(object.schema) : undefined,
       splits: isSet(object.splits) ? Splits.fromJSON(object.splits) : undefined,
@@ -833,6 +1445,12 @@ export const DatasetVersion: MessageFns<DatasetVersion> = {
       obj.csv = CsvFormat.toJSON(message.format.csv);
     } else if (message.format?.$case === "idx") {
       obj.idx = IdxFormat.toJSON(message.format.idx);
+    } else if (message.format?.$case === "ndjson") {
+      obj.ndjson = NdjsonFormat.toJSON(message.format.ndjson);
+    } else if (message.format?.$case === "npy") {
+      obj.npy = NpyFormat.toJSON(message.format.npy);
+    } else if (message.format?.$case === "text") {
+      obj.text = TextFormat.toJSON(message.format.text);
     }
     if (message.schema !== undefined) {
       obj.schema = DatasetSchema.toJSON(message.schema);
@@ -866,6 +1484,24 @@ export const DatasetVersion: MessageFns<DatasetVersion> = {
       case "idx": {
         if (object.format?.idx !== undefined && object.format?.idx !== null) {
           message.format = { $case: "idx", idx: IdxFormat.fromPartial(object.format.idx) };
+        }
+        break;
+      }
+      case "ndjson": {
+        if (object.format?.ndjson !== undefined && object.format?.ndjson !== null) {
+          message.format = { $case: "ndjson", ndjson: NdjsonFormat.fromPartial(object.format.ndjson) };
+        }
+        break;
+      }
+      case "npy": {
+        if (object.format?.npy !== undefined && object.format?.npy !== null) {
+          message.format = { $case: "npy", npy: NpyFormat.fromPartial(object.format.npy) };
+        }
+        break;
+      }
+      case "text": {
+        if (object.format?.text !== undefined && object.format?.text !== null) {
+          message.format = { $case: "text", text: TextFormat.fromPartial(object.format.text) };
         }
         break;
       }
@@ -987,6 +1623,15 @@ export const UploadDatasetHeader: MessageFns<UploadDatasetHeader> = {
       case "idx":
         IdxFormat.encode(message.format.idx, writer.uint32(34).fork()).join();
         break;
+      case "ndjson":
+        NdjsonFormat.encode(message.format.ndjson, writer.uint32(50).fork()).join();
+        break;
+      case "npy":
+        NpyFormat.encode(message.format.npy, writer.uint32(58).fork()).join();
+        break;
+      case "text":
+        TextFormat.encode(message.format.text, writer.uint32(66).fork()).join();
+        break;
     }
     if (message.splits !== undefined) {
       Splits.encode(message.splits, writer.uint32(42).fork()).join();
@@ -1039,6 +1684,30 @@ export const UploadDatasetHeader: MessageFns<UploadDatasetHeader> = {
             message.format = { $case: "idx", idx: IdxFormat.decode(reader, reader.uint32()) };
             continue;
           }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.format = { $case: "ndjson", ndjson: NdjsonFormat.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.format = { $case: "npy", npy: NpyFormat.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 8: {
+            if (tag !== 66) {
+              break;
+            }
+
+            message.format = { $case: "text", text: TextFormat.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 5: {
             if (tag !== 42) {
               break;
@@ -1067,6 +1736,12 @@ export const UploadDatasetHeader: MessageFns<UploadDatasetHeader> = {
         ? { $case: "csv", csv: CsvFormat.fromJSON(object.csv) }
         : isSet(object.idx)
         ? { $case: "idx", idx: IdxFormat.fromJSON(object.idx) }
+        : isSet(object.ndjson)
+        ? { $case: "ndjson", ndjson: NdjsonFormat.fromJSON(object.ndjson) }
+        : isSet(object.npy)
+        ? { $case: "npy", npy: NpyFormat.fromJSON(object.npy) }
+        : isSet(object.text)
+        ? { $case: "text", text: TextFormat.fromJSON(object.text) }
         : undefined,
       splits: isSet(object.splits) ? Splits.fromJSON(object.splits) : undefined,
     };
@@ -1084,6 +1759,12 @@ export const UploadDatasetHeader: MessageFns<UploadDatasetHeader> = {
       obj.csv = CsvFormat.toJSON(message.format.csv);
     } else if (message.format?.$case === "idx") {
       obj.idx = IdxFormat.toJSON(message.format.idx);
+    } else if (message.format?.$case === "ndjson") {
+      obj.ndjson = NdjsonFormat.toJSON(message.format.ndjson);
+    } else if (message.format?.$case === "npy") {
+      obj.npy = NpyFormat.toJSON(message.format.npy);
+    } else if (message.format?.$case === "text") {
+      obj.text = TextFormat.toJSON(message.format.text);
     }
     if (message.splits !== undefined) {
       obj.splits = Splits.toJSON(message.splits);
@@ -1108,6 +1789,24 @@ export const UploadDatasetHeader: MessageFns<UploadDatasetHeader> = {
       case "idx": {
         if (object.format?.idx !== undefined && object.format?.idx !== null) {
           message.format = { $case: "idx", idx: IdxFormat.fromPartial(object.format.idx) };
+        }
+        break;
+      }
+      case "ndjson": {
+        if (object.format?.ndjson !== undefined && object.format?.ndjson !== null) {
+          message.format = { $case: "ndjson", ndjson: NdjsonFormat.fromPartial(object.format.ndjson) };
+        }
+        break;
+      }
+      case "npy": {
+        if (object.format?.npy !== undefined && object.format?.npy !== null) {
+          message.format = { $case: "npy", npy: NpyFormat.fromPartial(object.format.npy) };
+        }
+        break;
+      }
+      case "text": {
+        if (object.format?.text !== undefined && object.format?.text !== null) {
+          message.format = { $case: "text", text: TextFormat.fromPartial(object.format.text) };
         }
         break;
       }
@@ -1648,7 +2347,7 @@ export const PreviewDatasetRequest: MessageFns<PreviewDatasetRequest> = {
 };
 
 function createBasePreviewRow(): PreviewRow {
-  return { features: [], target: "" };
+  return { features: [], target: "", text: "" };
 }
 
 export const PreviewRow: MessageFns<PreviewRow> = {
@@ -1662,6 +2361,9 @@ export const PreviewRow: MessageFns<PreviewRow> = {
     }
     if (message.target !== "") {
       writer.uint32(18).string(message.target);
+    }
+    if (message.text !== "") {
+      writer.uint32(26).string(message.text);
     }
     return writer;
   },
@@ -1705,6 +2407,14 @@ export const PreviewRow: MessageFns<PreviewRow> = {
             message.target = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.text = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1721,6 +2431,7 @@ export const PreviewRow: MessageFns<PreviewRow> = {
     return {
       features: globalThis.Array.isArray(object?.features) ? object.features.map((e: any) => globalThis.Number(e)) : [],
       target: isSet(object.target) ? globalThis.String(object.target) : "",
+      text: isSet(object.text) ? globalThis.String(object.text) : "",
     };
   },
 
@@ -1732,6 +2443,9 @@ export const PreviewRow: MessageFns<PreviewRow> = {
     if (message.target !== "") {
       obj.target = message.target;
     }
+    if (message.text !== "") {
+      obj.text = message.text;
+    }
     return obj;
   },
 
@@ -1742,6 +2456,7 @@ export const PreviewRow: MessageFns<PreviewRow> = {
     const message = createBasePreviewRow();
     message.features = object.features?.map((e) => e) || [];
     message.target = object.target ?? "";
+    message.text = object.text ?? "";
     return message;
   },
 };
