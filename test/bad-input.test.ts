@@ -54,7 +54,7 @@ describe('bad input gets a clear error, and leaves nothing behind', () => {
 
   it('a dataset with a bad row', async () => {
     const content = Buffer.from('a,b,label\n1,2,x\n3,four,y\n');
-    const format = { $case: 'csv', csv: { header: true, target: 'label' } } as const;
+    const format = { $case: 'csv', csv: { header: true, target: 'label', columns: undefined } } as const;
     const error = await rejection(mesh.mill.datasets.upload({ dataset: 'broken', content, format }));
     expect(error.code).toBe(status.INVALID_ARGUMENT);
     expect(error.message).toMatch(/row 3.*'?b'?.*four/);

@@ -5,10 +5,10 @@ import { endLine } from './run-specs.js';
 import { createScreen } from './terminal/screen.js';
 
 const at = (seconds: number) => new Date(Date.UTC(2026, 0, 1, 0, 0, seconds));
-const succeeded = {
+const succeeded: jobs.JobStatus['state'] = {
   $case: 'succeeded',
-  succeeded: { version: '4', artifactSha256: '', metrics: { accuracy: 0.98611 } },
-} as const;
+  succeeded: { version: '4', artifactSha256: '', metrics: { accuracy: 0.98611 }, historySha256: '', notes: [] },
+};
 const failed = { $case: 'failed', failed: { reason: 'layer 3 does not fit' } } as const;
 
 async function* updates(...states: jobs.JobStatus['state'][]) {

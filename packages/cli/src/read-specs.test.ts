@@ -23,7 +23,7 @@ describe('a spec file', () => {
   it.each([
     [
       'model: a\n---\nmodle: b\n',
-      "spec.yaml, document 2: modle: TrainingSpec has no field 'modle'; did you mean 'model'?",
+      "spec.yaml, document 2: modle: TrainingSpec has no field 'modle'; did you mean 'mode' or 'model'?",
     ],
     ['model: [a\n', 'spec.yaml: '],
     ['', 'spec.yaml holds no spec'],
