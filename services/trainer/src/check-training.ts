@@ -1,6 +1,5 @@
-import { LayerError, TrainingFormError, UnsupportedOpError } from '@modelmill/autodiff';
-import { buildLayers, importForTraining, inferenceModel, trainingStep } from '@modelmill/autodiff';
-import type { BuiltModel } from '@modelmill/autodiff';
+import { LayerError, TrainingFormError, UnsupportedOpError, trainingStep } from '@modelmill/autodiff';
+import type { LayerSpec } from '@modelmill/autodiff';
 import { registry } from '@modelmill/contracts';
 import type { datasets, trainer } from '@modelmill/contracts';
 import { DatasetError, splitRows } from '@modelmill/data';
@@ -9,6 +8,8 @@ import type { Model } from '@modelmill/onnx';
 import { NotFoundError } from '@modelmill/store';
 import type { Store } from '@modelmill/store';
 import * as errors from './errors.js';
+import { exampleShapeOf, initialGraph, layersOf } from './initial-graph.js';
+import type { InitialGraph, Surroundings } from './initial-graph.js';
 import type { TrainingInputs } from './training-messages.js';
 import type { TrainingPlan } from './training-plan.js';
 
@@ -53,9 +54,9 @@ export async function checkTraining(
   };
   const built =
     base === undefined
-      ? layersOf(plan, { featureShape, classes })
-      : forwardOf(await store.artifacts.read(base.sha256), plan, { featureShape, classes, loss });
-  const signature = registrySignature(inferenceModel(built.forward, new Map(), { softmax: classes > 0 }));
+      ? layered(plan, { featureShape, classes })
+      : based(await store.artifacts.read(base.sha256), plan, { featureShape, classes, loss });
+  const signature = registrySignature(built.served(new Map(), { softmax: classes > 0 }));
   const layers = built.layers.map(({ name: layer, outputShape, parameters }) => ({
     name: layer,
     outputShape: outputShape.map(BigInt),
@@ -97,42 +98,58 @@ function lossFor({ loss, distillation, dataset }: TrainingPlan, classes: number)
   return fitting;
 }
 
-type Built = Pick<BuiltModel, 'forward' | 'layers' | 'parameters'>;
+function layered(plan: TrainingPlan, form: Form): InitialGraph {
+  const around = surroundings(form);
+  const count = countOf(layersOf(plan, around));
+  if (count > mostLayers) throw errors.tooManyLayers(count, mostLayers);
+  const built = checked(() => initialGraph(plan, around, undefined));
+  checkOutputs(built.layers.filter(({ name }) => !name.includes('.')).at(-1)?.outputShape ?? [], form.classes);
+  return built;
+}
 
-function layersOf({ start, model }: TrainingPlan, { featureShape, classes }: Form): Built {
-  const layers = start.kind === 'layers' ? start.layers : [];
-  if (layers.length > mostLayers) throw errors.tooManyLayers(layers.length, mostLayers);
+/** Layers, and those inside them. */
+function countOf(layers: readonly LayerSpec[]): number {
+  const inner = (layer: LayerSpec) => {
+    if (layer.kind === 'residual') return countOf(layer.layers);
+    return layer.kind === 'parallel' ? countOf(layer.branches.flat()) : 0;
+  };
+  return layers.reduce((sum, layer) => sum + 1 + inner(layer), 0);
+}
+
+function surroundings({ featureShape, classes }: Form): Surroundings {
   let parameters = 0;
   const random = (_: number, count: number) => {
     parameters += count;
     if (parameters > mostParameters) throw errors.tooManyParameters(mostParameters); // before they take memory
     return new Float32Array(count); // only their count matters here
   };
-  const built = checked(() => buildLayers(layers, { featureShape, random, name: model }));
-  const last = built.layers.at(-1)?.outputShape ?? [];
-  checkOutputs(last, classes);
-  return built;
+  return { featureShape, classes, isText: false, random };
 }
 
-function forwardOf(
-  base: Uint8Array,
+function based(
+  artifact: Uint8Array,
   plan: TrainingPlan,
-  { featureShape, classes, loss }: Form & { readonly loss: 'cross_entropy' | 'mse' },
-): Built {
+  form: Form & { readonly loss: 'cross_entropy' | 'mse' },
+): InitialGraph {
+  const { featureShape, classes, loss } = form;
   return checked(() => {
-    const forward = importForTraining(checkAdmission(base).model);
-    const takes = (forward.graph.inputs[0]?.shape ?? []).slice(1).map((size) => (typeof size === 'number' ? size : -1));
-    if (takes.includes(-1) || sizeOf(takes) !== sizeOf(featureShape))
-      throw errors.wrongFeatures('the base', featureShape, takes);
+    const base = checkAdmission(artifact).model;
+    const takes = exampleShapeOf(base, featureShape);
+    if (sizeOf(takes) !== sizeOf(featureShape)) throw errors.wrongFeatures('the base', featureShape, takes);
+    const built = initialGraph(plan, surroundings(form), base);
     const { batchSize, optimizer } = plan;
-    const step = trainingStep(forward, { batchSize, loss: { kind: loss }, optimizer });
+    const step = trainingStep(built.forward, {
+      batchSize,
+      exampleShape: featureShape,
+      loss: { kind: loss },
+      optimizer,
+    });
     const outputs = step.model.graph.outputs.find(({ name }) => name === step.outputs.logits)?.shape ?? [];
     checkOutputs(
       outputs.slice(1).map((size) => Number(size)),
       classes,
     );
-    const weights = step.state.filter(({ kind }) => kind === 'weight');
-    return { forward, layers: [], parameters: weights.reduce((sum, { initial }) => sum + initial.length, 0) };
+    return built;
   });
 }
 
@@ -164,6 +181,7 @@ async function baseOf(
   if (inputs?.baseSha256 !== undefined) return { sha256: inputs.baseSha256, version: inputs.baseVersion ?? '' };
   switch (start.kind) {
     case 'layers':
+    case 'preset':
       return undefined;
     case 'artifact':
       if (!(await artifacts.has(start.sha256))) throw errors.artifactNotFound(start.sha256);

@@ -7,7 +7,10 @@ const notFound = (message: string) => new RpcError(status.NOT_FOUND, message);
 export const specMissing = () => invalid('spec is missing');
 export const badName = (field: string, got: string) =>
   invalid(`${field} is '${got}', wants a name of [a-zA-Z0-9][a-zA-Z0-9_-]{0,62}`);
-export const layersOrBase = (got: string) => invalid(`the spec wants either layers or a base, got ${got}`);
+export const oneStart = (got: readonly string[]) =>
+  invalid(`the spec wants one of layers, preset and base, got ${got.length === 0 ? 'none' : got.join(' and ')}`);
+export const excludes = (field: string, other: string, why: string) =>
+  invalid(`${field} and ${other} exclude each other: ${why}`);
 export const badWord = (field: string, got: string, allowed: readonly string[]) =>
   invalid(`${field} is '${got}', wants one of ${allowed.join(', ')}`);
 export const unbuilt = (field: string) => invalid(`${field} is set, which this release cannot do yet`);

@@ -1,12 +1,13 @@
-import { buildLayers, importForTraining, inferenceModel, trainingStep } from '@modelmill/autodiff';
+import { trainingStep } from '@modelmill/autodiff';
 import type { TrainingStep } from '@modelmill/autodiff';
 import { counterRandom } from '@modelmill/data';
 import type { Table } from '@modelmill/data';
 import { readOnnx, writeOnnx } from '@modelmill/onnx';
-import type { Model } from '@modelmill/onnx';
 import { readFile } from 'node:fs/promises';
 import type { Examples } from './examples.js';
 import { readMaterial } from './material.js';
+import { exampleShapeOf, initialGraph } from './initial-graph.js';
+import type { InitialGraph } from './initial-graph.js';
 import type { Material } from './material.js';
 import type { TrainingOrder } from './training-messages.js';
 
@@ -30,7 +31,8 @@ export interface PreparedTraining {
 export async function prepareTraining(order: TrainingOrder): Promise<PreparedTraining> {
   const { plan, loss } = order;
   const material = await readMaterial(order);
-  const forward = await forwardOf(order, material);
+  const graph = await graphOf(order, material);
+  const { forward } = graph;
   const { batchSize, optimizer, clipNorm, distillation, start } = plan;
   const step = trainingStep(forward, {
     batchSize,
@@ -39,10 +41,10 @@ export async function prepareTraining(order: TrainingOrder): Promise<PreparedTra
     optimizer,
     clipNorm,
     ...(distillation ? { distillation } : {}),
-    keepZeros: start.kind !== 'layers' && start.keepZeros,
+    keepZeros: 'keepZeros' in start && start.keepZeros,
   });
   const { classes, tokenizer } = material;
-  const exampleShape = sizesOf(forward, material.featureShape);
+  const exampleShape = exampleShapeOf(forward, material.featureShape);
   const weights = step.state.filter(({ kind }) => kind === 'weight');
   return {
     examples: material.examples(exampleShape, batchSize),
@@ -50,7 +52,7 @@ export async function prepareTraining(order: TrainingOrder): Promise<PreparedTra
     step,
     classes,
     served(values, weightsAsInputs) {
-      const model = inferenceModel(forward, values, { softmax: classes > 0, weightsAsInputs });
+      const model = graph.served(values, { softmax: classes > 0, weightsAsInputs });
       if (tokenizer) model.metadata.set(tokenizerKey, JSON.stringify(tokenizer));
       return writeOnnx(model);
     },
@@ -58,21 +60,13 @@ export async function prepareTraining(order: TrainingOrder): Promise<PreparedTra
   };
 }
 
-/** Sizes of one example as the graph takes it; those it leaves open are the dataset's. */
-const sizesOf = ({ graph }: Model, featureShape: readonly number[]): number[] =>
-  (graph.inputs[0]?.shape ?? []).slice(1).map((size, axis) => (typeof size === 'number' ? size : featureShape[axis]!));
-
 /** The model's metadata entry that says how text becomes its tokens: the tokenizer's JSON. */
 const tokenizerKey = 'modelmill.tokenizer';
 
-async function forwardOf({ plan, basePath }: TrainingOrder, material: Material): Promise<Model> {
-  if (basePath !== undefined) return importForTraining(readOnnx(await readFile(basePath)));
-  const { featureShape, normalization, tokenizer, classes } = material;
-  return buildLayers(plan.start.kind === 'layers' ? plan.start.layers : [], {
-    featureShape,
-    ...(tokenizer ? { tokens: { vocabulary: classes } } : {}),
-    ...(normalization ? { normalization } : {}),
-    random: (stream, count) => counterRandom(BigInt(plan.seed), weightStreams + stream).uniform(0, count),
-    name: plan.model,
-  }).forward;
+async function graphOf({ plan, basePath }: TrainingOrder, material: Material): Promise<InitialGraph> {
+  const { featureShape, classes, normalization, tokenizer } = material;
+  const random = (stream: number, count: number) =>
+    counterRandom(BigInt(plan.seed), weightStreams + stream).uniform(0, count);
+  const around = { featureShape, classes, isText: tokenizer !== undefined, normalization, random };
+  return initialGraph(plan, around, basePath === undefined ? undefined : readOnnx(await readFile(basePath)));
 }

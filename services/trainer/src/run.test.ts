@@ -195,6 +195,32 @@ describe('the trainer service', () => {
     expect(labels).toEqual([{ name: 'stable', targets: [{ version: '1', weight: 1 }] }]);
   });
 
+  it('trains a network by name, then adapters on it, and serves the structure it had', async () => {
+    const preset = { kind: { $case: 'mlp' as const, mlp: { hidden: [32, 32] } } };
+    const first = success(await ended(await submit(specOf('tuned', { layers: [], preset, artifactOnly: true }))));
+    const source = { $case: 'artifactSha256' as const, artifactSha256: first.artifactSha256 };
+    const tuned = specOf('tuned', {
+      layers: [],
+      base: { source, lora: { rank: 2, targets: ['layer0.*'] } },
+      epochs: 2,
+      artifactOnly: true,
+    });
+    const { parameters, layers } = await validate(tuned);
+    expect([parameters, layers]).toEqual([BigInt(2 * (64 + 32)), []]);
+    const second = success(await ended(await submit(tuned)));
+    const [before, after] = await Promise.all(
+      [first, second].map(
+        async ({ artifactSha256 }) => readOnnx(await mesh.store.artifacts.read(artifactSha256)).graph,
+      ),
+    );
+    expect(after!.nodes.map(({ opType }) => opType)).toEqual(before!.nodes.map(({ opType }) => opType));
+    const changed = [...after!.initializers].filter(([name, { bytes }]) => {
+      return Buffer.compare(bytes, before!.initializers.get(name)!.bytes) !== 0;
+    });
+    expect(changed.map(([name]) => name)).toEqual(['layer0.weight']);
+    expect(second.metrics['loss']).toBeLessThan(first.metrics['loss']! + 0.05);
+  });
+
   it('learns numbers, too', async () => {
     const layers = [dense(1)];
     const optimizer = sgd(0.2);

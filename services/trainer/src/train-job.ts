@@ -117,7 +117,12 @@ async function keep(
     artifact,
     signature: registrySignature(readOnnx(bytes)),
     lineage: {
-      method: plan.start.kind === 'layers' ? (plan.distillation ? 'distilled' : 'trained') : 'fine-tuned',
+      method:
+        plan.start.kind === 'layers' || plan.start.kind === 'preset'
+          ? plan.distillation
+            ? 'distilled'
+            : 'trained'
+          : 'fine-tuned',
       parentVersion: inputs.baseVersion ?? '',
       jobId: claim.job.id,
       dataset: dataset.dataset,

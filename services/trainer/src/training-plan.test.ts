@@ -6,7 +6,34 @@ const dense = { kind: { $case: 'dense' as const, dense: { units: 10, activation:
 const plan = (spec: Partial) =>
   planTraining(trainer.TrainingSpec.fromPartial({ model: 'm', data: { dataset: 'd' }, layers: [dense], ...spec }));
 
+const base = { source: { $case: 'version' as const, version: '1' } };
+const residual = (layers: (typeof dense | object)[]) => ({
+  kind: { $case: 'residual' as const, residual: { layers } },
+});
+
 describe('planTraining', () => {
+  it('fills in the defaults of layers, presets and fine-tuning', () => {
+    const layer = (kind: object) => plan({ layers: [{ kind } as never] }).start;
+    expect(layer({ $case: 'conv1d', conv1d: { filters: 4, kernel: 3 } })).toEqual({
+      kind: 'layers',
+      layers: [{ kind: 'conv1d', filters: 4, kernel: 3, stride: 1, padding: 'same', groups: 1, dilation: 1 }],
+    });
+    expect(layer({ $case: 'lstm', lstm: { units: 5, returnSequences: true } })).toMatchObject({
+      layers: [{ kind: 'lstm', units: 5, bidirectional: false, sequences: true }],
+    });
+    expect(layer({ $case: 'transformerBlock', transformerBlock: { heads: 2, withoutBias: true } })).toMatchObject({
+      layers: [{ kind: 'transformer_block', mlpRatio: 4, activation: 'gelu', dropout: 0, bias: false }],
+    });
+    expect(plan({ layers: [], preset: { kind: { $case: 'gpt', gpt: {} } } }).start).toEqual({
+      kind: 'preset',
+      preset: { kind: 'gpt', layers: 4, heads: 4, width: 128, dropout: 0, bias: false, tied: false },
+    });
+    expect(plan({ layers: [], base: { ...base, lora: { targets: ['q*'] } } }).start).toMatchObject({
+      kind: 'version',
+      fineTuning: { freeze: [], lora: { rank: 8, alpha: 16, targets: ['q*'] }, trainStatistics: false },
+    });
+  });
+
   it('fills in the defaults its contract names', () => {
     expect(plan({})).toMatchObject({
       optimizer: { kind: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
@@ -32,8 +59,44 @@ describe('planTraining', () => {
     ['a model without a name', { model: '' }, /^model is ''/],
     ['a path for a name', { model: '../x' }, /^model is '..\/x'/],
     ['no dataset', { data: {} }, /^data.dataset is ''/],
-    ['neither layers nor base', { layers: [] }, /either layers or a base, got neither/],
-    ['layers and base', { base: { source: { $case: 'version', version: '1' } } }, /either layers or a base, got both/],
+    ['neither layers nor base', { layers: [] }, /wants one of layers, preset and base, got none/],
+    ['layers and base', { base }, /wants one of layers, preset and base, got layers and base/],
+    ['layers and a preset', { preset: {} }, /wants one of layers, preset and base, got layers and preset/],
+    ['a preset of no network', { layers: [], preset: {} }, /^preset names no network/],
+    [
+      'a ResNet of another depth',
+      { layers: [], preset: { kind: { $case: 'resnet', resnet: { depth: 50 } } } },
+      /^preset.resnet.depth is 50, wants 10 or 18/,
+    ],
+    [
+      'a layer inside a layer',
+      { layers: [residual([dense, { kind: { $case: 'maxPool2d', maxPool2d: {} } }])] },
+      /^layers\[0\].residual.layers\[1\].max_pool2d.kernel is \[\]/,
+    ],
+    ['a residual of nothing', { layers: [residual([])] }, /^layers\[0\].residual.layers is empty/],
+    [
+      'an unknown merge',
+      { layers: [{ kind: { $case: 'parallel', parallel: { merge: 'mean' } } }] },
+      /^layers\[0\].parallel.merge is 'mean', wants one of add, concat/,
+    ],
+    [
+      'no heads',
+      { layers: [{ kind: { $case: 'transformerBlock', transformerBlock: {} } }] },
+      /^layers\[0\].transformer_block.heads is 0/,
+    ],
+    ['a head of nothing', { layers: [], base: { ...base, head: {} } }, /^base.head.layers is empty/],
+    [
+      'a head that is wrong within',
+      { layers: [], base: { ...base, head: { layers: [{ kind: { $case: 'dense', dense: {} } }] } } },
+      /^base.head.layers\[0\].dense.units is 0/,
+    ],
+    ['an empty glob', { layers: [], base: { ...base, freeze: ['a', ''] } }, /^base.freeze\[1\] is '', wants a glob/],
+    ['a glob of many stars', { layers: [], base: { ...base, freeze: ['*a'.repeat(9)] } }, /at most 8 stars/],
+    [
+      'adapters of a pruned base',
+      { layers: [], base: { ...base, keepZeros: true, lora: {} } },
+      /^base.lora and base.keep_zeros exclude each other/,
+    ],
     ['an unknown loss', { loss: 'hinge' }, /^loss is 'hinge', wants one of cross_entropy, mse/],
     ['an unknown normalization', { data: { dataset: 'd', normalize: 'log' } }, /^data.normalize is 'log'/],
     ['an unknown schedule', { optimizer: { schedule: 'steps' } }, /^optimizer.schedule is 'steps'/],

@@ -1,9 +1,11 @@
-import type { LayerSpec, LossSpec, StepOptions } from '@modelmill/autodiff';
+import type { FineTuning, LayerSpec, LossSpec, PresetSpec, StepOptions } from '@modelmill/autodiff';
 import type { recipes, trainer } from '@modelmill/contracts';
 import type { TokenizerSpec } from '@modelmill/data';
+import { fineTuningSpec } from './fine-tuning-specs.js';
 import { layerSpecs } from './layer-specs.js';
+import { presetSpec } from './preset-specs.js';
 import { word } from './spec-fields.js';
-import { badName, layersOrBase, outOfRange, specMissing, unbuilt } from './errors.js';
+import { badName, oneStart, outOfRange, specMissing, unbuilt } from './errors.js';
 import { schedules } from './schedule.js';
 import type { Schedule } from './schedule.js';
 
@@ -11,6 +13,12 @@ const names = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/;
 const normalizations = ['standard', 'minmax', 'none'] as const;
 const losses = ['cross_entropy', 'mse'] as const;
 const tokenizers = ['character', 'byte_pair'] as const;
+
+/** How a training goes on from a graph. */
+interface GoingOn {
+  readonly keepZeros: boolean;
+  readonly fineTuning: FineTuning;
+}
 
 /** A training spec with its defaults filled in and its words understood. Plain data: it travels to a child process. */
 export interface TrainingPlan {
@@ -20,8 +28,9 @@ export interface TrainingPlan {
   readonly normalize: (typeof normalizations)[number];
   readonly start:
     | { readonly kind: 'layers'; readonly layers: readonly LayerSpec[] }
-    | { readonly kind: 'version'; readonly version: string; readonly keepZeros: boolean }
-    | { readonly kind: 'artifact'; readonly sha256: string; readonly keepZeros: boolean };
+    | { readonly kind: 'preset'; readonly preset: PresetSpec }
+    | ({ readonly kind: 'version'; readonly version: string } & GoingOn)
+    | ({ readonly kind: 'artifact'; readonly sha256: string } & GoingOn);
   /** Unset: cross-entropy where the target is a class, else the mean squared error. */
   readonly loss: LossSpec['kind'] | undefined;
   readonly optimizer: StepOptions['optimizer'];
@@ -76,16 +85,19 @@ export function planTraining(spec: trainer.TrainingSpec | undefined): TrainingPl
   };
 }
 
-function start({ layers, base }: trainer.TrainingSpec): TrainingPlan['start'] {
-  if (layers.length > 0 && base !== undefined) throw layersOrBase('both');
+function start({ layers, base, preset }: trainer.TrainingSpec): TrainingPlan['start'] {
+  const given = [...(layers.length > 0 ? ['layers'] : []), ...(preset ? ['preset'] : []), ...(base ? ['base'] : [])];
+  if (given.length !== 1) throw oneStart(given);
   if (layers.length > 0) return { kind: 'layers', layers: layerSpecs(layers) };
-  if (base?.source === undefined) throw layersOrBase('neither');
+  if (preset) return { kind: 'preset', preset: presetSpec(preset) };
+  if (base?.source === undefined) throw oneStart([]);
   const { source, keepZeros } = base;
+  const fineTuning = fineTuningSpec(base);
   switch (source.$case) {
     case 'version':
-      return { kind: 'version', version: source.version, keepZeros };
+      return { kind: 'version', version: source.version, keepZeros, fineTuning };
     case 'artifactSha256':
-      return { kind: 'artifact', sha256: source.artifactSha256, keepZeros };
+      return { kind: 'artifact', sha256: source.artifactSha256, keepZeros, fineTuning };
   }
 }
 
@@ -138,19 +150,14 @@ function name(got: string, field: string): string {
 }
 
 /** Fields whose meaning is settled and whose work is not done: refused, so that none is passed over in silence. */
-function refuseUnbuilt({ base, optimizer, ...spec }: trainer.TrainingSpec): void {
+function refuseUnbuilt({ optimizer, ...spec }: trainer.TrainingSpec): void {
   const given: Readonly<Record<string, boolean>> = {
-    'base.freeze': (base?.freeze.length ?? 0) > 0,
-    'base.head': base?.head !== undefined,
-    'base.lora': base?.lora !== undefined,
-    'base.train_statistics': base?.trainStatistics ?? false,
     'optimizer.scheduled': optimizer?.scheduled !== undefined,
     'optimizer.clip_value': (optimizer?.clipValue ?? 0) !== 0,
     'optimizer.groups': (optimizer?.groups.length ?? 0) > 0,
     'optimizer.decay_on': (optimizer?.decayOn ?? '') !== '',
     'optimizer.accumulate': (optimizer?.accumulate ?? 0) > 1,
     'optimizer.ema': (optimizer?.ema ?? 0) !== 0,
-    preset: spec.preset !== undefined,
     losses: spec.losses.length > 0,
     mode: spec.mode !== '',
     early_stopping: spec.earlyStopping !== undefined,
