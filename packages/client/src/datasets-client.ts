@@ -6,11 +6,13 @@ import type { Content } from './upload.js';
 
 const { DatasetsService: methods } = datasets;
 
+type StatedHeader = NonNullable<Parameters<typeof datasets.UploadDatasetHeader.fromPartial>[0]>;
+
 export interface DatasetUpload {
   readonly dataset: string;
   readonly content: Content;
-  /** Unset: CSV without a header whose last column is the target. */
-  readonly format?: datasets.UploadDatasetHeader['format'];
+  /** Unset: CSV without a header whose last column is the target. Fields left out have their defaults. */
+  readonly format?: StatedHeader['format'];
   /** Unset: 0.8 train, 0.2 test, seed 0. */
   readonly splits?: datasets.Splits | undefined;
   /** As in VersionUpload. */
@@ -26,12 +28,12 @@ export function createDatasetsClient(channel: Channel) {
       options?: CallOptions,
     ): Promise<datasets.DatasetVersion> {
       const upload = openUpload(content, sha256);
-      const header: datasets.UploadDatasetHeader = {
+      const header = datasets.UploadDatasetHeader.fromPartial({
         dataset,
         sha256: upload.stated,
-        format: format ?? { $case: 'csv', csv: { header: false, target: '', columns: undefined } },
-        splits,
-      };
+        format: format ?? { $case: 'csv', csv: {} },
+        ...(splits ? { splits } : {}),
+      });
       async function* requests(): AsyncGenerator<datasets.UploadDatasetRequest> {
         yield { content: { $case: 'header', header } };
         for await (const chunk of upload.chunks()) yield { content: { $case: 'chunk', chunk } };

@@ -30,7 +30,7 @@ export interface Column {
 
 /** The content cannot be read as a dataset; the message names row and column, what was got and what is wanted. */
 export class DatasetError extends Error {
-  override readonly name = 'DatasetError';
+  override readonly name: string = 'DatasetError';
 }
 
 export interface TableLimits {

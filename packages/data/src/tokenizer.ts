@@ -1,3 +1,5 @@
+import { DatasetError } from './table.js';
+
 /** Text as token ids and back. Ids are 0 … size − 1 and fit 16 bits. */
 export interface Tokenizer {
   /** How many tokens there are, at most 65,536. */
@@ -24,7 +26,7 @@ export type TokenizerSpec =
   | { readonly kind: 'byte_pair'; readonly vocabulary: number };
 
 /** A text or a stored tokenizer that cannot be used; the message names what was got and what is wanted. */
-export class TokenizerError extends Error {
+export class TokenizerError extends DatasetError {
   override readonly name = 'TokenizerError';
 }
 
