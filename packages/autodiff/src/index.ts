@@ -11,7 +11,7 @@ export type { FineTuned, FineTuning, FineTuningOptions } from './fine-tuning/fin
 export { globPattern } from './fine-tuning/glob.js';
 // training
 export { trainingStep } from './training-step.js';
-export type { LossSpec, OptimizerSpec, StepOptions } from './step-options.js';
+export type { AdamSpec, LossSpec, LossTerm, OptimizerSpec, ParameterGroup, StepOptions } from './step-options.js';
 export type { StateTensor, TrainingStep } from './training-step.js';
 export type { DropoutMask } from './lowerings.js';
 export { gradientRules } from './gradient-rules.js';

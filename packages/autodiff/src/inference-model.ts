@@ -7,6 +7,8 @@ import { isTrainingBatchNorm } from './read-graph.js';
 export interface InferenceOptions {
   /** Ends the graph with a Softmax named `probabilities`; else the output is named `output`. */
   readonly softmax: boolean;
+  /** The logit of one class of two: the graph ends with both probabilities, [batch, 2]. Excludes `softmax`. */
+  readonly sigmoid?: boolean;
   /** Weights and running statistics become inputs of their names instead of constants. */
   readonly weightsAsInputs?: boolean;
 }
@@ -18,7 +20,7 @@ export interface InferenceOptions {
 export function inferenceModel(
   forward: Model,
   weights: ReadonlyMap<string, Float32Array>,
-  { softmax, weightsAsInputs = false }: InferenceOptions,
+  { softmax, sigmoid = false, weightsAsInputs = false }: InferenceOptions,
 ): Model {
   const model = cloneModel(forward);
   const { graph } = model;
@@ -36,7 +38,7 @@ export function inferenceModel(
 
   const [output] = graph.outputs;
   if (!output) throw new TrainingFormError('the graph has no output');
-  const wanted = softmax ? 'probabilities' : 'output';
+  const wanted = softmax || sigmoid ? 'probabilities' : 'output';
   // an inner value may have the name that the output gets
   if (output.name !== wanted && producerOf(graph, wanted)) {
     renameValue(model, wanted, uniqueName(graph, `inner.${wanted}`));
@@ -44,8 +46,22 @@ export function inferenceModel(
   if (softmax) {
     if (output.name === wanted) renameValue(model, output.name, uniqueName(graph, 'logits'));
     graph.nodes.push(makeNode('Softmax', [graph.outputs[0]!.name], [wanted], { axis: attribute(-1) }, wanted));
+  } else if (sigmoid) {
+    if (output.name === wanted) renameValue(model, output.name, uniqueName(graph, 'logit'));
+    const [positive, one, negative] = ['positive', 'one', 'negative'].map((name) => uniqueName(graph, name));
+    graph.initializers.set(one!, floatTensor(one!, [], [1]));
+    graph.nodes.push(
+      makeNode('Sigmoid', [graph.outputs[0]!.name], [positive!], {}, positive!),
+      makeNode('Sub', [one!, positive!], [negative!], {}, negative!),
+      makeNode('Concat', [negative!, positive!], [wanted], { axis: attribute(-1) }, wanted),
+    );
   } else if (output.name !== wanted) renameValue(model, output.name, wanted);
-  graph.outputs = [{ ...output, name: wanted }];
+  const pair = sigmoid && output.dataType !== undefined && output.shape;
+  graph.outputs = [
+    pair
+      ? { dataType: output.dataType, name: wanted, shape: [...pair.slice(0, -1), 2] }
+      : { ...output, name: wanted },
+  ];
   removeUnused(graph);
   graph.valueInfo = [];
   if (weightsAsInputs) {

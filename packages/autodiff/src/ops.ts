@@ -37,6 +37,7 @@ export const sin = unary('Sin');
 export const cos = unary('Cos');
 export const erf = unary('Erf');
 export const sign = unary('Sign');
+export const abs = unary('Abs');
 export const sigmoid = unary('Sigmoid');
 export const tanh = unary('Tanh');
 export const relu = unary('Relu');
@@ -52,6 +53,9 @@ export const and = compare('And');
 export const times = (x: Value, factor: number): Value => (factor === 1 ? x : mul(x, scalar(factor)));
 export const minimum = (...xs: readonly Value[]): Value =>
   make('Min', xs, xs.map((x) => x.shape).reduce(broadcastShape));
+
+export const maximum = (...xs: readonly Value[]): Value =>
+  make('Max', xs, xs.map((x) => x.shape).reduce(broadcastShape));
 
 export const where = (condition: Value, x: Value, y: Value): Value =>
   make('Where', [condition, x, y], broadcastShape(condition.shape, broadcastShape(x.shape, y.shape)), x.dataType);

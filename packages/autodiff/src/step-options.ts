@@ -1,4 +1,28 @@
-export type LossSpec = { readonly kind: 'cross_entropy' } | { readonly kind: 'mse' };
+/** What every kind of loss is told. Each is a mean over the batch, as PyTorch takes it. */
+export interface LossKinds {
+  /** Of class indices, the output's shape without its last axis. */
+  cross_entropy: {
+    /** A factor per class; the mean is over these. */
+    readonly classWeights?: readonly number[];
+    /** Share of the target that is spread over all classes (Szegedy et al. 2016). */
+    readonly labelSmoothing?: number;
+    /** Targets of this number count for nothing. */
+    readonly ignoreIndex?: number;
+  };
+  /** Of logits and numbers in [0, 1] of the same shape. */
+  binary_cross_entropy: { readonly positiveWeight?: number };
+  mse: object;
+  mae: object;
+  /** Half the square up to `delta`, a line beyond (Huber 1964). */
+  huber: { readonly delta: number };
+}
+
+export type LossKind = keyof LossKinds;
+export type LossOf<K extends LossKind> = { readonly kind: K } & LossKinds[K];
+export type LossSpec = { [K in LossKind]: LossOf<K> }[LossKind];
+
+/** A loss's factor in a sum. */
+export type LossTerm = LossSpec & { readonly weight?: number };
 
 /** Adam's numbers (Kingma and Ba 2015). */
 export interface AdamSpec {
@@ -44,7 +68,8 @@ export interface StepOptions {
   readonly batchSize: number;
   /** Sizes of an example, for axes that the graph leaves open. */
   readonly exampleShape?: readonly number[];
-  readonly loss: LossSpec;
+  /** A loss, or several of the same output and targets that are added up. */
+  readonly loss: LossSpec | readonly LossTerm[];
   readonly optimizer: OptimizerSpec;
   readonly groups?: readonly ParameterGroup[];
   /** Weight decay acts on weights of two axes and more alone. */

@@ -36,7 +36,7 @@ export interface TrainingStep {
   readonly inputs: {
     /** Float [batchSize, ...features]. */
     readonly features: string;
-    /** Cross-entropy: int64 class indices, the output's shape without its last axis; mean squared error: float, its shape. */
+    /** Cross-entropy: int64 class indices, the output's shape without its last axis; other losses: float, its shape. */
     readonly targets: string;
     /** Float scalar. */
     readonly learningRate: string;
@@ -70,8 +70,9 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
   ]);
   const hard = lossOf(options.loss, output, fresh('targets'));
   const teacher = options.distillation && input(fresh('teacher'), output.shape);
-  if (teacher && options.loss.kind !== 'cross_entropy') {
-    throw new TrainingFormError(`distillation takes the cross-entropy loss, got ${options.loss.kind}`);
+  const kinds = 'kind' in options.loss ? [options.loss.kind] : options.loss.map(({ kind }) => kind);
+  if (teacher && kinds.some((kind) => kind !== 'cross_entropy')) {
+    throw new TrainingFormError(`distillation takes the cross-entropy loss, got ${kinds.join(' and ')}`);
   }
   const { temperature, mix } = options.distillation ?? { temperature: 1, mix: 0 };
   const loss = teacher ? mixed(distillationLoss(output, teacher, temperature), hard.value, mix) : hard.value;

@@ -1,4 +1,4 @@
-import { fitsGlob } from './glob.js';
+import { globPattern } from './fine-tuning/glob.js';
 import { concat, reshape, split } from './ops.js';
 import type { ParameterGroup, StepOptions } from './step-options.js';
 import { size } from './value.js';
@@ -32,7 +32,7 @@ export const isFrozen = (name: string, groups: readonly ParameterGroup[] = []): 
   groupOf(name, groups)?.learningRateScale === 0;
 
 const groupOf = (name: string, groups: readonly ParameterGroup[]) =>
-  groups.find(({ weights }) => weights.some((glob) => fitsGlob(name, glob)));
+  groups.find(({ weights }) => weights.some((glob) => globPattern(glob).test(name)));
 
 /** Small weights that are treated alike lie in one row: one operator instead of one for each. */
 export function updateRows(
