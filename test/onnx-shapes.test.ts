@@ -204,6 +204,32 @@ function cases(): [string, string, OneNode][] {
     dilations: attribute([2, 1]),
     pads: attribute([1, 0, 2, 1]),
   });
+  for (const [opType, gates, outputs] of [
+    ['LSTM', 4, 3],
+    ['GRU', 3, 2],
+    ['RNN', 1, 2],
+  ] as const) {
+    const weights = (directions: number) => [floats([directions, gates * 5, 3]), floats([directions, gates * 5, 5])];
+    add(
+      'has the states of every step and the last',
+      opType,
+      [[7, 2, 3], ...weights(1)],
+      {
+        hidden_size: attribute(5),
+      },
+      { outputs },
+    );
+    add(
+      'goes both ways',
+      opType,
+      [[7, 2, 3], ...weights(2)],
+      {
+        hidden_size: attribute(5),
+        direction: attribute('bidirectional'),
+      },
+      { outputs },
+    );
+  }
   add('keeps the size it is told to', 'Conv', [[2, 4, 7, 8], floats([4, 2, 3, 3])], {
     auto_pad: attribute('SAME_UPPER'),
     strides: attribute([2, 2]),

@@ -5,7 +5,7 @@ import { UnsupportedOpError } from './errors.js';
 import { gradientRules } from './gradient-rules.js';
 import { gradients } from './gradients.js';
 import { lowerings } from './lowerings.js';
-import type { Reading } from './lowerings.js';
+import type { Reading } from './reading.js';
 import * as op from './ops.js';
 import { numbers, runnable } from './run-for-tests.js';
 import { constant, input, ints, operation, scalar, size } from './value.js';

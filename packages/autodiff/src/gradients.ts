@@ -4,7 +4,7 @@ import type { GradientQuestion, GradientRule } from './gradient-rules.js';
 import { add, reduceSum, reshape, sameShape, zeros } from './ops.js';
 import { topological } from './topological.js';
 import { isFloat, operandsOf, scalar } from './value.js';
-import type { Operation, Shape, Value } from './value.js';
+import type { Operation, Shape, Shortcut, Value } from './value.js';
 
 /**
  * d loss / d target for each target, as values computed from the same inputs: reverse-mode differentiation, a graph in
@@ -21,19 +21,20 @@ export function gradients(loss: Value, targets: readonly Value[]): Map<Value, Va
     const before = arrived.get(to);
     arrived.set(to, before ? add(before, fitted) : fitted);
   };
-  // a node's outputs come one after the other: only at its earliest have the gradients of all of them arrived
-  const earliest = new Map<Operation, Value>();
+  // outputs that share a gradient come one after the other: only at the earliest have the gradients of all of them arrived
+  const earliest = new Map<Operation | Shortcut, Value>();
   for (const value of order) {
-    if (value.source.kind === 'operation' && !earliest.has(value.source.operation)) {
-      earliest.set(value.source.operation, value);
-    }
+    const { source, shortcut } = value;
+    if (shortcut && !earliest.has(shortcut)) earliest.set(shortcut, value);
+    if (source.kind === 'operation' && !earliest.has(source.operation)) earliest.set(source.operation, value);
   }
   for (const value of order.reverse()) {
     const { source, shortcut } = value;
     if (shortcut) {
-      const g = arrived.get(value);
-      if (!g) continue;
-      const made = shortcut.gradients(g);
+      const outputs = shortcut.outputs ?? [value];
+      if (earliest.get(shortcut) !== value || !outputs.some((output) => arrived.has(output))) continue;
+      const all = outputs.map((output) => arrived.get(output));
+      const made = shortcut.gradients(all[0] ?? zeros(outputs[0]!.shape), all);
       shortcut.operands.forEach((operand, i) => wanted.has(operand) && give(operand, made[i]!()));
     } else if (source.kind === 'operation' && earliest.get(source.operation) === value) {
       const { operation } = source;

@@ -13,7 +13,7 @@ export { globPattern } from './fine-tuning/glob.js';
 export { trainingStep } from './training-step.js';
 export type { AdamSpec, LossSpec, LossTerm, OptimizerSpec, ParameterGroup, StepOptions } from './step-options.js';
 export type { StateTensor, TrainingStep } from './training-step.js';
-export type { DropoutMask } from './lowerings.js';
+export type { DropoutMask } from './reading.js';
 export { gradientRules } from './gradient-rules.js';
 export type { GradientQuestion, GradientRule } from './gradient-rules.js';
 // serving

@@ -1,30 +1,11 @@
-import type { DataType, Node, Tensor } from '@modelmill/onnx';
+import type { Tensor } from '@modelmill/onnx';
 import * as op from './ops.js';
 import { rectifiedMaxPoolInput, tiles } from './pooling-gradients.js';
+import type { Reading } from './reading.js';
+import { recurrentLowering } from './recurrent-lowerings.js';
 import { operation, scalar, size } from './value.js';
-import type { Shape, Value } from './value.js';
+import type { Value } from './value.js';
 import { windowsOf } from './windows.js';
-
-/** A dropout mask fed by the caller: each element 0 with probability `rate`, else 1 / (1 − rate). */
-export interface DropoutMask {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly rate: number;
-}
-
-/** What a lowering may ask and leave behind. */
-export interface Reading {
-  readonly node: Node;
-  readonly x: readonly (Value | undefined)[];
-  readonly outputs: readonly { readonly dataType: DataType; readonly shape: Shape }[];
-  int(name: string, otherwise: number): number;
-  float(name: string, otherwise: number): number;
-  /** A mask the caller feeds. */
-  mask(shape: Shape, rate: number): Value;
-  /** A constant's only number. */
-  number(position: number, otherwise: number): number;
-  setStatistic(position: number, next: Value): void;
-}
 
 const { add, sub, mul, div } = op;
 
@@ -74,6 +55,9 @@ export const lowerings: Readonly<Record<string, (reading: Reading) => readonly V
     }
     return [y!, positions!];
   },
+  LSTM: recurrentLowering('LSTM'),
+  GRU: recurrentLowering('GRU'),
+  RNN: recurrentLowering('RNN'),
   Gelu: ({ node, x: [x] }) => {
     const form = node.attributes.get('approximate');
     return [form?.kind === 'string' && form.value === 'tanh' ? geluTanh(x!) : gelu(x!)];

@@ -92,14 +92,14 @@ export function matMul(a: Value, b: Value): Value {
   );
 }
 
-/** α · op(a) · op(b) of matrices. */
-export function gemm(a: Value, b: Value, transA: boolean, transB: boolean, alpha = 1): Value {
+/** α · op(a) · op(b) + c of matrices. */
+export function gemm(a: Value, b: Value, transA: boolean, transB: boolean, alpha = 1, c?: Value): Value {
   const [rows, inner] = transA ? [...a.shape].reverse() : a.shape;
   const [innerOfB, columns] = transB ? [...b.shape].reverse() : b.shape;
   if (rows === undefined || columns === undefined || inner !== innerOfB) {
     throw new ShapeError(`Gemm cannot multiply [${a.shape}] and [${b.shape}] (transposed: ${transA}, ${transB})`);
   }
-  return make('Gemm', [a, b], [rows, columns], a.dataType, {
+  return make('Gemm', c ? [a, b, c] : [a, b], [rows, columns], a.dataType, {
     ...(alpha === 1 ? {} : { alpha: floatAttribute(alpha) }),
     ...(transA ? { transA: int(1) } : {}),
     ...(transB ? { transB: int(1) } : {}),

@@ -3,7 +3,7 @@ import type { Attribute, Model, Node, Tensor } from '@modelmill/onnx';
 import { TrainingFormError } from './errors.js';
 import { freshNames } from './fresh-names.js';
 import { lowerings } from './lowerings.js';
-import type { DropoutMask, Reading } from './lowerings.js';
+import type { DropoutMask, Reading } from './reading.js';
 import { input, ints, operation } from './value.js';
 import type { Value } from './value.js';
 

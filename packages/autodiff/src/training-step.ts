@@ -8,7 +8,7 @@ import { hiddenWeights } from './hidden-weights.js';
 import { distillationLoss, lossOf, mixed } from './losses.js';
 import { add, div, make, minimum, mul, sqrt, sumSquare, times } from './ops.js';
 import { readGraph } from './read-graph.js';
-import type { DropoutMask } from './lowerings.js';
+import type { DropoutMask } from './reading.js';
 import type { StepOptions } from './step-options.js';
 import { isFrozen, updateRows } from './update-rows.js';
 import { moved, updateBy, updateByAdam } from './updates.js';

@@ -26,7 +26,10 @@ export interface Value {
  */
 export interface Shortcut {
   readonly operands: readonly Value[];
-  readonly gradients: (g: Value) => readonly (() => Value)[];
+  /** The values it is the gradient of, where it is of several; all of them carry it. */
+  readonly outputs?: readonly Value[];
+  /** `all`: the gradients of `outputs`, undefined where the loss does not depend on one; `g` that of the first. */
+  readonly gradients: (g: Value, all: readonly (Value | undefined)[]) => readonly (() => Value)[];
 }
 
 /** One node of a graph. An input or output that is left out is undefined. */

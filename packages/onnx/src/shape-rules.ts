@@ -2,7 +2,7 @@ import { dataTypes, ShapeError } from './model.js';
 import type { Attribute, DataType, Tensor } from './model.js';
 import { sizes } from './quoted.js';
 import { axisOf, broadcast, given, known, product } from './shape-question.js';
-import type { ShapeQuestion, ShapeRule } from './shape-question.js';
+import type { ShapeQuestion, ShapeRule, StaticType } from './shape-question.js';
 import { floatTensor, int64Tensor } from './tensor.js';
 import { convShape, convTransposeShape, poolShape } from './window-shapes.js';
 
@@ -53,6 +53,7 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
     if (inner !== innerOfB) throw new ShapeError(`takes [m, ${inner}] and [${inner}, n], got [${innerOfB}, n]`);
     return [{ dataType: known(a).dataType, shape: [rows, columns] }];
   },
+  ...rows('LSTM GRU RNN', recurrentTypes),
   Conv: (question) => [{ dataType: known(question.x[0]).dataType, shape: convShape(question) }],
   ConvTranspose: (question) => [{ dataType: known(question.x[0]).dataType, shape: convTransposeShape(question) }],
   MaxPool: (question) => {
@@ -214,6 +215,18 @@ function matMulShape(a: readonly number[], b: readonly number[]): number[] {
   }
   const batch = broadcast(left.slice(0, -2), right.slice(0, -2));
   return [...batch, ...(a.length === 1 ? [] : [left.at(-2)!]), ...(b.length === 1 ? [] : [right.at(-1)!])];
+}
+
+/** Y of every step, Y_h and, of an LSTM, Y_c of the last. */
+function recurrentTypes({ x: [x, , recurrence], node, int }: ShapeQuestion): StaticType[] {
+  const { dataType, shape } = known(x);
+  if (shape.length !== 3) throw new ShapeError(`takes [time, batch, width], got ${sizes(shape)}`);
+  const [directions = 1, , hidden = 1] = known(recurrence).shape;
+  const inTurn = int('layout', 0) === 0;
+  const [time = 0, batch = 0] = inTurn ? shape : [shape[1], shape[0]];
+  const all = inTurn ? [time, directions, batch, hidden] : [batch, time, directions, hidden];
+  const last = inTurn ? [directions, batch, hidden] : [batch, directions, hidden];
+  return [all, last, last].slice(0, node.opType === 'LSTM' ? 3 : 2).map((of) => ({ dataType, shape: of }));
 }
 
 function reducedShape({ x, ints, list, int }: ShapeQuestion): number[] {
