@@ -1,13 +1,16 @@
 import { LayerError, TrainingFormError, UnsupportedOpError, trainingStep } from '@modelmill/autodiff';
-import type { LayerSpec } from '@modelmill/autodiff';
+import type { LayerSpec, LossTerm } from '@modelmill/autodiff';
 import { registry } from '@modelmill/contracts';
 import type { datasets, trainer } from '@modelmill/contracts';
-import { DatasetError, splitRows } from '@modelmill/data';
+import { DatasetError, learnTokenizer, splitRows } from '@modelmill/data';
 import { AdmissionError, OnnxFormatError, ShapeError, checkAdmission, signatureOf } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { NotFoundError } from '@modelmill/store';
 import type { Store } from '@modelmill/store';
 import * as errors from './errors.js';
+import { isMetric, metricsOf } from './evaluate.js';
+import { fittingLoss, isBinary } from './fitting-loss.js';
+import type { Target } from './fitting-loss.js';
 import { exampleShapeOf, initialGraph, layersOf } from './initial-graph.js';
 import type { InitialGraph, Surroundings } from './initial-graph.js';
 import type { TrainingInputs } from './training-messages.js';
@@ -18,13 +21,16 @@ export interface CheckedTraining {
   readonly dataset: datasets.DatasetVersion;
   /** What the plan's names stand for now. */
   readonly inputs: TrainingInputs;
-  readonly loss: 'cross_entropy' | 'mse';
+  readonly loss: readonly LossTerm[];
+  /** Examples per step. */
+  readonly batchSize: number;
   readonly summary: trainer.ValidateTrainingResponse;
 }
 
 /** What a training may hold in memory: 256 MiB of weights, and a multiple of it in the optimizer's state. */
 const mostParameters = 2 ** 26;
 const mostLayers = 1_000;
+const mostBatch = 65_536;
 
 export type LookedUpIn = Pick<Store, 'registry' | 'datasets' | 'artifacts'>;
 
@@ -40,13 +46,18 @@ export async function checkTraining(
   const { dataset: name } = plan;
   const version = known?.datasetVersion ?? plan.datasetVersion;
   const dataset = await found(store.datasets.version(name, version), () => errors.datasetNotFound(name, version));
-  const { featureShape, classes } = formOf(dataset);
-  const loss = lossFor(plan, classes);
+  const form = await formOf(store, dataset, plan);
+  const { classes } = form;
+  const loss = fittingLoss(plan, form);
+  checkMetrics(plan, form);
   const trainRows = trainRowsOf(dataset);
-  if (plan.batchSize > trainRows) throw errors.batchTooLarge(plan.batchSize, trainRows);
+  if (form.isText && trainRows <= plan.context) throw errors.textShort(name, trainRows, plan.context);
+  if (plan.mode === 'full_batch' && trainRows > mostBatch) throw errors.fullBatchTooLarge(trainRows, mostBatch);
+  const batchSize = plan.mode === 'full_batch' ? trainRows : plan.batchSize;
+  if (!form.isText && batchSize > trainRows) throw errors.batchTooLarge(batchSize, trainRows);
 
   const base = await baseOf(store, plan, known);
-  const teacherSha256 = await teacherOf(store, plan, { featureShape, classes }, known);
+  const teacherSha256 = await teacherOf(store, plan, form, known);
   const inputs: TrainingInputs = {
     datasetVersion: dataset.version,
     ...(base === undefined ? {} : { baseSha256: base.sha256, baseVersion: base.version }),
@@ -54,15 +65,16 @@ export async function checkTraining(
   };
   const built =
     base === undefined
-      ? layered(plan, { featureShape, classes })
-      : based(await store.artifacts.read(base.sha256), plan, { featureShape, classes, loss });
-  const signature = registrySignature(built.served(new Map(), { softmax: classes > 0 }));
+      ? layered(plan, form, loss)
+      : based(await store.artifacts.read(base.sha256), { ...plan, batchSize }, form, loss);
+  const sigmoid = isBinary(loss);
+  const signature = registrySignature(built.served(new Map(), { softmax: classes > 0 && !sigmoid, sigmoid }));
   const layers = built.layers.map(({ name: layer, outputShape, parameters }) => ({
     name: layer,
     outputShape: outputShape.map(BigInt),
     parameters: BigInt(parameters),
   }));
-  return { dataset, inputs, loss, summary: { layers, parameters: BigInt(built.parameters), signature } };
+  return { dataset, inputs, loss, batchSize, summary: { layers, parameters: BigInt(built.parameters), signature } };
 }
 
 export const defaultSplits: datasets.Splits = { train: 0.8, validation: 0, test: 0.2, seed: 0n };
@@ -77,33 +89,51 @@ function trainRowsOf({ dataset, rows, splits = defaultSplits }: datasets.Dataset
   return Math.round(Number(rows) * splits.train);
 }
 
-/** Sizes of an example, and how many classes the target has: 0 where it is a number. */
-interface Form {
+/** Sizes of an example, and what the target is. */
+interface Form extends Target {
   readonly featureShape: readonly number[];
-  readonly classes: number;
 }
 
-const formOf = ({ schema }: datasets.DatasetVersion): Form => ({
-  featureShape: (schema?.featureShape ?? []).map(Number),
-  classes: schema?.classes.length ?? 0,
-});
-
-function lossFor({ loss, distillation, dataset }: TrainingPlan, classes: number): 'cross_entropy' | 'mse' {
-  const fitting = classes > 0 ? 'cross_entropy' : 'mse';
-  if (loss !== undefined && loss !== fitting) {
-    const target = classes > 0 ? `one of ${classes} classes` : 'a number';
-    throw errors.wrongLoss(loss, `the target of dataset '${dataset}' is ${target}, wants ${fitting}`);
+async function formOf(
+  { artifacts }: Pick<Store, 'artifacts'>,
+  { dataset, schema, format, artifactSha256 }: datasets.DatasetVersion,
+  { context, tokenizer, normalize, distillation }: TrainingPlan,
+): Promise<Form> {
+  const classNames = schema?.classes ?? [];
+  if (format?.$case !== 'text') {
+    return {
+      featureShape: (schema?.featureShape ?? []).map(Number),
+      classNames,
+      classes: classNames.length,
+      isText: false,
+    };
   }
-  if (distillation && classes === 0) throw errors.distillationOfNumbers(dataset);
-  return fitting;
+  if (normalize !== 'none') throw errors.textNormalized(normalize);
+  if (distillation) throw errors.distillationOfNumbers(dataset);
+  const classes =
+    tokenizer.kind === 'byte_pair'
+      ? tokenizer.vocabulary
+      : (await learnTokenizer(await artifacts.path(artifactSha256), tokenizer)).size;
+  return { featureShape: [context], classNames: [], classes, isText: true };
 }
 
-function layered(plan: TrainingPlan, form: Form): InitialGraph {
+function checkMetrics(
+  { metrics, monitored, earlyStopping, restoreBest }: TrainingPlan,
+  { classes, isText }: Form,
+): void {
+  const target = classes > 0 ? `a target of ${classes} ${isText ? 'tokens' : 'classes'}` : 'a target that is a number';
+  const unfit = metrics.find((metric) => !isMetric(metric, classes));
+  if (unfit !== undefined) throw errors.unknownMetric(unfit, target);
+  const measured = ['loss', ...(metrics.length > 0 ? metrics : metricsOf(classes, isText))];
+  if ((earlyStopping || restoreBest) && !measured.includes(monitored)) throw errors.unknownMonitor(monitored, measured);
+}
+
+function layered(plan: TrainingPlan, form: Form, loss: readonly LossTerm[]): InitialGraph {
   const around = surroundings(form);
   const count = countOf(layersOf(plan, around));
   if (count > mostLayers) throw errors.tooManyLayers(count, mostLayers);
   const built = checked(() => initialGraph(plan, around, undefined));
-  checkOutputs(built.layers.filter(({ name }) => !name.includes('.')).at(-1)?.outputShape ?? [], form.classes);
+  checkOutputs(built.layers.filter(({ name }) => !name.includes('.')).at(-1)?.outputShape ?? [], form, loss);
   return built;
 }
 
@@ -116,22 +146,18 @@ function countOf(layers: readonly LayerSpec[]): number {
   return layers.reduce((sum, layer) => sum + 1 + inner(layer), 0);
 }
 
-function surroundings({ featureShape, classes }: Form): Surroundings {
+function surroundings({ featureShape, classes, isText }: Form): Surroundings {
   let parameters = 0;
   const random = (_: number, count: number) => {
     parameters += count;
     if (parameters > mostParameters) throw errors.tooManyParameters(mostParameters); // before they take memory
     return new Float32Array(count); // only their count matters here
   };
-  return { featureShape, classes, isText: false, random };
+  return { featureShape, classes, isText, random };
 }
 
-function based(
-  artifact: Uint8Array,
-  plan: TrainingPlan,
-  form: Form & { readonly loss: 'cross_entropy' | 'mse' },
-): InitialGraph {
-  const { featureShape, classes, loss } = form;
+function based(artifact: Uint8Array, plan: TrainingPlan, form: Form, loss: readonly LossTerm[]): InitialGraph {
+  const { featureShape } = form;
   return checked(() => {
     const base = checkAdmission(artifact).model;
     const takes = exampleShapeOf(base, featureShape);
@@ -141,23 +167,36 @@ function based(
     const step = trainingStep(built.forward, {
       batchSize,
       exampleShape: featureShape,
-      loss: { kind: loss },
+      loss,
       optimizer,
     });
     const outputs = step.model.graph.outputs.find(({ name }) => name === step.outputs.logits)?.shape ?? [];
     checkOutputs(
       outputs.slice(1).map((size) => Number(size)),
-      classes,
+      form,
+      loss,
     );
     return built;
   });
 }
 
-function checkOutputs(got: readonly number[], classes: number): void {
-  const wanted = classes || 1;
-  if (got.length === 1 && got[0] === wanted) return;
-  const why = classes > 0 ? `the target has ${classes} classes` : 'the target is a number';
-  throw errors.wrongOutputs(got, wanted, why);
+function checkOutputs(
+  got: readonly number[],
+  { classes, isText, featureShape }: Form,
+  loss: readonly LossTerm[],
+): void {
+  const width = isBinary(loss) ? 1 : classes || 1;
+  const wanted = isText ? [...featureShape, width] : [width];
+  if (got.length === wanted.length && got.every((size, axis) => size === wanted[axis])) return;
+  throw errors.wrongOutputs(got, wanted, why(width, classes, isText));
+}
+
+function why(width: number, classes: number, isText: boolean): string {
+  if (classes === 0) return 'the target is a number';
+  if (isText) return `every place is followed by one of ${classes} tokens`;
+  return width === classes
+    ? `the target has ${classes} classes`
+    : 'binary cross-entropy takes one logit for two classes';
 }
 
 /** Errors of building and differentiating as what is wrong with the spec. */

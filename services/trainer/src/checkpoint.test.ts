@@ -1,10 +1,9 @@
 import { CheckpointError, readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import type { Checkpoint } from './checkpoint.js';
+import { standingAtStart } from './standing.js';
 
 const checkpoint: Checkpoint = {
-  step: 12,
-  lossSum: 0.1 + 0.2,
-  history: [{ epoch: 1, accuracy: 0.5 }],
+  standing: { ...standingAtStart, step: 12, lossSum: 0.1 + 0.2, history: [{ epoch: 1, accuracy: 0.5 }] },
   inputs: { datasetVersion: '3', baseSha256: 'ab', baseVersion: '1' },
   tensors: new Map([
     ['weight', Float32Array.of(1, -0, 1e-40, Number.MAX_VALUE)],

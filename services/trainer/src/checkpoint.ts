@@ -1,16 +1,12 @@
+import type { Standing } from './standing.js';
 import type { TrainingInputs } from './training-messages.js';
 
 /** Everything a training needs to go on as if it had never stopped. */
 export interface Checkpoint {
-  /** Steps done. The data cursor and the random numbers follow from it and the seed. */
-  readonly step: number;
-  /** Sum of the losses since the last evaluation. */
-  readonly lossSum: number;
-  /** One entry per evaluation. */
-  readonly history: readonly Readonly<Record<string, number>>[];
+  readonly standing: Standing;
   /** What the plan's names stood for when it began: labels may have moved since. */
   readonly inputs: TrainingInputs;
-  /** Weights, optimizer state and running statistics by name. */
+  /** Weights, optimizer state, running statistics and the weights of the best evaluation, by name. */
   readonly tensors: ReadonlyMap<string, Float32Array>;
 }
 

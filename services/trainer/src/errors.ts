@@ -14,13 +14,28 @@ export const excludes = (field: string, other: string, why: string) =>
 export const badWord = (field: string, got: string, allowed: readonly string[]) =>
   invalid(`${field} is '${got}', wants one of ${allowed.join(', ')}`);
 export const unbuilt = (field: string) => invalid(`${field} is set, which this release cannot do yet`);
+export const unknownClass = (got: string, classes: readonly string[]) => {
+  const some = classes.length > 10 ? `${classes.slice(0, 10).join(', ')}, …` : classes.join(', ') || 'none';
+  return invalid(`losses name class '${got}', the classes are ${some}`);
+};
+export const unknownMetric = (got: string, target: string) =>
+  invalid(`metrics name '${got}', which says nothing of ${target}`);
+export const unknownMonitor = (got: string, measured: readonly string[]) =>
+  invalid(`early_stopping.metric is '${got}', what is measured is ${measured.join(', ')}`);
+export const textShort = (dataset: string, got: number, context: number) =>
+  invalid(`the training part of dataset '${dataset}' has ${got} characters, wants more than the context of ${context}`);
+export const textNormalized = (got: string) => invalid(`data.normalize is '${got}', which text has no use for`);
+export const onlyText = (field: string, dataset: string) =>
+  invalid(`${field} is set, but dataset '${dataset}' is no text`);
+export const fullBatchTooLarge = (rows: number, most: number) =>
+  invalid(`mode is 'full_batch', but the training split has ${rows} rows, at most ${most} fit a batch`);
 export const outOfRange = (field: string, got: number | string, wanted: string) =>
   invalid(`${field} is ${got}, wants ${wanted}`);
 export const badLayer = (message: string) => invalid(message);
 export const tooManyLayers = (got: number, most: number) => invalid(`layers has ${got} layers, wants at most ${most}`);
 export const tooManyParameters = (most: number) => invalid(`the layers have more than ${most} parameters, the limit`);
-export const wrongOutputs = (got: readonly number[], wanted: number, why: string) =>
-  invalid(`the last layer gives [${got.join(', ')}] per example, wants [${wanted}]: ${why}`);
+export const wrongOutputs = (got: readonly number[], wanted: readonly number[], why: string) =>
+  invalid(`the last layer gives [${got.join(', ')}] per example, wants [${wanted.join(', ')}]: ${why}`);
 export const wrongLoss = (loss: string, why: string) => invalid(`loss is '${loss}', ${why}`);
 export const wrongFeatures = (model: string, got: readonly number[], wanted: readonly number[]) =>
   invalid(`${model} takes [${wanted.join(', ')}] per example, the dataset has [${got.join(', ')}]`);

@@ -26,4 +26,52 @@ describe('an evaluation', () => {
     expect(figures['mae']).toBeCloseTo(1, 6);
     expect(figures['r2']).toBeCloseTo(1 - 5 / (19 - 49 / 3), 5);
   });
+
+  // three classes: what is → what was said
+  const said = [
+    [0, [0.7, 0.2, 0.1]],
+    [0, [0.1, 0.6, 0.3]],
+    [1, [0.1, 0.8, 0.1]],
+    [1, [0.2, 0.5, 0.3]],
+    [2, [0.1, 0.6, 0.3]],
+    [2, [0.2, 0.2, 0.6]],
+    [2, [0.5, 0.2, 0.3]],
+  ] as const;
+
+  it('tells precision, recall, F1, areas under curves and what was confused, as scikit-learn does', () => {
+    const names = ['precision', 'recall', 'f1', 'auc', 'top_2', 'perplexity', 'accuracy'];
+    const evaluation = evaluateClasses(3, names);
+    const probabilities = Float32Array.from(said.flatMap(([, of]) => of));
+    evaluation.add(
+      probabilities,
+      Float32Array.from(said, ([is]) => is),
+      said.length,
+    );
+    const figures = evaluation.figures();
+    expect(evaluation.confusion()).toEqual([
+      [1, 1, 0],
+      [0, 2, 0],
+      [1, 1, 1],
+    ]);
+    expect(figures['accuracy']).toBeCloseTo(4 / 7, 6);
+    expect(figures['precision']).toBeCloseTo((1 / 2 + 2 / 4 + 1) / 3, 6);
+    expect(figures['recall']).toBeCloseTo((1 / 2 + 1 + 1 / 3) / 3, 6);
+    expect(figures['f1']).toBeCloseTo((1 / 2 + 2 / 3 + 1 / 2) / 3, 6);
+    // one against the rest, by counting pairs
+    const pairs = (c: number) => {
+      let won = 0;
+      let all = 0;
+      for (const [is, p] of said) {
+        for (const [isNot, q] of said) {
+          if (is !== c || isNot === c) continue;
+          all++;
+          won += p[c]! > q[c]! ? 1 : p[c] === q[c] ? 0.5 : 0;
+        }
+      }
+      return won / all;
+    };
+    expect(figures['auc']).toBeCloseTo((pairs(0) + pairs(1) + pairs(2)) / 3, 6);
+    expect(figures['top_2']).toBeCloseTo(6 / 7, 6);
+    expect(figures['perplexity']).toBeCloseTo(Math.exp(figures['loss']!), 6);
+  });
 });

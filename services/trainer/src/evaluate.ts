@@ -155,7 +155,7 @@ function areaUnderCurve(scores: readonly number[], is: (row: number) => boolean)
   const order = [...scores.keys()].sort((a, b) => scores[a]! - scores[b]!);
   let ranks = 0;
   let are = 0;
-  for (let first = 0; first < order.length; ) {
+  for (let first = 0; first < order.length;) {
     let end = first;
     while (end < order.length && scores[order[end]!] === scores[order[first]!]) end++;
     const rank = (first + 1 + end) / 2; // ties share the mean of their ranks

@@ -17,7 +17,10 @@ export interface Material {
   /** What a teacher is asked about; undefined for text. */
   readonly asked: { readonly table: Table; readonly rows: Uint32Array } | undefined;
   /** The examples in the shape a graph takes them. */
-  examples(exampleShape: readonly number[], batchSize: number): Examples;
+  examples(
+    exampleShape: readonly number[],
+    fed: { readonly batchSize: number; readonly targets: 'class indices' | 'numbers' },
+  ): Examples;
 }
 
 /** Reads the dataset of an order. Throws DatasetError. */
@@ -35,7 +38,7 @@ export async function readMaterial({ plan, dataset }: TrainingOrder): Promise<Ma
       normalization: undefined,
       tokenizer: tokenizer.toJSON(),
       asked: undefined,
-      examples: (_, batchSize) =>
+      examples: (_, { batchSize }) =>
         textExamples({ tokens, ranges, batchSize, context, seed, vocabulary: tokenizer.size }),
     };
   }
@@ -47,6 +50,6 @@ export async function readMaterial({ plan, dataset }: TrainingOrder): Promise<Ma
     normalization: fitNormalization(table, rows.train, plan.normalize),
     tokenizer: undefined,
     asked: { table, rows: rows.train },
-    examples: (exampleShape, batchSize) => tableExamples({ table, rows, batchSize, seed, exampleShape }),
+    examples: (exampleShape, fed) => tableExamples({ ...fed, table, rows, seed, exampleShape }),
   };
 }

@@ -5,6 +5,7 @@ import type { Table } from '@modelmill/data';
 import { readOnnx, writeOnnx } from '@modelmill/onnx';
 import { readFile } from 'node:fs/promises';
 import type { Examples } from './examples.js';
+import { isBinary } from './fitting-loss.js';
 import { readMaterial } from './material.js';
 import { exampleShapeOf, initialGraph } from './initial-graph.js';
 import type { InitialGraph } from './initial-graph.js';
@@ -22,6 +23,7 @@ export interface PreparedTraining {
   readonly step: TrainingStep;
   /** Classes of the target, or tokens of the vocabulary; 0 where the target is a number. */
   readonly classes: number;
+  readonly isText: boolean;
   /** The served graph with these weights; `asInputs` leaves them to be fed. */
   served(weights: ReadonlyMap<string, Float32Array>, asInputs: boolean): Uint8Array;
   readonly parameters: number;
@@ -33,32 +35,40 @@ export async function prepareTraining(order: TrainingOrder): Promise<PreparedTra
   const material = await readMaterial(order);
   const graph = await graphOf(order, material);
   const { forward } = graph;
-  const { batchSize, optimizer, clipNorm, distillation, start } = plan;
+  const { batchSize, optimizer, groups, decayMatricesOnly, clipValue, clipNorm, ema, distillation, start } = plan;
   const step = trainingStep(forward, {
     batchSize,
     exampleShape: material.featureShape,
-    loss: { kind: loss },
+    loss,
     optimizer,
+    groups,
+    decayMatricesOnly,
+    clipValue,
     clipNorm,
+    ema,
     ...(distillation ? { distillation } : {}),
     keepZeros: 'keepZeros' in start && start.keepZeros,
   });
   const { classes, tokenizer } = material;
+  const sigmoid = isBinary(loss);
   const exampleShape = exampleShapeOf(forward, material.featureShape);
   const weights = step.state.filter(({ kind }) => kind === 'weight');
   return {
-    examples: material.examples(exampleShape, batchSize),
+    examples: material.examples(exampleShape, { batchSize, targets: targetsOf(classes, sigmoid) }),
+    isText: tokenizer !== undefined,
     asked: material.asked,
     step,
     classes,
     served(values, weightsAsInputs) {
-      const model = graph.served(values, { softmax: classes > 0, weightsAsInputs });
+      const model = graph.served(values, { softmax: classes > 0 && !sigmoid, sigmoid, weightsAsInputs });
       if (tokenizer) model.metadata.set(tokenizerKey, JSON.stringify(tokenizer));
       return writeOnnx(model);
     },
     parameters: weights.reduce((sum, { initial }) => sum + initial.length, 0),
   };
 }
+
+const targetsOf = (classes: number, sigmoid: boolean) => (classes > 0 && !sigmoid ? 'class indices' : 'numbers');
 
 /** The model's metadata entry that says how text becomes its tokens: the tokenizer's JSON. */
 const tokenizerKey = 'modelmill.tokenizer';

@@ -27,10 +27,7 @@ const rate = (value: number, otherwise: number, field: string) => range(value ||
 const share = (value: number, otherwise: number, field: string) => range(value || otherwise, 0, 0.999999, field);
 const decay = (value: number, field: string) => range(value, 0, 1, field);
 
-function adamOf(
-  given: { beta1: number; beta2: number; epsilon: number } | undefined,
-  field: string,
-): AdamSpec {
+function adamOf(given: { beta1: number; beta2: number; epsilon: number } | undefined, field: string): AdamSpec {
   return {
     beta1: share(given?.beta1 ?? 0, 0.9, `${field}.beta1`),
     beta2: share(given?.beta2 ?? 0, 0.999, `${field}.beta2`),

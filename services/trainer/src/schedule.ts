@@ -42,7 +42,8 @@ interface Course extends Moment {
   readonly share: number;
 }
 
-const halfCosine = (from: number, to: number, share: number) => to + (from - to) * 0.5 * (1 + Math.cos(Math.PI * share));
+const halfCosine = (from: number, to: number, share: number) =>
+  to + (from - to) * 0.5 * (1 + Math.cos(Math.PI * share));
 
 /** A factor on the rate, past the warm-up. What the names mean is PyTorch's; the last step has the final share. */
 const courses: { readonly [K in Exclude<ScheduleKind, 'plateau'>]: (course: Course) => number } = {
@@ -90,7 +91,11 @@ export interface PlateauState {
 export const plateauStart: PlateauState = { factor: 1, best: null, waited: 0 };
 
 /** After one more evaluation: a figure has to be better by a ten-thousandth of the best. */
-export function afterEvaluation(state: PlateauState, { gamma, patience, finalShare }: Schedule, figure: number): PlateauState {
+export function afterEvaluation(
+  state: PlateauState,
+  { gamma, patience, finalShare }: Schedule,
+  figure: number,
+): PlateauState {
   const { factor, best, waited } = state;
   if (best === null || figure < best - 1e-4 * Math.abs(best)) return { factor, best: figure, waited: 0 };
   if (waited < patience) return { factor, best, waited: waited + 1 };

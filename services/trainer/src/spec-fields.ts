@@ -12,6 +12,12 @@ export function positive(value: number, field: string): number {
 export const positiveOr = (otherwise: number, value: number, field: string): number =>
   value === 0 ? otherwise : positive(value, field);
 
+/** lo ≤ value ≤ hi. */
+export function range(value: number, lo: number, hi: number, field: string): number {
+  if (!(value >= lo && value <= hi)) throw outOfRange(field, value, `${lo} to ${hi}`);
+  return value;
+}
+
 /** lo ≤ value < hi. */
 export function within(value: number, lo: number, hi: number, field: string): number {
   if (!(value >= lo && value < hi)) throw outOfRange(field, value, `at least ${lo} and less than ${hi}`);

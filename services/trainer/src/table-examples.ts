@@ -7,6 +7,8 @@ export interface TableExamplesOptions {
   readonly table: Table;
   readonly rows: { readonly train: Uint32Array; readonly validation: Uint32Array; readonly test: Uint32Array };
   readonly batchSize: number;
+  /** What the step graph takes the targets as. */
+  readonly targets: 'class indices' | 'numbers';
   readonly seed: bigint;
   /** Sizes of one example as the graph takes it. */
   readonly exampleShape: readonly number[];
@@ -16,14 +18,16 @@ export interface TableExamplesOptions {
 const chunk = 256;
 
 /** The rows of a table, in another order every epoch. Each epoch drops what does not fill a batch. */
-export function tableExamples({ table, rows, batchSize, seed, exampleShape }: TableExamplesOptions): Examples {
+export function tableExamples(options: TableExamplesOptions): Examples {
+  const { table, rows, batchSize, seed, exampleShape } = options;
   const stepsPerEpoch = Math.floor(rows.train.length / batchSize);
   const lesson = ({ features, targets, size, rows: some }: Batch): Lesson => ({
     features: { dims: [size, ...exampleShape], data: features },
     targets,
-    targetTensor: table.classes
-      ? { dims: [size], data: BigInt64Array.from(targets, BigInt) }
-      : { dims: [size, 1], data: targets },
+    targetTensor:
+      options.targets === 'class indices'
+        ? { dims: [size], data: BigInt64Array.from(targets, BigInt) }
+        : { dims: [size, 1], data: targets },
     size,
     rows: some,
   });

@@ -56,7 +56,7 @@ async function train(
   const folder = await mkdtemp(join(tmpdir(), 'mill-train-'));
   try {
     const order: TrainingOrder = {
-      plan,
+      plan: { ...plan, batchSize: checked.batchSize },
       inputs: checked.inputs,
       loss: checked.loss,
       dataset: await datasetOf(store, checked.dataset),
@@ -109,7 +109,11 @@ async function keep(
   await claim.update({ stage: 'registering', done: 1 });
   const bytes = await readFile(done.path);
   const artifact = await artifacts.put(bytes);
-  if (spec.artifactOnly) return { version: '', artifactSha256: artifact.sha256, metrics: done.metrics };
+  const { sha256: historySha256 } = await artifacts.put(await readFile(done.historyPath));
+  const { notes } = done;
+  if (spec.artifactOnly) {
+    return { version: '', artifactSha256: artifact.sha256, metrics: done.metrics, historySha256, notes };
+  }
   await claim.assertOwned();
   const { dataset, inputs } = checked;
   const { version, metrics, artifactSha256 } = await registry.registerVersion({
@@ -132,7 +136,7 @@ async function keep(
     jobId: claim.job.id,
     ...(spec.label === '' ? {} : { label: spec.label }),
   });
-  return { version, artifactSha256, metrics };
+  return { version, artifactSha256, metrics, historySha256, notes };
 }
 
 async function datasetOf(

@@ -1,4 +1,5 @@
 import type { DatasetFormat, Splits, TextFormat } from '@modelmill/data';
+import type { LossTerm } from '@modelmill/autodiff';
 import type { TrainingPlan } from './training-plan.js';
 
 /** What the names of a plan stood for when its training began. */
@@ -19,7 +20,7 @@ export interface TrainingOrder {
     readonly format: DatasetFormat | TextFormat;
     readonly splits: Omit<Splits, 'seed'> & { readonly seed: string };
   };
-  readonly loss: 'cross_entropy' | 'mse';
+  readonly loss: readonly LossTerm[];
   /** The ONNX file to go on from; unset where layers are given. */
   readonly basePath: string | undefined;
   readonly teacherPath: string | undefined;
@@ -49,7 +50,15 @@ export interface ProgressReport {
 export type FromTraining =
   | { readonly kind: 'progress'; readonly progress: ProgressReport }
   | { readonly kind: 'checkpoint'; readonly path: string; readonly step: number }
-  | { readonly kind: 'done'; readonly path: string; readonly metrics: Readonly<Record<string, number>> }
+  | {
+      readonly kind: 'done';
+      readonly path: string;
+      readonly metrics: Readonly<Record<string, number>>;
+      /** NDJSON: a line per report and evaluation. */
+      readonly historyPath: string;
+      /** What was decided on the way, in sentences. */
+      readonly notes: readonly string[];
+    }
   /** The training cannot succeed, now or on another try. */
   | { readonly kind: 'failed'; readonly reason: string }
   /** Something unforeseen: another try may succeed. */

@@ -1,17 +1,18 @@
-import type { FineTuning, LayerSpec, LossSpec, PresetSpec, StepOptions } from '@modelmill/autodiff';
+import type { FineTuning, LayerSpec, LossTerm, PresetSpec } from '@modelmill/autodiff';
 import type { recipes, trainer } from '@modelmill/contracts';
 import type { TokenizerSpec } from '@modelmill/data';
 import { fineTuningSpec } from './fine-tuning-specs.js';
 import { layerSpecs } from './layer-specs.js';
 import { presetSpec } from './preset-specs.js';
-import { word } from './spec-fields.js';
-import { badName, oneStart, outOfRange, specMissing, unbuilt } from './errors.js';
-import { schedules } from './schedule.js';
-import type { Schedule } from './schedule.js';
+import { range, word } from './spec-fields.js';
+import { badName, excludes, oneStart, outOfRange, specMissing, unbuilt } from './errors.js';
+import { planRecipe } from './recipe-plan.js';
+import type { RecipePlan } from './recipe-plan.js';
 
 const names = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/;
 const normalizations = ['standard', 'minmax', 'none'] as const;
-const losses = ['cross_entropy', 'mse'] as const;
+const losses = ['cross_entropy', 'binary_cross_entropy', 'mse', 'mae', 'huber'] as const;
+const modes = ['mini_batch', 'full_batch', 'stochastic'] as const;
 const tokenizers = ['character', 'byte_pair'] as const;
 
 /** How a training goes on from a graph. */
@@ -20,8 +21,14 @@ interface GoingOn {
   readonly fineTuning: FineTuning;
 }
 
+/** A term of a loss, its class weights still by the classes' names. */
+export type PlannedLoss = Exclude<LossTerm, { kind: 'cross_entropy' }> | PlannedCrossEntropy;
+type PlannedCrossEntropy = Omit<Extract<LossTerm, { kind: 'cross_entropy' }>, 'classWeights'> & {
+  readonly classWeights?: Readonly<Record<string, number>>;
+};
+
 /** A training spec with its defaults filled in and its words understood. Plain data: it travels to a child process. */
-export interface TrainingPlan {
+export interface TrainingPlan extends RecipePlan {
   readonly model: string;
   readonly dataset: string;
   readonly datasetVersion: string;
@@ -32,11 +39,18 @@ export interface TrainingPlan {
     | ({ readonly kind: 'version'; readonly version: string } & GoingOn)
     | ({ readonly kind: 'artifact'; readonly sha256: string } & GoingOn);
   /** Unset: cross-entropy where the target is a class, else the mean squared error. */
-  readonly loss: LossSpec['kind'] | undefined;
-  readonly optimizer: StepOptions['optimizer'];
-  readonly learningRate: number;
-  readonly schedule: Schedule;
-  readonly clipNorm: number;
+  readonly losses: readonly PlannedLoss[] | undefined;
+  /** `full_batch`: as many examples per step as the training split has. */
+  readonly mode: (typeof modes)[number];
+  /** Undefined: all epochs are trained. */
+  readonly earlyStopping: { readonly patience: number; readonly minDelta: number } | undefined;
+  /** The figure that says which evaluation is the best. */
+  readonly monitored: string;
+  readonly restoreBest: boolean;
+  /** A loss that is no number: back to the last checkpoint with half the rate; else the job fails. */
+  readonly rollBack: boolean;
+  /** Empty: those that fit the target. */
+  readonly metrics: readonly string[];
   readonly epochs: number;
   /** Instead of epochs; 0: as many as the epochs have. */
   readonly steps: number;
@@ -56,7 +70,7 @@ export interface TrainingPlan {
 /** Checks what can be checked without looking anything up; throws an RpcError naming the field. */
 export function planTraining(spec: trainer.TrainingSpec | undefined): TrainingPlan {
   if (spec === undefined) throw specMissing();
-  const { optimizer, distillation } = spec;
+  const { optimizer, distillation, earlyStopping } = spec;
   refuseUnbuilt(spec);
   if (spec.label !== '') name(spec.label, 'label');
   return {
@@ -65,12 +79,19 @@ export function planTraining(spec: trainer.TrainingSpec | undefined): TrainingPl
     datasetVersion: spec.data?.version ?? '',
     normalize: word(spec.data?.normalize || 'none', normalizations, 'data.normalize'),
     start: start(spec),
-    loss: spec.loss === '' ? undefined : word(spec.loss, losses, 'loss'),
-    ...optimizerOf(optimizer),
-    schedule: word(optimizer?.schedule || 'constant', Object.keys(schedules) as Schedule[], 'optimizer.schedule'),
-    clipNorm: range(optimizer?.clipNorm ?? 0, 0, 1e9, 'optimizer.clip_norm'),
+    ...planRecipe(optimizer),
+    losses: lossesOf(spec),
+    mode: modeOf(spec),
+    earlyStopping: earlyStopping && {
+      patience: earlyStopping.patience || 5,
+      minDelta: range(earlyStopping.minDelta, 0, 1e9, 'early_stopping.min_delta'),
+    },
+    monitored: earlyStopping?.metric || 'loss',
+    restoreBest: spec.restoreBest,
+    rollBack: word(spec.onDivergence || 'stop', ['stop', 'roll_back'], 'on_divergence') === 'roll_back',
+    metrics: spec.metrics,
     epochs: range(spec.epochs || 10, 1, 100_000, 'epochs'),
-    batchSize: range(spec.batchSize || 64, 1, 65_536, 'batch_size'),
+    batchSize: spec.mode === 'stochastic' ? 1 : range(spec.batchSize || 64, 1, 65_536, 'batch_size'),
     steps: range(Number(spec.steps), 0, 100_000_000, 'steps'),
     evaluateEvery: range(spec.evaluateEvery, 0, 100_000_000, 'evaluate_every'),
     context: range(spec.data?.context || 64, 1, 65_536, 'data.context'),
@@ -101,47 +122,59 @@ function start({ layers, base, preset }: trainer.TrainingSpec): TrainingPlan['st
   }
 }
 
+function modeOf({ mode, batchSize }: trainer.TrainingSpec): TrainingPlan['mode'] {
+  const found = word(mode || 'mini_batch', modes, 'mode');
+  if (found !== 'mini_batch' && batchSize !== 0) {
+    throw excludes('mode', 'batch_size', `${found} decides how many examples a step has`);
+  }
+  return found;
+}
+
+function lossesOf({ loss, losses: terms }: trainer.TrainingSpec): readonly PlannedLoss[] | undefined {
+  if (loss !== '' && terms.length > 0) throw excludes('loss', 'losses', 'both name a loss');
+  if (terms.length > 0) return terms.map((term, i) => lossTerm(term, `losses[${i}]`));
+  if (loss === '') return undefined;
+  const kind = word(loss, losses, 'loss');
+  return [kind === 'huber' ? { kind, delta: 1 } : { kind }];
+}
+
+function lossTerm(term: recipes.LossTerm, at: string): PlannedLoss {
+  const kind = word(term.kind, losses, `${at}.kind`);
+  const weight = range(term.weight || 1, 0, 1e6, `${at}.weight`);
+  const { classWeights, ignoreIndex } = term;
+  const refused = (field: string, set: boolean) => {
+    if (set) throw outOfRange(`${at}.${field}`, 'set', `it left out for ${kind}`);
+  };
+  refused('class_weights', kind !== 'cross_entropy' && Object.keys(classWeights).length > 0);
+  refused('label_smoothing', kind !== 'cross_entropy' && term.labelSmoothing !== 0);
+  refused('ignore_index', kind !== 'cross_entropy' && ignoreIndex !== undefined);
+  refused('delta', kind !== 'huber' && term.delta !== 0);
+  refused('positive_weight', kind !== 'binary_cross_entropy' && term.positiveWeight !== 0);
+  switch (kind) {
+    case 'cross_entropy':
+      for (const [name, factor] of Object.entries(classWeights))
+        range(factor, 0, 1e6, `${at}.class_weights['${name}']`);
+      return {
+        kind,
+        weight,
+        ...(Object.keys(classWeights).length > 0 ? { classWeights } : {}),
+        labelSmoothing: range(term.labelSmoothing, 0, 0.999, `${at}.label_smoothing`),
+        ...(ignoreIndex === undefined ? {} : { ignoreIndex: Number(ignoreIndex) }),
+      };
+    case 'binary_cross_entropy':
+      return { kind, weight, positiveWeight: range(term.positiveWeight || 1, 0, 1e6, `${at}.positive_weight`) };
+    case 'huber':
+      return { kind, weight, delta: range(term.delta || 1, 1e-9, 1e9, `${at}.delta`) };
+    case 'mse':
+    case 'mae':
+      return { kind, weight };
+  }
+}
+
 function tokenizerOf(tokenizer: trainer.Tokenizer | undefined): TokenizerSpec {
   const kind = word(tokenizer?.kind || 'character', tokenizers, 'data.tokenizer.kind');
   if (kind === 'character') return { kind };
   return { kind, vocabulary: range(tokenizer?.vocabulary || 1024, 257, 65_536, 'data.tokenizer.vocabulary') };
-}
-
-function optimizerOf(
-  optimizer: recipes.TrainingOptimizer | undefined,
-): Pick<TrainingPlan, 'optimizer' | 'learningRate'> {
-  const kind = optimizer?.kind;
-  switch (kind?.$case) {
-    case 'sgd': {
-      const { learningRate, momentum, nesterov } = kind.sgd;
-      if (learningRate === 0) throw outOfRange('optimizer.sgd.learning_rate', 0, 'a number above 0');
-      return {
-        optimizer: { kind: 'sgd', momentum: range(momentum, 0, 0.9999, 'optimizer.sgd.momentum'), nesterov },
-        learningRate: range(learningRate, 0, 1000, 'optimizer.sgd.learning_rate'),
-      };
-    }
-    case 'adam':
-    case undefined: {
-      const adam = kind?.adam;
-      return {
-        optimizer: {
-          kind: 'adam',
-          beta1: range(adam?.beta1 || 0.9, 0, 0.999999, 'optimizer.adam.beta1'),
-          beta2: range(adam?.beta2 || 0.999, 0, 0.999999, 'optimizer.adam.beta2'),
-          epsilon: range(adam?.epsilon || 1e-8, 0, 1, 'optimizer.adam.epsilon'),
-          weightDecay: range(adam?.weightDecay ?? 0, 0, 1, 'optimizer.adam.weight_decay'),
-        },
-        learningRate: range(adam?.learningRate || 0.001, 0, 1000, 'optimizer.adam.learning_rate'),
-      };
-    }
-    default:
-      throw unbuilt(`optimizer.${kind?.$case}`);
-  }
-}
-
-function range(value: number, lo: number, hi: number, field: string): number {
-  if (!(value >= lo && value <= hi)) throw outOfRange(field, value, `${lo} to ${hi}`);
-  return value;
 }
 
 function name(got: string, field: string): string {
@@ -152,21 +185,10 @@ function name(got: string, field: string): string {
 /** Fields whose meaning is settled and whose work is not done: refused, so that none is passed over in silence. */
 function refuseUnbuilt({ optimizer, ...spec }: trainer.TrainingSpec): void {
   const given: Readonly<Record<string, boolean>> = {
-    'optimizer.scheduled': optimizer?.scheduled !== undefined,
-    'optimizer.clip_value': (optimizer?.clipValue ?? 0) !== 0,
-    'optimizer.groups': (optimizer?.groups.length ?? 0) > 0,
-    'optimizer.decay_on': (optimizer?.decayOn ?? '') !== '',
     'optimizer.accumulate': (optimizer?.accumulate ?? 0) > 1,
-    'optimizer.ema': (optimizer?.ema ?? 0) !== 0,
-    losses: spec.losses.length > 0,
-    mode: spec.mode !== '',
-    early_stopping: spec.earlyStopping !== undefined,
-    restore_best: spec.restoreBest,
     auto: spec.auto,
-    on_divergence: spec.onDivergence !== '',
     engine: spec.engine !== '' && spec.engine !== 'onnx',
     provider: spec.provider !== '' && spec.provider !== 'cpu',
-    metrics: spec.metrics.length > 0,
   };
   const found = Object.keys(given).find((field) => given[field]);
   if (found !== undefined) throw unbuilt(found);

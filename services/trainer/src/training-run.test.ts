@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -39,7 +39,7 @@ function orderOf(spec: Spec, changes: Partial<TrainingOrder> = {}): TrainingOrde
       format: { kind: 'csv', header: false, target: '' },
       splits: { train: 0.8, validation: 0, test: 0.2, seed: '0' },
     },
-    loss: 'cross_entropy',
+    loss: [{ kind: 'cross_entropy' }],
     basePath: undefined,
     teacherPath: undefined,
     checkpointPath: undefined,
@@ -56,7 +56,11 @@ async function run(order: TrainingOrder) {
   const done = messages.find((message) => message.kind === 'done')!;
   const progress = messages.flatMap((message) => (message.kind === 'progress' ? [message.progress] : []));
   const checkpoints = messages.flatMap((message) => (message.kind === 'checkpoint' ? [message] : []));
-  return { ...done, model: readFileSync(done.path), progress, checkpoints };
+  const history = readFileSync(done.historyPath, 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Record<string, number>);
+  return { ...done, model: readFileSync(done.path), progress, checkpoints, history };
 }
 
 describe('a training', () => {
@@ -106,10 +110,111 @@ describe('a training', () => {
     expect(taught.metrics['accuracy']).toBeGreaterThan(0.85); // the targets themselves have no weight
   });
 
-  it('fails with the step at which the loss was no number', async () => {
-    const optimizer = { kind: { $case: 'sgd' as const, sgd: { learningRate: 1000 } } };
-    const hopeless = orderOf({ optimizer, layers: [dense(64, 'relu'), dense(64, 'relu'), dense(10)] });
-    await expect(run(hopeless)).rejects.toThrow(TrainingFailedError);
-    await expect(run(hopeless)).rejects.toThrow(/^the loss is (NaN|Infinity) at step \d+ of 66/);
+  it('goes on with averages, plateaus and the best weights as if it had never stopped', async () => {
+    const spec: Spec = {
+      epochs: 6,
+      optimizer: {
+        kind: { $case: 'rmsProp', rmsProp: { learningRate: 0.01, momentum: 0.5 } },
+        scheduled: { kind: 'plateau', patience: 1, gamma: 0.5, warmupSteps: 5 },
+        ema: 0.9,
+        clipValue: 0.5,
+        groups: [{ weights: ['*.bias'], learningRateScale: 2 }],
+      },
+      losses: [{ kind: 'cross_entropy', labelSmoothing: 0.1 }],
+      metrics: ['accuracy', 'top_3', 'f1', 'auc'],
+      earlyStopping: { metric: 'f1', patience: 3 },
+      restoreBest: true,
+      evaluateEvery: 15,
+    };
+    const loss = [{ kind: 'cross_entropy', labelSmoothing: 0.1 }] as const;
+    const whole = await run(orderOf(spec, { loss, checkpointMs: 0 }));
+    expect(Object.keys(whole.metrics).sort()).toEqual(
+      ['accuracy', 'auc', 'f1', 'loss', 'parameters', 'top_3', 'train_loss'].sort(),
+    );
+    expect(whole.metrics['auc']).toBeGreaterThan(0.98);
+    expect(whole.metrics['top_3']).toBeGreaterThan(whole.metrics['accuracy']!);
+    for (const step of [8, 31, 77]) {
+      const { path } = whole.checkpoints.find((checkpoint) => checkpoint.step === step)!;
+      const resumed = await run(orderOf(spec, { loss, checkpointPath: path }));
+      expect({ step, same: resumed.model.equals(whole.model) }).toEqual({ step, same: true });
+      expect(resumed.history).toEqual(whole.history);
+      expect(resumed.notes).toEqual(whole.notes);
+    }
+  });
+
+  it('stops early, and serves what was best', async () => {
+    const spec: Spec = {
+      epochs: 60,
+      optimizer: { kind: { $case: 'sgd', sgd: { learningRate: 0.5, momentum: 0.9 } } },
+      earlyStopping: { metric: 'accuracy', patience: 3 },
+      restoreBest: true,
+    };
+    const { history, metrics, notes } = await run(orderOf(spec));
+    const measured = history.filter((line) => 'train_loss' in line && 'epoch' in line);
+    expect(measured.length).toBeLessThan(60);
+    const best = Math.max(...measured.map((line) => line['accuracy']!));
+    expect(metrics['accuracy']).toBe(best);
+    expect(measured.findIndex((line) => line['accuracy'] === best)).toBe(measured.length - 4);
+    expect(notes).toEqual([
+      expect.stringMatching(/^stopped early at step \d+: accuracy was best at step \d+, 3 evaluations ago$/),
+      expect.stringMatching(/^serves the weights of step \d+, whose accuracy was best$/),
+    ]);
+  });
+
+  it('keeps a history of its steps, its evaluations and what was confused at the end', async () => {
+    const { history, metrics } = await run(orderOf({ epochs: 2 }));
+    expect(history.filter((line) => 'gradient_norm' in line).map((line) => line['step'])).toEqual(
+      Array.from({ length: 44 }, (_, i) => i + 1),
+    );
+    expect(history.filter((line) => 'epoch' in line)).toHaveLength(2);
+    const { confusion, ...last } = history.at(-1) as unknown as { confusion: number[][] };
+    expect(last).toEqual({ ...metrics, step: 44 });
+    expect(confusion.flat().reduce((sum, count) => sum + count, 0)).toBe(359);
+  });
+
+  it('learns a binary target by one logit, and serves both probabilities', async () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'mill-binary-')), 'moons.csv');
+    folders.push(join(path, '..'));
+    const rows = Array.from({ length: 400 }, (_, i) => {
+      const [x, y] = [Math.sin(i * 12.9898) * 2, Math.sin(i * 78.233) * 2];
+      return `${x},${y},${x * x + y * y < 2 ? 'in' : 'out'}`;
+    });
+    writeFileSync(path, `${rows.join('\n')}\n`);
+    const optimizer = { kind: { $case: 'adam' as const, adam: { learningRate: 0.03 } } };
+    const order = orderOf({ layers: [dense(16, 'tanh'), dense(1)], optimizer, epochs: 80, batchSize: 32 });
+    const { metrics, model } = await run({
+      ...order,
+      loss: [{ kind: 'binary_cross_entropy' }],
+      dataset: { ...order.dataset, path },
+    });
+    expect(metrics['accuracy']).toBeGreaterThan(0.9);
+    expect(readOnnx(model).graph.outputs).toMatchObject([{ name: 'probabilities', shape: ['batch', 2] }]);
+  });
+
+  const hopeless: Spec = {
+    optimizer: { kind: { $case: 'sgd', sgd: { learningRate: 1000 } } },
+    layers: [dense(64, 'relu'), dense(64, 'relu'), dense(10)],
+  };
+
+  it('fails with the step at which the loss was no number, and the tensor where that began', async () => {
+    await expect(run(orderOf(hopeless))).rejects.toThrow(TrainingFailedError);
+    await expect(run(orderOf(hopeless))).rejects.toThrow(
+      /^the loss is (NaN|Infinity) at step \d+ of 66; the first tensor that is no number is (input )?'.+'/,
+    );
+  });
+
+  it('goes back and halves the rate where it is asked to, and gives up after five times', async () => {
+    const rescued = await run(
+      orderOf({
+        ...hopeless,
+        onDivergence: 'roll_back',
+        optimizer: { kind: { $case: 'sgd', sgd: { learningRate: 30, momentum: 0.9 } } },
+      }),
+    );
+    expect(rescued.notes[0]).toMatch(
+      /^rolled back from step \d+ to step \d+, where the loss was a number; the rate is halved$/,
+    );
+    expect(rescued.metrics['accuracy']).toBeGreaterThan(0.05);
+    await expect(run(orderOf({ ...hopeless, onDivergence: 'roll_back' }))).rejects.toThrow(/^the loss is/);
   });
 });

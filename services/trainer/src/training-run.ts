@@ -1,17 +1,21 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import type { StateTensor } from '@modelmill/autodiff';
-import { counterRandom } from '@modelmill/data';
+import type { StateTensor, TrainingStep } from '@modelmill/autodiff';
 import { writeOnnx } from '@modelmill/onnx';
 import { openSession } from '@modelmill/runtime';
-import type { TypedTensor } from '@modelmill/runtime';
 import { readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { openEvaluator } from './evaluator.js';
-import type { Lesson, Part } from './examples.js';
+import type { Measured } from './evaluator.js';
+import type { Part } from './examples.js';
+import { firstOffender } from './first-offender.js';
 import { prepareTraining } from './prepared-training.js';
 import type { PreparedTraining } from './prepared-training.js';
-import { learningRateAt } from './schedule.js';
+import { rateFactor } from './schedule.js';
+import { evaluated, mostRollBacks, rolledBack, standingAtStart } from './standing.js';
+import type { Standing } from './standing.js';
+import { stepFeeds } from './step-feeds.js';
+import type { Feeds } from './step-feeds.js';
 import { askTeacher } from './teacher.js';
 import type { FromTraining, ProgressReport, TrainingOrder } from './training-messages.js';
 
@@ -20,12 +24,13 @@ export class TrainingFailedError extends Error {
   override readonly name = 'TrainingFailedError';
 }
 
-/** Streams of a job's seed: dropout masks take those from here on, one each, a place per step. */
-const maskStreams = 50;
 const reportMs = 100;
+/** Steps a job's history tells of, evaluations aside. */
+const historySteps = 500;
 
 type Tell = (message: FromTraining) => Promise<void>;
-type State = Record<string, TypedTensor>;
+/** Tensors by their names. */
+type Tensors = ReadonlyMap<string, Float32Array>;
 
 /**
  * Trains in this process, which ONNX Runtime blocks step by step. The same order gives the same numbers, wherever it goes
@@ -34,14 +39,12 @@ type State = Record<string, TypedTensor>;
 export async function runTraining(order: TrainingOrder, tell: Tell): Promise<void> {
   const { plan, threads, folder } = order;
   const prepared = await prepareTraining(order);
-  const { examples, step, classes } = prepared;
-  const { batchSize } = plan;
-  const seed = BigInt(plan.seed);
+  const { examples, step, classes, asked } = prepared;
   const { stepsPerEpoch } = examples;
   const steps = plan.steps || examples.stepsOf(plan.epochs);
   const evaluateEvery = plan.evaluateEvery || examples.evaluateEvery;
+  const noteEvery = Math.ceil(steps / historySteps);
 
-  const { asked } = prepared;
   const teach =
     order.teacherPath === undefined || asked === undefined
       ? undefined
@@ -52,142 +55,171 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
     // blocked layouts pay where weights are constants; here each would be laid out anew at every step
     graphOptimization: 'extended',
   });
-  await using evaluator = await openEvaluator(prepared, threads);
+  await using evaluator = await openEvaluator(prepared, plan.metrics, threads);
 
-  const start = await startOf(order, prepared);
-  const { state } = start;
-  let { lossSum } = start;
-  const history = [...start.history];
-  let done = start.step;
+  let { standing, state, best } = await startOf(order, prepared);
+  /** Evaluations are where a training can be rolled back to: checkpoints are taken by the clock, which is not repeatable. */
+  let good = { standing, state };
+  let savedStep = standing.step;
   let gradientNorm = 0;
-  const clock = createClock(done, batchSize);
+  const clock = createClock(standing.step, plan.batchSize);
+
+  const rateAt = (at: number) =>
+    plan.learningRate *
+    standing.rateScale *
+    rateFactor(plan.schedule, { step: at, steps, stepsPerEpoch }, standing.plateau.factor);
 
   const progress = (loss: number, metrics: ProgressReport['metrics']): ProgressReport => ({
     // the last step of an epoch belongs to it
-    epoch: Math.floor(Math.max(0, done - 1) / stepsPerEpoch) + 1,
+    epoch: Math.floor(Math.max(0, standing.step - 1) / stepsPerEpoch) + 1,
     epochs: Math.ceil(steps / stepsPerEpoch),
-    step: done,
+    step: standing.step,
     steps,
     loss,
     metrics,
-    ...clock.speed(done, steps),
-    learningRate: learningRateAt(plan.schedule, plan.learningRate, Math.max(0, done - 1), steps),
+    ...clock.speed(standing.step, steps),
+    learningRate: rateAt(Math.max(0, standing.step - 1)),
     gradientNorm,
     residentBytes: process.memoryUsage.rss(),
   });
 
   let reportedAt = 0;
   let savedAt = Date.now();
-  while (done < steps) {
-    const lesson = examples.at(done);
-    const feeds = feedsOf(prepared, lesson, { plan, step: done, steps, seed });
+  while (standing.step < steps && !standing.stopped) {
+    const at = standing.step;
+    const learningRate = rateAt(at);
+    const lesson = examples.at(at);
+    const feeds: Feeds = { ...state, ...stepFeeds(prepared, lesson, { plan, step: at, learningRate }) };
     if (teach && step.inputs.teacher && lesson.rows) {
-      feeds[step.inputs.teacher] = { dims: [batchSize, classes], data: teach(lesson.rows) };
+      feeds[step.inputs.teacher] = { dims: [plan.batchSize, classes], data: teach(lesson.rows) };
     }
-    const outputs = await session.run({ ...state, ...feeds });
+    const outputs = await session.run(feeds);
     const loss = (outputs[step.outputs.loss]?.data as Float32Array)[0]!;
+    if (!Number.isFinite(loss)) {
+      if (!plan.rollBack || standing.rollBacks === mostRollBacks) {
+        const offender = await firstOffender(step.model, feeds);
+        throw diverged('loss', loss, { step: at + 1, steps, offender, savedStep });
+      }
+      standing = rolledBack(good.standing, standing);
+      state = good.state;
+      continue;
+    }
     gradientNorm = (outputs[step.outputs.gradientNorm]?.data as Float32Array)[0]!;
-    done++;
-    if (!Number.isFinite(loss)) throw diverged('loss', loss, done, steps);
-    for (const { input, output } of step.state) state[input] = outputs[output]!;
-    lossSum += loss;
+    state = Object.fromEntries(step.state.map(({ input, output }) => [input, outputs[output]!]));
+    standing = { ...standing, step: at + 1, lossSum: standing.lossSum + loss };
+    if (at % noteEvery === 0) {
+      remember({ step: at + 1, loss, learning_rate: learningRate, gradient_norm: gradientNorm });
+    }
 
-    const sinceEvaluation = done % evaluateEvery || evaluateEvery;
-    if (done % evaluateEvery === 0 || done === steps) {
-      const figures = await figuresOf('while training');
-      const trainLoss = lossSum / sinceEvaluation;
-      history.push({ epoch: done / stepsPerEpoch, step: done, train_loss: trainLoss, ...figures });
-      await tell({ kind: 'progress', progress: progress(trainLoss, figures) });
-      lossSum = 0;
+    const sinceEvaluation = standing.step % evaluateEvery || evaluateEvery;
+    const meanLoss = standing.lossSum / sinceEvaluation;
+    if (standing.step % evaluateEvery === 0 || standing.step === steps) {
+      const { figures } = await measure(servedTensors(step, state), 'while training');
+      remember({ epoch: standing.step / stepsPerEpoch, step: standing.step, train_loss: meanLoss, ...figures });
+      await tell({ kind: 'progress', progress: progress(meanLoss, figures) });
+      standing = { ...evaluated(standing, plan, figures), lossSum: 0 };
+      if (plan.restoreBest && standing.best?.step === standing.step) best = servedTensors(step, state);
+      good = { standing, state };
     } else if (Date.now() - reportedAt >= reportMs) {
       reportedAt = Date.now();
-      await tell({ kind: 'progress', progress: progress(lossSum / sinceEvaluation, {}) });
+      await tell({ kind: 'progress', progress: progress(meanLoss, {}) });
       await turn(); // messages leave, and a parent that is gone is noticed
     }
-    if (Date.now() - savedAt >= order.checkpointMs && done < steps) {
+    if (Date.now() - savedAt >= order.checkpointMs && standing.step < steps) {
       savedAt = Date.now();
       await save();
     }
   }
 
+  function remember(line: Standing['history'][number]): void {
+    standing = { ...standing, history: [...standing.history, line] };
+  }
+
   /** The last update may have broken weights whose loss was a number before it. */
-  async function figuresOf(part: Part): Promise<Record<string, number>> {
-    const figures = await evaluator.figures(state, part);
-    for (const [name, value] of Object.entries(figures)) {
-      if (!Number.isFinite(value)) throw diverged(`${name} of held-out examples`, value, done, steps);
+  async function measure(weights: Tensors, part: Part): Promise<Measured> {
+    const measured = await evaluator.measure(weights, part);
+    for (const [name, value] of Object.entries(measured.figures)) {
+      if (Number.isFinite(value) || name === 'auc') continue; // where a class is missing there is no curve
+      throw diverged(`${name} of held-out examples`, value, { step: standing.step, steps, savedStep });
     }
-    return figures;
+    return measured;
   }
 
   async function save(): Promise<void> {
-    const path = join(folder, `checkpoint-${done}`);
+    savedStep = standing.step;
+    const path = join(folder, `checkpoint-${savedStep}`);
     const tensors = new Map(step.state.map(({ input }) => [input, state[input]!.data as Float32Array]));
-    await writeFile(path, writeCheckpoint({ step: done, lossSum, history, inputs: order.inputs, tensors }));
-    await tell({ kind: 'checkpoint', path, step: done });
+    for (const [name, values] of best ?? []) tensors.set(`${bestPrefix}${name}`, values);
+    await writeFile(path, writeCheckpoint({ standing, inputs: order.inputs, tensors }));
+    await tell({ kind: 'checkpoint', path, step: savedStep });
   }
 
-  const weights = new Map(step.state.map(({ input }) => [input, state[input]!.data as Float32Array]));
+  const weights = best ?? servedTensors(step, state);
+  if (best && standing.best) {
+    const { monitored } = plan;
+    const note = `serves the weights of step ${standing.best.step}, whose ${monitored} was best`;
+    standing = { ...standing, notes: [...standing.notes, note] };
+  }
   const path = join(folder, 'model.onnx');
   await writeFile(path, prepared.served(weights, false));
-  const figures = await figuresOf('at the end');
-  const metrics = { ...figures, train_loss: history.at(-1)?.['train_loss'] ?? 0, parameters: prepared.parameters };
-  await tell({ kind: 'done', path, metrics });
+  const { figures, confusion } = await measure(weights, 'at the end');
+  const trainLoss = standing.history.filter((line) => 'train_loss' in line).at(-1)?.['train_loss'] ?? 0;
+  const metrics = { ...figures, train_loss: trainLoss, parameters: prepared.parameters };
+  const historyPath = join(folder, 'history.ndjson');
+  const lines = [...standing.history, { ...metrics, step: standing.step, ...(confusion ? { confusion } : {}) }];
+  await writeFile(historyPath, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
+  await tell({ kind: 'done', path, metrics, historyPath, notes: standing.notes });
 }
 
-const diverged = (what: string, got: number, step: number, steps: number) =>
-  new TrainingFailedError(
-    `the ${what} is ${got} at step ${step} of ${steps}: try a smaller learning rate, or clip_norm`,
+interface Divergence {
+  readonly step: number;
+  readonly steps: number;
+  readonly offender?: string | undefined;
+  readonly savedStep: number;
+}
+
+function diverged(what: string, got: number, { step, steps, offender, savedStep }: Divergence): TrainingFailedError {
+  const first = offender === undefined ? '' : `; the first tensor that is no number is ${offender}`;
+  const saved = savedStep > 0 ? `; the last good checkpoint was at step ${savedStep}` : '';
+  return new TrainingFailedError(
+    `the ${what} is ${got} at step ${step} of ${steps}${first}${saved}: try a smaller learning rate, or clip_norm`,
   );
+}
+
+/** Weights, or their averages where these are kept, and running statistics, by their names in the graph. */
+function servedTensors(step: TrainingStep, state: Feeds): Tensors {
+  const averages = new Map(step.state.flatMap(({ of, input }) => (of === undefined ? [] : [[of, input] as const])));
+  return new Map(
+    step.state
+      .filter(({ kind }) => kind === 'weight' || kind === 'running statistic')
+      .map(({ input }) => [input, state[averages.get(input) ?? input]!.data as Float32Array]),
+  );
+}
+
+/** Of the tensors of the best evaluation in a checkpoint. */
+const bestPrefix = 'best/';
 
 interface Start {
-  readonly step: number;
-  readonly lossSum: number;
-  readonly history: readonly Readonly<Record<string, number>>[];
-  readonly state: State;
+  standing: Standing;
+  state: Feeds;
+  /** What the best evaluation measured, where it will be restored. */
+  best: Tensors | undefined;
 }
 
 async function startOf({ checkpointPath }: TrainingOrder, { step }: PreparedTraining): Promise<Start> {
-  const stateFrom = (values: (tensor: StateTensor) => Float32Array): State =>
+  const stateFrom = (values: (tensor: StateTensor) => Float32Array): Feeds =>
     Object.fromEntries(step.state.map((tensor) => [tensor.input, { dims: tensor.dims, data: values(tensor) }]));
   if (checkpointPath !== undefined) {
-    const { tensors, ...rest } = readCheckpoint(await readFile(checkpointPath));
+    const { tensors, standing } = readCheckpoint(await readFile(checkpointPath));
     const fits = step.state.every(({ input, initial }) => tensors.get(input)?.length === initial.length);
-    if (fits) return { ...rest, state: stateFrom(({ input }) => tensors.get(input)!) };
+    if (fits) {
+      const kept = [...tensors].filter(([name]) => name.startsWith(bestPrefix));
+      const best = new Map(kept.map(([name, values]) => [name.slice(bestPrefix.length), values]));
+      return { standing, state: stateFrom(({ input }) => tensors.get(input)!), best: best.size > 0 ? best : undefined };
+    }
     // made by another release: its graph had other state
   }
-  return { step: 0, lossSum: 0, history: [], state: stateFrom(({ initial }) => initial) };
-}
-
-interface Moment {
-  readonly plan: TrainingOrder['plan'];
-  /** From 0. */
-  readonly step: number;
-  readonly steps: number;
-  readonly seed: bigint;
-}
-
-/** What one step is fed besides the state. */
-function feedsOf({ step: graph }: PreparedTraining, lesson: Lesson, moment: Moment): State {
-  const { plan, step, steps, seed } = moment;
-  const { features, targets, learningRate, corrections, dropout } = graph.inputs;
-  const scalar = (value: number): TypedTensor => ({ dims: [], data: Float32Array.of(value) });
-  const feeds: State = {
-    [features]: lesson.features,
-    [targets]: lesson.targetTensor,
-    [learningRate]: scalar(learningRateAt(plan.schedule, plan.learningRate, step, steps)),
-  };
-  if (corrections && plan.optimizer.kind === 'adam') {
-    feeds[corrections.c1] = scalar(1 / (1 - plan.optimizer.beta1 ** (step + 1)));
-    feeds[corrections.c2] = scalar(1 / (1 - plan.optimizer.beta2 ** (step + 1)));
-  }
-  dropout.forEach(({ name, shape, rate }, i) => {
-    const count = shape.reduce((product, size) => product * size, 1);
-    const mask = counterRandom(seed, maskStreams + i).uniform(step, count);
-    const kept = 1 / (1 - rate);
-    for (let k = 0; k < count; k++) mask[k] = mask[k]! < rate ? 0 : kept;
-    feeds[name] = { dims: shape, data: mask };
-  });
-  return feeds;
+  return { standing: standingAtStart, state: stateFrom(({ initial }) => initial), best: undefined };
 }
 
 /** Examples per second and the seconds left, since this process began to train. */
