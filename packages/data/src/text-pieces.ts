@@ -15,12 +15,7 @@ export function createCutter(): { add(part: string): string; rest(): string } {
   return {
     add(part) {
       const text = kept + part;
-      let end = 0;
-      // what lies further from the end than the pattern looks is settled
-      for (const { index, 0: piece } of text.matchAll(pattern)) {
-        if (index + piece.length > text.length - lookahead) break;
-        end = index + piece.length;
-      }
+      const end = lastWordEnd(text) || lastSettled(text);
       kept = text.slice(end);
       return text.slice(0, end);
     },
@@ -30,4 +25,24 @@ export function createCutter(): { add(part: string): string; rest(): string } {
       return last;
     },
   };
+}
+
+/** Before a blank that follows none a piece always ends, whatever stands around; 0 where there is no such place. */
+function lastWordEnd(text: string): number {
+  for (let at = text.length - 1; at > 0 && at > text.length - 1000; at--) {
+    if (isBlank(text[at]!) && !isBlank(text[at - 1]!)) return at;
+  }
+  return 0;
+}
+
+const isBlank = (character: string) => /\s/.test(character);
+
+/** The end of the last piece that lies further from the end than the pattern looks. */
+function lastSettled(text: string): number {
+  let end = 0;
+  for (const { index, 0: piece } of text.matchAll(pattern)) {
+    if (index + piece.length > text.length - lookahead) break;
+    end = index + piece.length;
+  }
+  return end;
 }

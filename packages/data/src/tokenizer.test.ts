@@ -112,8 +112,11 @@ describe('a text file', () => {
     }
   });
 
-  it('is cut into the same pieces wherever its parts end', () => {
-    const blanks = `a${' '.repeat(500)}b${'x'.repeat(500)}  c`;
+  it.each([
+    `a${' '.repeat(500)}b${'x'.repeat(500)}  c`,
+    `${'x'.repeat(3000)}${' '.repeat(3000)}${'é🙂'.repeat(1500)}`,
+    text.repeat(5),
+  ])('is cut into the same pieces wherever its parts end: %#', (blanks) => {
     const whole = createCutter();
     const parts = createCutter();
     const tokenizer = learnBytePairs([blanks + text], 400);
