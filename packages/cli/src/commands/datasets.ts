@@ -5,6 +5,7 @@ import type { datasets as contract } from '@modelmill/client';
 import { UsageError } from '../cli-error.js';
 import type { Cli, Command } from '../command.js';
 import { connect, connectionFlags, connectionUsage } from '../connection.js';
+import { columnNotes } from '../column-notes.js';
 import { formatFrom } from '../dataset-format-flags.js';
 import { digestOf } from '../digest-of.js';
 import { printJson, printMessage } from '../print-json.js';
@@ -105,6 +106,7 @@ async function upload(args: readonly string[], cli: Cli): Promise<void> {
   cli.out.print(
     `${stored.dataset} version ${stored.version}: ${count(stored.rows)} ${unit}, ${bytes(stored.sizeBytes)}`,
   );
+  for (const note of columnNotes(stored.schema?.columns ?? [])) cli.out.print(cli.out.paint.dim(`  ${note}`));
 }
 
 async function preview(args: readonly string[], cli: Cli): Promise<void> {
