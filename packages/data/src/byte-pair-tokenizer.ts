@@ -1,6 +1,6 @@
 import { merged, pairKey } from './merge.js';
 import type { Merge } from './merge.js';
-import { piecesOf } from './text-pieces.js';
+import { cutLoose, piecesOf } from './text-pieces.js';
 import { mostTokens, unknownToken } from './tokenizer.js';
 import type { Tokenizer } from './tokenizer.js';
 
@@ -35,7 +35,7 @@ export function bytePairTokenizer(merges: readonly Merge[]): Tokenizer {
     const known = remembered.get(piece);
     if (known) return known;
     const tokens = mergeAll([...encoder.encode(piece)], made);
-    if (remembered.size < mostRemembered) remembered.set(piece, tokens);
+    if (remembered.size < mostRemembered) remembered.set(cutLoose(piece), tokens);
     return tokens;
   };
   return {

@@ -1,16 +1,16 @@
 import { bytePairTokenizer } from './byte-pair-tokenizer.js';
 import { merged, pairKey } from './merge.js';
 import type { Merge } from './merge.js';
-import { piecesOf } from './text-pieces.js';
+import { cutLoose, piecesOf } from './text-pieces.js';
 import { TokenizerError, mostTokens } from './tokenizer.js';
 import type { Tokenizer } from './tokenizer.js';
 
 /** Byte-level byte-pair encoding learned from a text. Throws TokenizerError for a size out of range. */
 export function learnBytePairs(texts: Iterable<string>, vocabulary: number): Tokenizer {
   checkVocabulary(vocabulary);
-  const pieces = new Map<string, number>();
-  for (const text of texts) countPieces(pieces, text);
-  return bytePairTokenizer(learnMerges(pieces, vocabulary - 256));
+  const counter = createPieceCounter();
+  for (const text of texts) counter.add(text);
+  return bytePairTokenizer(learnMerges(counter.pieces, vocabulary - 256));
 }
 
 export function checkVocabulary(vocabulary: number): void {
@@ -18,8 +18,29 @@ export function checkVocabulary(vocabulary: number): void {
   throw new TokenizerError(`the vocabulary is ${vocabulary}, wanted 257 to ${mostTokens}`);
 }
 
-export function countPieces(pieces: Map<string, number>, text: string): void {
-  for (const piece of piecesOf(text)) pieces.set(piece, (pieces.get(piece) ?? 0) + 1);
+/** Characters of different pieces that are counted, and that merges are learned from: text may repeat nothing. */
+const mostCharacters = { counted: 16 * 2 ** 20, learnedFrom: 2 * 2 ** 20 };
+
+/** Counts the pieces of a text that comes in parts. */
+export function createPieceCounter() {
+  const pieces = new Map<string, number>();
+  let room = mostCharacters.counted;
+  return {
+    pieces,
+    add(text: string): void {
+      for (const piece of piecesOf(text)) {
+        const count = pieces.get(piece);
+        if (count !== undefined) pieces.set(piece, count + 1);
+        else if ((room -= piece.length) >= 0) pieces.set(cutLoose(piece), 1);
+      }
+    },
+  };
+}
+
+/** The pieces that occur most often, of equals those that came first, as far as there is room. */
+function frequent(pieces: ReadonlyMap<string, number>): (readonly [string, number])[] {
+  let room = mostCharacters.learnedFrom;
+  return [...pieces].sort(([, a], [, b]) => b - a).filter(([piece]) => (room -= piece.length) >= 0);
 }
 
 /** A piece of text that occurs `count` times, as the tokens it is made of so far. */
@@ -34,7 +55,7 @@ interface Word {
  */
 export function learnMerges(pieces: ReadonlyMap<string, number>, wanted: number): Merge[] {
   const encoder = new TextEncoder();
-  const words: Word[] = Array.from(pieces, ([piece, count]) => ({ tokens: [...encoder.encode(piece)], count }));
+  const words: Word[] = frequent(pieces).map(([piece, count]) => ({ tokens: [...encoder.encode(piece)], count }));
   const counts = new Map<number, number>();
   /** Words that a pair has occurred in. */
   const places = new Map<number, Set<number>>();

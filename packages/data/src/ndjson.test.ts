@@ -47,11 +47,12 @@ describe('a file of JSON objects', () => {
     ['{"a":1,"y":0}\n{"a":1e400,"y":0}\n', "row 2, column 'a': got Infinity, wanted a number"],
     ['{"a":1,"y":0}\n{"a":"x","y":0}\n', "row 2, column 'a': got 'x', wanted a number as before"],
     ['{"a":"x","y":0}\n{"a":1,"y":0}\n', "row 2, column 'a': got '1', wanted text as before"],
-    ['{"a":[1],"y":0}\n', "row 1, column 'a': got [1], wanted a number or text"],
+    ['{"a":[1],"y":0}\n', "row 1, column 'a': got a list, wanted a number or text"],
+    [`{"a":${'['.repeat(100_000)}${']'.repeat(100_000)},"y":0}\n`, "row 1, column 'a': got a list"],
     ['{"a":1}\n', 'row 1: got 1 columns, wanted features and a target'],
     ['', 'got 0 rows'],
     [Buffer.from([0x7b, 0xff, 0x7d]), 'wanted UTF-8 text'],
-  ])('is refused as %j', async (content, reason) => {
+  ])('is refused as %#', async (content, reason) => {
     await expect(read(content)).rejects.toThrow(reason);
   });
 

@@ -1,7 +1,7 @@
 import { addCharacters, characterTokenizer, inOrder } from './character-tokenizer.js';
 import { bytePairTokenizer } from './byte-pair-tokenizer.js';
 import { contentError, openContent } from './content.js';
-import { checkVocabulary, countPieces, learnMerges } from './learn-byte-pairs.js';
+import { checkVocabulary, createPieceCounter, learnMerges } from './learn-byte-pairs.js';
 import { DatasetError, tableLimits } from './table.js';
 import { createCutter } from './text-pieces.js';
 import { createTokenWriter } from './token-stream.js';
@@ -52,14 +52,14 @@ export async function learnTokenizer(path: string, spec: TokenizerSpec): Promise
     }
     case 'byte_pair': {
       checkVocabulary(spec.vocabulary);
-      const pieces = new Map<string, number>();
+      const counter = createPieceCounter();
       let read = 0;
       for await (const stretch of stretchesOf(path)) {
-        countPieces(pieces, stretch);
+        counter.add(stretch);
         read += stretch.length;
         if (read >= mostLearnedFrom) break;
       }
-      return bytePairTokenizer(learnMerges(pieces, spec.vocabulary - 256));
+      return bytePairTokenizer(learnMerges(counter.pieces, spec.vocabulary - 256));
     }
   }
 }
