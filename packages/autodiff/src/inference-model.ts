@@ -58,9 +58,7 @@ export function inferenceModel(
   } else if (output.name !== wanted) renameValue(model, output.name, wanted);
   const pair = sigmoid && output.dataType !== undefined && output.shape;
   graph.outputs = [
-    pair
-      ? { dataType: output.dataType, name: wanted, shape: [...pair.slice(0, -1), 2] }
-      : { ...output, name: wanted },
+    pair ? { dataType: output.dataType, name: wanted, shape: [...pair.slice(0, -1), 2] } : { ...output, name: wanted },
   ];
   removeUnused(graph);
   graph.valueInfo = [];
