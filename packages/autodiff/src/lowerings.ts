@@ -1,4 +1,5 @@
 import type { Tensor } from '@modelmill/onnx';
+import { instanceNormalization } from './instance-normalization.js';
 import * as op from './ops.js';
 import { rectifiedMaxPoolInput, tiles } from './pooling-gradients.js';
 import type { Reading } from './reading.js';
@@ -24,6 +25,7 @@ export const lowerings: Readonly<Record<string, (reading: Reading) => readonly V
   },
   BatchNormalization: (reading) =>
     reading.int('training_mode', 0) === 0 ? [frozenBatchNorm(reading)] : [trainingBatchNorm(reading)],
+  InstanceNormalization: (reading) => [instanceNormalization(reading)],
   // the gradient wants the mean and the inverse deviation
   LayerNormalization: ({ node, x, int }) => {
     const { shape, dataType } = x[0]!;
