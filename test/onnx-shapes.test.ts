@@ -328,6 +328,7 @@ function cases(): [string, string, OneNode][] {
   add('is a float', 'Constant', [], { value_float: { kind: 'float', value: 1 } });
   add('has the shape it is told', 'ConstantOfShape', [ints(2, 0, 3)]);
   add('has the type of its value', 'ConstantOfShape', [ints(2)], { value: attribute(int64Tensor('', [1], [4])) });
+  add('counts the steps', 'Range', [scalar(2), scalar(11), scalar(4)]);
   add('adds an axis', 'OneHot', [int64Tensor('', [2, 3], [0, 1, 2, 0, 1, 2]), scalar(4), floats([2])], {
     axis: attribute(1),
   });

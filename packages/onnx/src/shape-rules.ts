@@ -174,6 +174,10 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
     const value = node.attributes.get('value');
     return [{ dataType: value?.kind === 'tensor' ? value.value.dataType : 'float', shape: given(ints(0), 'shape') }];
   },
+  Range: ({ x: [start], ints }) => {
+    const [from = 0, to = 0, step = 1] = [0, 1, 2].map((position) => given(ints(position), 'range')[0]);
+    return [{ dataType: known(start).dataType, shape: [Math.max(0, Math.ceil((to - from) / step))] }];
+  },
   OneHot: ({ x: [indices, , values], ints, int }) => {
     const { shape } = known(indices);
     const axis = axisOf(int('axis', -1), shape.length + 1);
