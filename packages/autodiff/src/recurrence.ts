@@ -2,21 +2,24 @@ import * as op from './ops.js';
 import type { Cell, Step } from './recurrent-cells.js';
 import type { Shortcut, Value } from './value.js';
 
-/** What one direction of a recurrent operator starts from; `hidden` units, `block` gates of a product with the state. */
+/**
+ * What one direction of a recurrent operator starts from; `hidden` units, `block` gates of a product with the state.
+ * Examples lie along the last axis, so that the gates of a step are parted and joined in whole pieces of memory.
+ */
 export interface RecurrenceInputs {
-  /** Per block [time · batch, block · hidden]: the inputs' part of the gates, biases included. */
+  /** Per block [block · hidden, time · batch]: the inputs' part of the gates, biases included. */
   readonly projected: readonly Value[];
   /** Per block [block · hidden, hidden]. */
   readonly recurrent: readonly Value[];
-  /** Added to the last block's product with the state: [hidden]. */
+  /** Added to the last block's product with the state: [hidden, 1]. */
   readonly bias: Value | undefined;
-  /** [batch, hidden]. */
+  /** [hidden, batch]. */
   readonly h: Value;
-  /** LSTM: [batch, hidden]. */
+  /** LSTM: [hidden, batch]. */
   readonly c: Value | undefined;
 }
 
-/** States after every step, [time · batch, hidden], and after the last, [batch, hidden]. */
+/** States after every step, [hidden, time · batch], and after the last, [hidden, batch]. */
 export interface RecurrenceOutputs {
   readonly all: Value;
   readonly h: Value;
@@ -28,17 +31,18 @@ export interface RecurrenceOutputs {
  * over all steps for each matrix (as https://arxiv.org/abs/1604.01946 has it, section 3.2).
  */
 export function recurrence(cell: Cell, inputs: RecurrenceInputs, time: number, reverse: boolean): RecurrenceOutputs {
-  const batch = inputs.h.shape[0]!;
+  const batch = inputs.h.shape[1]!;
   const inTime = (list: readonly Value[]) => (reverse ? [...list].reverse() : list);
   const byStep = (x: Value): readonly Value[] =>
-    time === 1 ? [x] : inTime(op.split(x, Array<number>(time).fill(batch), 0));
-  const stacked = (list: readonly Value[]) => op.concat(inTime(list), 0);
+    time === 1 ? [x] : inTime(op.split(x, Array<number>(time).fill(batch), 1));
+  const stacked = (list: readonly Value[]) => op.concat(inTime(list), 1);
 
   const gates = inputs.projected.map(byStep);
+  const turned = inputs.recurrent.map(op.transposeLast);
   const steps: Step[] = [];
   let state: Pick<Step, 'h' | 'c'> = inputs;
   for (let t = 0; t < time; t++) {
-    const step = cell.step({ ...inputs, ...state, projected: gates.map((of) => of[t]!) });
+    const step = cell.step({ ...inputs, ...state, turned, projected: gates.map((of) => of[t]!) });
     steps.push(step);
     state = step;
   }
@@ -66,7 +70,7 @@ export function recurrence(cell: Cell, inputs: RecurrenceInputs, time: number, r
         ...projected.map((_, block) => () => stacked(found.map((gradient) => gradient.projected[block]!))),
         ...recurrent.map((_, block) => () => {
           const factors = stacked(steps.map(({ operands }) => operands[block]!));
-          return op.gemm(toProducts(block), factors, true, false);
+          return op.gemm(toProducts(block), factors, false, true);
         }),
         ...(bias ? [() => toProducts(recurrent.length - 1)] : []),
         () => toH,

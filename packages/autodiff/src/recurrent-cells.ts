@@ -1,10 +1,12 @@
 import * as op from './ops.js';
 import type { Value } from './value.js';
 
-/** What a cell sees at one step; the state is [batch, hidden], the rest is RecurrenceInputs' of this step. */
+/** What a cell sees at one step; the state is [hidden, batch], the rest is RecurrenceInputs' of this step. */
 export interface StepInputs {
   readonly projected: readonly Value[];
   readonly recurrent: readonly Value[];
+  /** Transposed once: products back in time take them so. */
+  readonly turned: readonly Value[];
   readonly bias: Value | undefined;
   readonly h: Value;
   readonly c: Value | undefined;
@@ -39,10 +41,9 @@ export interface Cell {
 
 const { add, mul, sub, sigmoid, tanh } = op;
 
-/** factor · matrixᵀ + offset. */
-const product = (factor: Value, matrix: Value, offset: Value | undefined) =>
-  op.gemm(factor, matrix, false, true, 1, offset);
-const backProduct = (g: Value, matrix: Value, offset: Value | undefined) => op.gemm(g, matrix, false, false, 1, offset);
+/** matrix · factor + offset. */
+const product = (matrix: Value, factor: Value, offset: Value | undefined) =>
+  op.gemm(matrix, factor, false, false, 1, offset);
 
 /** x − x·y: few operators for the derivatives of sigmoid, s·(1 − s), and of tanh, 1 − t². */
 const less = (x: Value, y: Value) => sub(x, mul(x, y));
@@ -51,12 +52,12 @@ const less = (x: Value, y: Value) => sub(x, mul(x, y));
 const lstm: Cell = {
   blocks: [4],
   separateBias: false,
-  step({ projected: [x], recurrent: [r], h: before, c: cBefore }) {
-    const width = before.shape[1]!;
-    const [opening, candidate] = op.split(product(before, r!, x), [3 * width, width], 1);
+  step({ projected: [x], recurrent: [r], turned: [back], h: before, c: cBefore }) {
+    const width = before.shape[0]!;
+    const [opening, candidate] = op.split(product(r!, before, x), [3 * width, width], 0);
     const open = sigmoid(opening!);
     const g = tanh(candidate!);
-    const [i, o, f] = op.split(open, [width, width, width], 1);
+    const [i, o, f] = op.split(open, [width, width, width], 0);
     const c = add(mul(f!, cBefore!), mul(i!, g));
     const squashed = tanh(c);
     const h = mul(o!, squashed);
@@ -70,9 +71,9 @@ const lstm: Cell = {
         const toG = mul(cell, i!);
         const toI = mul(toG, g);
         const toCBefore = mul(cell, f!);
-        const toOpen = op.concat([toI, mul(toH, h), mul(toCBefore, cBefore!)], 1);
-        const gates = op.concat([less(toOpen, open), less(toG, op.mul(g, g))], 1);
-        return { projected: [gates], products: [gates], h: backProduct(gates, r!, outside), c: toCBefore };
+        const toOpen = op.concat([toI, mul(toH, h), mul(toCBefore, cBefore!)], 0);
+        const gates = op.concat([less(toOpen, open), less(toG, mul(g, g))], 0);
+        return { projected: [gates], products: [gates], h: product(back!, gates, outside), c: toCBefore };
       },
     };
   },
@@ -82,15 +83,15 @@ const lstm: Cell = {
 const rnn: Cell = {
   blocks: [1],
   separateBias: false,
-  step({ projected: [x], recurrent: [r], h: before }) {
-    const h = tanh(product(before, r!, x));
+  step({ projected: [x], recurrent: [r], turned: [back], h: before }) {
+    const h = tanh(product(r!, before, x));
     return {
       h,
       c: undefined,
       operands: [before],
       back(toH, _, outside) {
         const gate = less(toH, mul(h, h));
-        return { projected: [gate], products: [gate], h: backProduct(gate, r!, outside), c: undefined };
+        return { projected: [gate], products: [gate], h: product(back!, gate, outside), c: undefined };
       },
     };
   },
@@ -100,12 +101,12 @@ const rnn: Cell = {
 const gru = (resetAfter: boolean): Cell => ({
   blocks: [2, 1],
   separateBias: resetAfter,
-  step({ projected: [x, xHidden], recurrent: [r, rHidden], bias, h: before }) {
-    const width = before.shape[1]!;
-    const open = sigmoid(product(before, r!, x));
-    const [update, reset] = op.split(open, [width, width], 1);
+  step({ projected: [x, xHidden], recurrent: [r, rHidden], turned: [back, backHidden], bias, h: before }) {
+    const width = before.shape[0]!;
+    const open = sigmoid(product(r!, before, x));
+    const [update, reset] = op.split(open, [width, width], 0);
     const factor = resetAfter ? before : mul(reset!, before);
-    const made = product(factor, rHidden!, resetAfter ? bias : xHidden);
+    const made = product(rHidden!, factor, resetAfter ? bias : xHidden);
     const n = tanh(resetAfter ? add(xHidden!, mul(reset!, made)) : made);
     const kept = sub(before, n);
     const h = add(n, mul(update!, kept));
@@ -117,16 +118,16 @@ const gru = (resetAfter: boolean): Cell => ({
         const direct = mul(toH, update!);
         const hidden = less(sub(toH, direct), mul(n, n));
         const toMade = resetAfter ? mul(hidden, reset!) : hidden;
-        const toFactor = resetAfter ? undefined : backProduct(toMade, rHidden!, undefined);
+        const toFactor = resetAfter ? undefined : product(backHidden!, toMade, undefined);
         // the gradient of the reset, but for 1 − reset
         const toReset = toFactor ? mul(toFactor, factor) : mul(toMade, made);
-        const gates = less(op.concat([mul(direct, kept), toReset], 1), open);
+        const gates = less(op.concat([mul(direct, kept), toReset], 0), open);
         const past = outside ? add(direct, outside) : direct;
-        const through = toFactor ? add(past, mul(toFactor, reset!)) : backProduct(toMade, rHidden!, past);
+        const through = toFactor ? add(past, mul(toFactor, reset!)) : product(backHidden!, toMade, past);
         return {
           projected: [gates, hidden],
           products: [gates, toMade],
-          h: backProduct(gates, r!, through),
+          h: product(back!, gates, through),
           c: undefined,
         };
       },

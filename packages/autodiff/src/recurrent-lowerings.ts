@@ -4,7 +4,7 @@ import * as op from './ops.js';
 import { recurrence } from './recurrence.js';
 import { cells } from './recurrent-cells.js';
 import type { Cell } from './recurrent-cells.js';
-import type { Value } from './value.js';
+import type { Shape, Value } from './value.js';
 
 /** What ONNX's recurrent operators take by default, per direction. */
 const activations = { LSTM: ['sigmoid', 'tanh', 'tanh'], GRU: ['sigmoid', 'tanh'], RNN: ['tanh'] } as const;
@@ -34,48 +34,34 @@ export const recurrentLowering =
       byDirection(value, directions),
     );
     const reverse = word(reading, 'direction', 'forward') === 'reverse';
-    const none = op.zeros([batch, hidden]);
+    const none = op.zeros([hidden, batch]);
     const ways = Array.from({ length: directions }, (_, way) => {
       const bias = biasesByBlock(cell, biasesOf![way], hidden);
       const inputs = {
         projected: byBlock(cell, weightsOf![way]!, hidden).map((block, i) =>
-          op.gemm(rows, block, false, true, 1, bias.projected[i]),
+          op.gemm(block, rows, false, true, 1, bias.projected[i]),
         ),
         recurrent: byBlock(cell, recurrentOf![way]!, hidden),
         bias: bias.separate,
-        h: hOf![way] ?? none,
-        c: opType === 'LSTM' ? (cOf![way] ?? none) : undefined,
+        h: turned(hOf![way]) ?? none,
+        c: opType === 'LSTM' ? (turned(cOf![way]) ?? none) : undefined,
       };
       return recurrence(cell, inputs, time, reverse || way === 1);
     });
-    const joined = (values: readonly Value[], shape: readonly number[], axis: number) =>
+    const joined = (values: readonly Value[], shape: Shape, axis: number) =>
       op.concat(
-        values.map((value) => op.reshape(value, shape)),
+        values.map((value) => op.reshape(op.transposeLast(value), shape)),
         axis,
       );
     const last = [1, batch, hidden];
-    return [
-      joined(
-        ways.map(({ all }) => all),
-        [time, 1, batch, hidden],
-        1,
-      ),
-      joined(
-        ways.map(({ h }) => h),
-        last,
-        0,
-      ),
-      ...(opType === 'LSTM'
-        ? [
-            joined(
-              ways.map(({ c }) => c!),
-              last,
-              0,
-            ),
-          ]
-        : []),
-    ];
+    const all = ways.map((way) => way.all);
+    const h = ways.map((way) => way.h);
+    const c = ways.flatMap((way) => way.c ?? []);
+    const outputs = [joined(all, [time, 1, batch, hidden], 1), joined(h, last, 0)];
+    return opType === 'LSTM' ? [...outputs, joined(c, last, 0)] : outputs;
   };
+
+const turned = (value: Value | undefined) => value && op.transposeLast(value);
 
 function cellOf(opType: RecurrentOp, { int }: Reading): Cell {
   if (opType !== 'GRU') return cells[opType];
@@ -100,7 +86,7 @@ function biasesByBlock(cell: Cell, biases: Value | undefined, hidden: number): B
   const { blocks, separateBias } = cell;
   if (!biases) return { projected: blocks.map(() => undefined), separate: undefined };
   const lengths = blocks.map((gates) => gates * hidden);
-  const parts = op.split(biases, [...lengths, ...lengths], 0);
+  const parts = op.split(op.reshape(biases, [biases.shape[0]!, 1]), [...lengths, ...lengths], 0);
   const last = blocks.length - 1;
   return {
     projected: blocks.map((_, i) =>
