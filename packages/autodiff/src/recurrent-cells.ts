@@ -45,7 +45,7 @@ const { add, mul, sub, sigmoid, tanh } = op;
 const product = (matrix: Value, factor: Value, offset: Value | undefined) =>
   op.gemm(matrix, factor, false, false, 1, offset);
 
-/** x − x·y: few operators for the derivatives of sigmoid, s·(1 − s), and of tanh, 1 − t². */
+/** x − x·y: the derivatives of sigmoid, s·(1 − s), and of tanh, 1 − t², in few operators. */
 const less = (x: Value, y: Value) => sub(x, mul(x, y));
 
 /** Hochreiter and Schmidhuber 1997; gates input, output, forget, cell. */
@@ -71,8 +71,9 @@ const lstm: Cell = {
         const toG = mul(cell, i!);
         const toI = mul(toG, g);
         const toCBefore = mul(cell, f!);
-        const toOpen = op.concat([toI, mul(toH, h), mul(toCBefore, cBefore!)], 0);
-        const gates = op.concat([less(toOpen, open), less(toG, mul(g, g))], 0);
+        const toGates = op.concat([toI, mul(toH, h), mul(toCBefore, cBefore!), toG], 0);
+        // sigmoid's derivative is s − s·s, tanh's 1 − g·g: one form for all gates
+        const gates = less(toGates, op.concat([open, mul(g, g)], 0));
         return { projected: [gates], products: [gates], h: product(back!, gates, outside), c: toCBefore };
       },
     };
