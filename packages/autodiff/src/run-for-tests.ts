@@ -2,8 +2,10 @@ import { writeOnnx } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 
-/** Float tensors by name; class indices as bigint. */
-export type Feeds = Readonly<Record<string, { dims: readonly number[]; data: Float32Array | BigInt64Array }>>;
+/** Float tensors by name; class indices as bigint, conditions as bytes. */
+export type Feeds = Readonly<
+  Record<string, { dims: readonly number[]; data: Float32Array | BigInt64Array | Uint8Array<ArrayBuffer> }>
+>;
 export type Run = (feeds: Feeds) => Promise<Record<string, Float32Array>>;
 
 /** A model in ONNX Runtime, the engine that trains and serves. */
@@ -11,9 +13,9 @@ export async function runnable(model: Model): Promise<Run> {
   const session = await InferenceSession.create(writeOnnx(model), { logSeverityLevel: 3, intraOpNumThreads: 1 });
   return async (feeds) => {
     const tensors = Object.entries(feeds).map(([name, { dims, data }]) => {
-      const tensor =
-        data instanceof BigInt64Array ? new Tensor('int64', data, dims) : new Tensor('float32', data, dims);
-      return [name, tensor] as const;
+      if (data instanceof BigInt64Array) return [name, new Tensor('int64', data, dims)] as const;
+      if (data instanceof Uint8Array) return [name, new Tensor('bool', data, dims)] as const;
+      return [name, new Tensor('float32', data, dims)] as const;
     });
     const outputs = await session.run(Object.fromEntries(tensors));
     return Object.fromEntries(Object.entries(outputs).map(([name, { data }]) => [name, data as Float32Array]));

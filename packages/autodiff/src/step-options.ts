@@ -78,6 +78,8 @@ export interface StepOptions {
   readonly clipValue?: number;
   /** The gradients of all weights together are scaled down to this norm; unset or 0: never. */
   readonly clipNorm?: number;
+  /** Gradients of this many batches are averaged into one update; unset or 1: of one. */
+  readonly accumulate?: number;
   /** Share of the old in an exponential moving average of the weights; unset or 0: none is kept. */
   readonly ema?: number;
   /** mix · T² · KL(teacher ‖ student) + (1 − mix) · cross-entropy. Takes the cross-entropy loss only. */

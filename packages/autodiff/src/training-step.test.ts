@@ -147,6 +147,41 @@ describe('trainingStep', () => {
     expect(clipped.after['gradient_norm']![0]).toBeCloseTo(norm, 5);
   });
 
+  it('makes one update of several batches as of one that holds them all', async () => {
+    const optimizer: OptimizerSpec = { ...adam, weightDecay: 0.1 };
+    const recipe = { ...options, optimizer, clipNorm: 0.05, ema: 0.5 };
+    const whole = trainingStep(perceptron, recipe);
+    const parts = trainingStep(perceptron, { ...recipe, batchSize: batchSize / 2, accumulate: 2 });
+    const runParts = await runnable(parts.model);
+    const all = feedsOf(whole, 6);
+    const wanted = await (await runnable(whole.model))(all);
+    const half = (name: string, part: number) => {
+      const { dims, data } = all[name]!;
+      const length = data.length / 2;
+      return { dims: [batchSize / 2, ...dims.slice(1)], data: data.slice(part * length, (part + 1) * length) };
+    };
+    const { features, targets, apply = '' } = parts.inputs;
+    let state: Feeds = {};
+    for (const part of [0, 1]) {
+      const after = await runParts({
+        ...feedsOf(parts, 6, state),
+        [features]: half(whole.inputs.features, part),
+        [targets]: half(whole.inputs.targets, part),
+        [apply]: { dims: [], data: Uint8Array.of(part) },
+      });
+      state = Object.fromEntries(parts.state.map(({ input, output, dims }) => [input, { dims, data: after[output]! }]));
+      const { input, initial } = parts.state[0]!;
+      expect(state[input]!.data.every((value, i) => value === initial[i])).toBe(part === 0);
+    }
+    for (const { input, output } of whole.state) {
+      const got = state[input]!.data;
+      wanted[output]!.forEach((value, i) => expect(got[i]).toBeCloseTo(value, 5));
+    }
+    const kept = parts.state.filter(({ input }) => input.startsWith('gradient'));
+    expect(kept.length).toBeGreaterThan(0);
+    for (const { input } of kept) expect(state[input]!.data.every((value) => value === 0)).toBe(true);
+  });
+
   it('keeps the zeros of pruned matrices, and lets zero biases move', async () => {
     const pruned = importForTraining(perceptron);
     const name = 'layer0.weight';

@@ -3,14 +3,16 @@ import type { Model } from '@modelmill/onnx';
 import { emit } from './emit.js';
 import { TrainingFormError } from './errors.js';
 import { freshNames } from './fresh-names.js';
+import type { FreshNames } from './fresh-names.js';
 import { gradients } from './gradients.js';
 import { hiddenWeights } from './hidden-weights.js';
 import { distillationLoss, lossOf, mixed } from './losses.js';
-import { add, div, make, minimum, mul, sqrt, sumSquare, times } from './ops.js';
+import { add, div, make, minimum, mul, sqrt, sumSquare, times, where } from './ops.js';
 import { readGraph } from './read-graph.js';
 import type { DropoutMask } from './reading.js';
 import type { StepOptions } from './step-options.js';
 import { isFrozen, updateRows } from './update-rows.js';
+import type { UpdateRow } from './update-rows.js';
 import { moved, updateBy, updateByAdam } from './updates.js';
 import type { Update } from './updates.js';
 import { constant, input, scalar, size } from './value.js';
@@ -42,6 +44,8 @@ export interface TrainingStep {
     readonly learningRate: string;
     /** Adam and Muon only: float scalars c1 = 1 / (1 − β1ᵗ), c2 = 1 / (1 − β2ᵗ), t from 1. */
     readonly corrections?: { readonly c1: string; readonly c2: string };
+    /** Accumulation only: bool scalar, whether this batch completes an update; the state is as it was otherwise. */
+    readonly apply?: string;
     /** Distillation only: the teacher's logits, float [batchSize, classes]. */
     readonly teacher?: string;
     readonly dropout: readonly DropoutMask[];
@@ -89,7 +93,9 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
     return g ? [{ name, weight, g: clipped(mask ? mul(g, mask) : g, options.clipValue) }] : [];
   });
   const rows = updateRows(moving, options, hiddenWeights(output));
-  const norm = sqrt(rows.map(({ g }) => sumSquare(g)).reduce(add));
+  const gathering = gatheringOf(options, fresh);
+  const gathered = rows.map((row) => gathering.gather(row));
+  const norm = sqrt(gathered.map((g) => sumSquare(g)).reduce(add));
   const scale = options.clipNorm ? minimum(scalar(1), div(scalar(options.clipNorm), norm)) : undefined;
 
   const learningRate = input(fresh('learning_rate'), []);
@@ -97,20 +103,22 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
   const { optimizer } = options;
   const nextOf = new Map<Value, Value>();
   const slots: Update['slots'][number][] = [];
-  for (const row of rows) {
-    const d = scale ? mul(row.g, scale) : row.g;
+  for (const [at, row] of rows.entries()) {
+    const d = scale ? mul(gathered[at]!, scale) : gathered[at]!;
     const rates = { learningRate: times(learningRate, row.rateScale), corrections };
     const of = row.members.length === 1 ? row.members[0]!.name : '';
     const update =
       optimizer.kind === 'muon' && !row.orthogonal
         ? updateByAdam(optimizer.adam, d, rates, fresh, of)
         : updateBy(optimizer, d, rates, fresh, of);
-    slots.push(...update.slots);
+    slots.push(...update.slots.map(({ now, next }) => ({ now, next: gathering.whenApplied(next, now) })));
     row.parts(update.taken).forEach((taken, i) => {
       const { weight } = row.members[i]!;
-      nextOf.set(weight, moved(weight, taken, rates.learningRate, row.decay));
+      const next = moved(weight, taken, rates.learningRate, row.decay);
+      nextOf.set(weight, gathering.whenApplied(next, weight));
     });
   }
+  slots.push(...gathering.slots);
   const state: { kind: StateTensor['kind']; of?: string; value: Value; next: Value; initial: Float32Array }[] = [
     ...[...weights].map(([name, weight]) => ({
       kind: 'weight' as const,
@@ -132,7 +140,7 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
       kind: 'weight average',
       of: name,
       value: now,
-      next: add(times(now, ema), times(nextOf.get(weight)!, 1 - ema)),
+      next: gathering.whenApplied(add(times(now, ema), times(nextOf.get(weight)!, 1 - ema)), now),
       initial: floatsOf(forward.graph.initializers.get(name)!),
     });
   }
@@ -162,6 +170,7 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
       hard.targets,
       learningRate,
       ...(adam ? [corrections.c1, corrections.c2] : []),
+      ...(gathering.apply ? [gathering.apply] : []),
       ...(teacher ? [teacher] : []),
       ...dropout.map(({ name, shape }) => input(name, shape)),
       ...state.map(({ value }) => value),
@@ -181,10 +190,37 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
       targets: nameOf(hard.targets),
       learningRate: nameOf(learningRate),
       ...(adam ? { corrections: { c1: nameOf(corrections.c1), c2: nameOf(corrections.c2) } } : {}),
+      ...(gathering.apply ? { apply: nameOf(gathering.apply) } : {}),
       ...(teacher ? { teacher: nameOf(teacher) } : {}),
       dropout,
     },
     outputs,
+  };
+}
+
+/** How the gradients of several batches become one update; of one batch they are it. */
+interface Gathering {
+  readonly apply: Value | undefined;
+  readonly slots: Update['slots'][number][];
+  /** The row's gradient with those that were kept. */
+  gather(row: UpdateRow): Value;
+  whenApplied(next: Value, now: Value): Value;
+}
+
+function gatheringOf({ accumulate = 1 }: StepOptions, fresh: FreshNames): Gathering {
+  const slots: Gathering['slots'] = [];
+  if (accumulate === 1) return { apply: undefined, slots, gather: ({ g }) => g, whenApplied: (next) => next };
+  const apply = input(fresh('apply'), [], 'bool');
+  return {
+    apply,
+    slots,
+    gather({ g, members }) {
+      const now = input(fresh(members.length === 1 ? `gradient/${members[0]!.name}` : 'gradient'), g.shape);
+      const sum = add(now, times(g, 1 / accumulate));
+      slots.push({ now, next: where(apply, scalar(0), sum) });
+      return sum;
+    },
+    whenApplied: (next, now) => where(apply, next, now),
   };
 }
 

@@ -35,7 +35,8 @@ export async function prepareTraining(order: TrainingOrder): Promise<PreparedTra
   const material = await readMaterial(order);
   const graph = await graphOf(order, material);
   const { forward } = graph;
-  const { batchSize, optimizer, groups, decayMatricesOnly, clipValue, clipNorm, ema, distillation, start } = plan;
+  const { batchSize, optimizer, groups, decayMatricesOnly, accumulate, clipValue, clipNorm, ema, distillation, start } =
+    plan;
   const step = trainingStep(forward, {
     batchSize,
     exampleShape: material.featureShape,
@@ -43,6 +44,7 @@ export async function prepareTraining(order: TrainingOrder): Promise<PreparedTra
     optimizer,
     groups,
     decayMatricesOnly,
+    accumulate,
     clipValue,
     clipNorm,
     ema,

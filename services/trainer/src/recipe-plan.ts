@@ -12,6 +12,8 @@ export interface RecipePlan {
   readonly schedule: Schedule;
   readonly groups: NonNullable<StepOptions['groups']>;
   readonly decayMatricesOnly: boolean;
+  /** Batches whose gradients make one update. */
+  readonly accumulate: number;
   readonly clipNorm: number;
   readonly clipValue: number;
   /** 0: the served weights are the last ones. */
@@ -110,6 +112,7 @@ export function planRecipe(given: recipes.TrainingOptimizer | undefined): Recipe
     schedule: scheduleOf(given),
     groups: (given?.groups ?? []).map(groupOf),
     decayMatricesOnly: word(given?.decayOn || 'all', ['all', 'matrices'], `${at}.decay_on`) === 'matrices',
+    accumulate: range(given?.accumulate || 1, 1, 10_000, `${at}.accumulate`),
     clipNorm: range(given?.clipNorm ?? 0, 0, 1e9, `${at}.clip_norm`),
     clipValue: range(given?.clipValue ?? 0, 0, 1e9, `${at}.clip_value`),
     ema: range(given?.ema ?? 0, 0, 0.999999, `${at}.ema`),

@@ -15,17 +15,22 @@ export function stepFeeds(
   lesson: Lesson,
   { plan, step, learningRate }: { plan: TrainingPlan; step: number; learningRate: number },
 ): Feeds {
-  const { features, targets, learningRate: rate, corrections, dropout } = graph.inputs;
+  const { features, targets, learningRate: rate, corrections, apply, dropout } = graph.inputs;
   const scalar = (value: number): TypedTensor => ({ dims: [], data: Float32Array.of(value) });
   const feeds: Feeds = {
     [features]: lesson.features,
     [targets]: lesson.targetTensor,
     [rate]: scalar(learningRate),
   };
+  if (apply) {
+    const completes = Number((step + 1) % plan.accumulate === 0);
+    feeds[apply] = { dims: [], data: Uint8Array.of(completes), datatype: 'BOOL' };
+  }
   const betas = betasOf(plan.optimizer);
   if (corrections && betas) {
-    feeds[corrections.c1] = scalar(1 / (1 - betas.beta1 ** (step + 1)));
-    feeds[corrections.c2] = scalar(1 / (1 - betas.beta2 ** (step + 1)));
+    const update = Math.floor(step / plan.accumulate) + 1;
+    feeds[corrections.c1] = scalar(1 / (1 - betas.beta1 ** update));
+    feeds[corrections.c2] = scalar(1 / (1 - betas.beta2 ** update));
   }
   const seed = BigInt(plan.seed);
   dropout.forEach(({ name, shape, rate: zeroed }, i) => {

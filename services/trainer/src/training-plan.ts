@@ -183,9 +183,8 @@ function name(got: string, field: string): string {
 }
 
 /** Fields whose meaning is settled and whose work is not done: refused, so that none is passed over in silence. */
-function refuseUnbuilt({ optimizer, ...spec }: trainer.TrainingSpec): void {
+function refuseUnbuilt(spec: trainer.TrainingSpec): void {
   const given: Readonly<Record<string, boolean>> = {
-    'optimizer.accumulate': (optimizer?.accumulate ?? 0) > 1,
     auto: spec.auto,
     engine: spec.engine !== '' && spec.engine !== 'onnx',
     provider: spec.provider !== '' && spec.provider !== 'cpu',

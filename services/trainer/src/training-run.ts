@@ -12,6 +12,7 @@ import { firstOffender } from './first-offender.js';
 import { prepareTraining } from './prepared-training.js';
 import type { PreparedTraining } from './prepared-training.js';
 import { rateFactor } from './schedule.js';
+import type { Moment } from './schedule.js';
 import { evaluated, mostRollBacks, rolledBack, standingAtStart } from './standing.js';
 import type { Standing } from './standing.js';
 import { stepFeeds } from './step-feeds.js';
@@ -67,7 +68,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   const rateAt = (at: number) =>
     plan.learningRate *
     standing.rateScale *
-    rateFactor(plan.schedule, { step: at, steps, stepsPerEpoch }, standing.plateau.factor);
+    rateFactor(plan.schedule, inUpdates(plan, { step: at, steps, stepsPerEpoch }), standing.plateau.factor);
 
   const progress = (loss: number, metrics: ProgressReport['metrics']): ProgressReport => ({
     // the last step of an epoch belongs to it
@@ -170,6 +171,13 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   await writeFile(historyPath, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
   await tell({ kind: 'done', path, metrics, historyPath, notes: standing.notes });
 }
+
+/** Schedules count updates, of which several batches may make one. */
+const inUpdates = ({ accumulate }: TrainingOrder['plan'], { step, steps, stepsPerEpoch }: Moment): Moment => ({
+  step: Math.floor(step / accumulate),
+  steps: Math.ceil(steps / accumulate),
+  stepsPerEpoch: stepsPerEpoch / accumulate,
+});
 
 interface Divergence {
   readonly step: number;
