@@ -9,7 +9,7 @@ import { NotFoundError } from '@modelmill/store';
 import type { Store } from '@modelmill/store';
 import * as errors from './errors.js';
 import { isMetric, metricsOf } from './evaluate.js';
-import { fittingLoss, isBinary } from './fitting-loss.js';
+import { fittingLoss, isBinary, outputsOf } from './fitting-loss.js';
 import type { Target } from './fitting-loss.js';
 import { exampleShapeOf, initialGraph, layersOf } from './initial-graph.js';
 import type { InitialGraph, Surroundings } from './initial-graph.js';
@@ -129,7 +129,7 @@ function checkMetrics(
 }
 
 function layered(plan: TrainingPlan, form: Form, loss: readonly LossTerm[]): InitialGraph {
-  const around = surroundings(form);
+  const around = surroundings(form, loss);
   const count = countOf(layersOf(plan, around));
   if (count > mostLayers) throw errors.tooManyLayers(count, mostLayers);
   const built = checked(() => initialGraph(plan, around, undefined));
@@ -146,14 +146,14 @@ function countOf(layers: readonly LayerSpec[]): number {
   return layers.reduce((sum, layer) => sum + 1 + inner(layer), 0);
 }
 
-function surroundings({ featureShape, classes, isText }: Form): Surroundings {
+function surroundings({ featureShape, classes, isText }: Form, loss: readonly LossTerm[]): Surroundings {
   let parameters = 0;
   const random = (_: number, count: number) => {
     parameters += count;
     if (parameters > mostParameters) throw errors.tooManyParameters(mostParameters); // before they take memory
     return new Float32Array(count); // only their count matters here
   };
-  return { featureShape, classes, isText, random };
+  return { featureShape, classes, outputs: outputsOf(loss, classes), isText, random };
 }
 
 function based(artifact: Uint8Array, plan: TrainingPlan, form: Form, loss: readonly LossTerm[]): InitialGraph {
@@ -162,7 +162,7 @@ function based(artifact: Uint8Array, plan: TrainingPlan, form: Form, loss: reado
     const base = checkAdmission(artifact).model;
     const takes = exampleShapeOf(base, featureShape);
     if (sizeOf(takes) !== sizeOf(featureShape)) throw errors.wrongFeatures('the base', featureShape, takes);
-    const built = initialGraph(plan, surroundings(form), base);
+    const built = initialGraph(plan, surroundings(form, loss), base);
     const { batchSize, optimizer } = plan;
     const step = trainingStep(built.forward, {
       batchSize,
@@ -185,7 +185,7 @@ function checkOutputs(
   { classes, isText, featureShape }: Form,
   loss: readonly LossTerm[],
 ): void {
-  const width = isBinary(loss) ? 1 : classes || 1;
+  const width = outputsOf(loss, classes);
   const wanted = isText ? [...featureShape, width] : [width];
   if (got.length === wanted.length && got.every((size, axis) => size === wanted[axis])) return;
   throw errors.wrongOutputs(got, wanted, why(width, classes, isText));

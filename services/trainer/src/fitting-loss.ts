@@ -50,3 +50,6 @@ function withWeights(term: PlannedLoss, { classNames }: Target): LossTerm {
   if (unknown !== undefined) throw errors.unknownClass(unknown, classNames);
   return { ...rest, classWeights: classNames.map((name) => classWeights[name] ?? 1) };
 }
+
+/** Numbers a model gives for that loss: one per class, one in all for two classes in binary form, or the number asked for. */
+export const outputsOf = (loss: readonly LossTerm[], classes: number): number => (isBinary(loss) ? 1 : classes || 1);

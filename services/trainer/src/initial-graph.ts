@@ -10,6 +10,8 @@ export interface Surroundings {
   readonly featureShape: readonly number[];
   /** Classes of the target, or tokens of the vocabulary; 0 where the target is a number. */
   readonly classes: number;
+  /** Numbers the last layer must give, for one place of a text. */
+  readonly outputs: number;
   /** Whether examples are tokens. */
   readonly isText: boolean;
   readonly normalization?: Normalization | undefined;
@@ -64,12 +66,12 @@ export function initialGraph(
 
 /** The layers of a plan that names layers or a preset. */
 export function layersOf({ start }: Pick<TrainingPlan, 'start'>, around: Surroundings): readonly LayerSpec[] {
-  const { featureShape, classes } = around;
+  const { featureShape, outputs } = around;
   switch (start.kind) {
     case 'layers':
       return start.layers;
     case 'preset':
-      return presetLayers(start.preset, { featureShape, outputs: classes || 1 });
+      return presetLayers(start.preset, { featureShape, outputs });
     case 'version':
     case 'artifact':
       return [];

@@ -5,7 +5,7 @@ import type { Table } from '@modelmill/data';
 import { readOnnx, writeOnnx } from '@modelmill/onnx';
 import { readFile } from 'node:fs/promises';
 import type { Examples } from './examples.js';
-import { isBinary } from './fitting-loss.js';
+import { isBinary, outputsOf } from './fitting-loss.js';
 import { readMaterial } from './material.js';
 import { exampleShapeOf, initialGraph } from './initial-graph.js';
 import type { InitialGraph } from './initial-graph.js';
@@ -75,10 +75,11 @@ const targetsOf = (classes: number, sigmoid: boolean) => (classes > 0 && !sigmoi
 /** The model's metadata entry that says how text becomes its tokens: the tokenizer's JSON. */
 const tokenizerKey = 'modelmill.tokenizer';
 
-async function graphOf({ plan, basePath }: TrainingOrder, material: Material): Promise<InitialGraph> {
+async function graphOf({ plan, loss, basePath }: TrainingOrder, material: Material): Promise<InitialGraph> {
   const { featureShape, classes, normalization, tokenizer } = material;
   const random = (stream: number, count: number) =>
     counterRandom(BigInt(plan.seed), weightStreams + stream).uniform(0, count);
-  const around = { featureShape, classes, isText: tokenizer !== undefined, normalization, random };
+  const outputs = outputsOf(loss, classes);
+  const around = { featureShape, classes, outputs, isText: tokenizer !== undefined, normalization, random };
   return initialGraph(plan, around, basePath === undefined ? undefined : readOnnx(await readFile(basePath)));
 }

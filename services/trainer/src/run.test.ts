@@ -221,6 +221,51 @@ describe('the trainer service', () => {
     expect(second.metrics['loss']).toBeLessThan(first.metrics['loss']! + 0.05);
   });
 
+  it('trains a language model by name, which takes texts up to the length it was trained on', async () => {
+    const text = 'the mill turns and the wheel turns and the water runs. '.repeat(60);
+    const { sha256, size } = await mesh.store.artifacts.put(Buffer.from(text));
+    await mesh.store.datasets.add(
+      datasets.DatasetVersion.fromPartial({
+        dataset: 'mill-song',
+        artifactSha256: sha256,
+        sizeBytes: BigInt(size),
+        rows: BigInt(text.length),
+        format: { $case: 'text', text: {} },
+        splits: { train: 0.8, validation: 0.1, test: 0.1, seed: 0n },
+      }),
+    );
+    const gpt = { layers: 2, heads: 2, width: 16, dropout: 0.1, tied: true };
+    const spec = specOf('song', {
+      layers: [],
+      preset: { kind: { $case: 'gpt', gpt } },
+      data: { dataset: 'mill-song', context: 16 },
+      steps: 60n,
+      batchSize: 8,
+      artifactOnly: true,
+    });
+    const vocabulary = new Set(text).size;
+    const { layers, signature } = await validate(spec);
+    expect(layers.map(({ name }) => name.replace(/^\d+: /, ''))).toEqual([
+      'embedding',
+      'position_embedding',
+      'dropout',
+      'transformer_block',
+      'transformer_block',
+      'layer_norm',
+      'tied_head',
+    ]);
+    expect(signature!.outputs[0]!.shape).toEqual([-1n, -1n, BigInt(vocabulary)]);
+    const { artifactSha256, metrics } = success(await ended(await submit(spec)));
+    expect(metrics['loss']).toBeLessThan(Math.log(vocabulary) - 0.5);
+    await using session = await openSession(await mesh.store.artifacts.read(artifactSha256));
+    for (const length of [1, 5, 16]) {
+      const { probabilities } = await session.run({
+        input: { dims: [2, length], data: new BigInt64Array(2 * length) },
+      });
+      expect(probabilities!.dims).toEqual([2, length, vocabulary]);
+    }
+  });
+
   it('learns numbers, too', async () => {
     const layers = [dense(1)];
     const optimizer = sgd(0.2);
