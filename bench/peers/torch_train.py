@@ -1,6 +1,6 @@
 """Trains a network of bench/src/networks.ts with PyTorch eager, on request.
 
-Reads lines `<network> <steps>` and answers each with examples per second. One batch of 64, Adam.
+Reads lines `<network> <steps>` and answers each with examples per second. One batch, Adam.
 """
 
 import sys
@@ -10,11 +10,22 @@ import torch
 from torch import nn
 
 torch.set_num_threads(int(sys.argv[1]))
-batch_size = 64
+batch_size, text_batch_size = 64, 32
 
 
 def conv(inputs, outputs):
     return [nn.Conv2d(inputs, outputs, 3, padding=1), nn.ReLU()]
+
+
+class TextClassifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding, self.lstm = nn.Embedding(10_000, 128), nn.LSTM(128, 128, batch_first=True)
+        self.head = nn.Linear(128, 2)
+
+    def forward(self, tokens):
+        _, (last, _) = self.lstm(self.embedding(tokens))
+        return self.head(last[0])
 
 
 networks = {
@@ -31,9 +42,12 @@ networks = {
         nn.Linear(128, 10),
     ),
     "mlp": lambda: nn.Sequential(nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)),
+    "lstm": TextClassifier,
 }
 x = torch.arange(batch_size * 64, dtype=torch.float32).remainder(17).reshape(batch_size, 64)
 targets = torch.arange(batch_size).remainder(10)
+texts = (torch.arange(text_batch_size * 64) * 7919).remainder(10_000).reshape(text_batch_size, 64)
+text_targets = torch.arange(text_batch_size).remainder(2)
 made = {name: make() for name, make in networks.items()}
 optimizers = {name: torch.optim.Adam(network.parameters(), 0.001) for name, network in made.items()}
 
@@ -41,9 +55,10 @@ print("ready", flush=True)
 for line in sys.stdin:
     name, steps = line.split()
     network, optimizer = made[name], optimizers[name]
+    features, wanted = (texts, text_targets) if name == "lstm" else (x, targets)
     started = time.perf_counter()
     for _ in range(int(steps)):
         optimizer.zero_grad()
-        nn.functional.cross_entropy(network(x), targets).backward()
+        nn.functional.cross_entropy(network(features), wanted).backward()
         optimizer.step()
-    print(batch_size * int(steps) / (time.perf_counter() - started), flush=True)
+    print(len(wanted) * int(steps) / (time.perf_counter() - started), flush=True)
