@@ -19,22 +19,16 @@ const conv = (filters: number): LayerSpec => ({
   activation: 'relu',
 });
 
-/** What is measured: examples/digits-cnn.yaml without its dropout, two perceptrons, and a classifier of texts. */
+/** What is measured: examples/digits-cnn.yaml without its dropout, and two perceptrons. */
 export const networks = {
   digits: [image, conv(32), conv(32), pool, conv(64), pool, { kind: 'flatten' }, dense(128, 'relu'), dense(10)],
   mlp: [dense(512, 'relu'), dense(512, 'relu'), dense(10)],
   'mlp-64-128-10': [dense(128, 'relu'), dense(10)],
-  lstm: [
-    { kind: 'embedding', vocabulary: 10_000, width: 128 },
-    { kind: 'lstm', units: 128, bidirectional: false, sequences: false },
-    dense(2),
-  ],
 } as const satisfies Record<string, readonly LayerSpec[]>;
 
 export function build(name: keyof typeof networks): BuiltModel {
   return buildLayers(networks[name], {
     featureShape: [64],
-    ...(name === 'lstm' ? { tokens: { vocabulary: 10_000 } } : {}),
     random: (stream, count) => counterRandom(1n, stream).uniform(0, count),
     name,
   });
