@@ -65,7 +65,7 @@ export interface BaseModel {
     | undefined;
   /** Weights that are zero in the base stay zero: fine-tuning after pruning. */
   keepZeros: boolean;
-  /** Globs over weight names: these are not trained. */
+  /** Globs over names of weights, or of nodes that read them, such as `layer0.*`: these weights are not trained. */
   freeze: string[];
   /** New layers instead of the last ones. */
   head:
@@ -93,7 +93,7 @@ export interface Lora {
   rank: number;
   /** 0 means 2 · rank. */
   alpha: number;
-  /** Globs over weight names; empty: every matrix a MatMul or Gemm multiplies by. */
+  /** Globs over names of weights, or of nodes that read them; empty: every matrix a MatMul or Gemm multiplies by. */
   targets: string[];
 }
 
