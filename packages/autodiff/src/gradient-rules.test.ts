@@ -2,6 +2,7 @@ import { floatAttribute } from '@modelmill/onnx';
 import type { Attribute } from '@modelmill/onnx';
 import { emit } from './emit.js';
 import { UnsupportedOpError } from './errors.js';
+import { moreCases } from './gradient-cases-for-tests.js';
 import { gradientRules } from './gradient-rules.js';
 import { gradients } from './gradients.js';
 import { lowerings } from './lowerings.js';
@@ -103,6 +104,7 @@ function lowered(opType: string, x: Value[], numbersOf: Record<string, number>, 
 }
 
 const cases: readonly Case[] = [
+  ...moreCases,
   { rule: 'Add', shapes: [[2, 3], [3]], of: op.add },
   {
     rule: 'Sub',
@@ -156,6 +158,24 @@ const cases: readonly Case[] = [
   unary('Mish'),
   { rule: 'Gelu', shapes: [[2, 3]], of: (x) => lowered('Gelu', [x], {}) },
   { rule: 'Swish', shapes: [[2, 3]], of: (x) => lowered('Swish', [x], { alpha: 1.2 }) },
+  {
+    rule: 'GroupNormalization',
+    what: 'scaled per channel',
+    shapes: [[2, 4, 3], [4], [4]],
+    of: (...x) => lowered('GroupNormalization', x, { num_groups: 2 }),
+  },
+  {
+    rule: 'GroupNormalization',
+    what: 'scaled per group',
+    shapes: [[2, 4, 3], [2], [2]],
+    of: (...x) => lowered('GroupNormalization', x, { num_groups: 2 }),
+  },
+  { rule: 'RMSNormalization', shapes: [[2, 3, 4], [4]], of: (...x) => lowered('RMSNormalization', x, {}) },
+  {
+    rule: 'MeanVarianceNormalization',
+    shapes: [[2, 2, 3, 2]],
+    of: (x) => lowered('MeanVarianceNormalization', [x], {}),
+  },
   { rule: 'Softmax', shapes: [[2, 5]], of: (x) => op.softmax(x, -1) },
   { rule: 'Softmax', what: 'of the first axis', shapes: [[4, 3]], of: (x) => op.softmax(x, 0) },
   { rule: 'LogSoftmax', shapes: [[2, 5]], of: (x) => op.logSoftmax(x, 1) },

@@ -1,7 +1,12 @@
-import { intsOf } from '@modelmill/onnx';
+import { constantsOf } from './constants-of.js';
 import { convolutionInput, convolutionWeight } from './convolution-gradients.js';
+import { einsumGradient } from './einsum-gradient.js';
+import { elementwiseGradients } from './elementwise-gradients.js';
+import { UnsupportedOpError } from './errors.js';
+import { arrangementGradients, indexingGradients } from './indexing-gradients.js';
 import * as op from './ops.js';
 import { averagePoolInput, maxPoolInput } from './pooling-gradients.js';
+import { resizeGradient } from './resize-gradient.js';
 import { constant, scalar, size } from './value.js';
 import type { Operation, Shape, Value } from './value.js';
 import { windowsOf } from './windows.js';
@@ -20,6 +25,7 @@ export interface GradientQuestion {
   int(name: string, otherwise: number): number;
   float(name: string, otherwise: number): number;
   list(name: string): readonly number[] | undefined;
+  word(name: string, otherwise: string): string;
 }
 
 /**
@@ -143,6 +149,27 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
     ];
   },
 
+  ConvTranspose: ({ operation, x: [x, weight], y, g }) => {
+    if (operation.attributes.has('output_shape')) {
+      throw new UnsupportedOpError('ConvTranspose', operation.node, 'has no gradient for a stated output_shape');
+    }
+    // it is the gradient of a convolution of y, so its own is that convolution
+    const windows = windowsOf(operation, y.shape, weight!.shape.slice(2));
+    const { kernel, strides, dilations, before, after, groups } = windows;
+    return [
+      () =>
+        op.make('Conv', [g, weight], x!.shape, g.dataType, {
+          kernel_shape: op.intList(kernel),
+          strides: op.intList(strides),
+          dilations: op.intList(dilations),
+          pads: op.intList([...before, ...after]),
+          group: op.int(groups),
+        }),
+      () => convolutionWeight(x!, g, weight!.shape, windows),
+      () => op.reduceSum(g, allButChannels(g.shape), false),
+    ];
+  },
+
   // pooling
   MaxPool: ({ operation, x: [x], g }) => [
     () => maxPoolInput(g, operation.outputs[1]!, x!.shape, windowsOf(operation, x!.shape)),
@@ -174,6 +201,10 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
     op.expand(op.times(kept(g, input, y, operation), size(y.shape) / size(input.shape)), input.shape),
   ),
   ReduceSumSquare: unary(({ g, input, y, operation }) => mul(op.times(input, 2), kept(g, input, y, operation))),
+  ReduceL1: unary(({ g, input, y, operation }) => mul(op.sign(input), kept(g, input, y, operation))),
+  ReduceLogSum: unary(({ g, input, y, operation }) =>
+    op.expand(div(kept(g, input, y, operation), op.exp(kept(y, input, y, operation))), input.shape),
+  ),
   ReduceL2: unary(({ g, input, y, operation }) =>
     mul(input, div(kept(g, input, y, operation), kept(y, input, y, operation))),
   ),
@@ -216,10 +247,22 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
       ),
   ],
   Slice: ({ operation, x: [x], y, g }) => [() => sliceInput(operation, x!, y, g)],
-  Pad: ({ operation, x: [x], g }) => [
+  Pad: ({ operation, x: [x], g, word }) => [
     () => {
-      const pads = constantsOf(operation.inputs[1]);
+      const mode = word('mode', 'constant');
+      if (mode !== 'constant') {
+        throw new UnsupportedOpError('Pad', operation.node, `has no gradient for mode '${mode}'`);
+      }
       const rank = x!.shape.length;
+      const stated = constantsOf(operation.inputs[1]);
+      const axes = operation.inputs[3]
+        ? constantsOf(operation.inputs[3]).map((axis) => axisOf(axis, x!))
+        : op.axesOf(x!);
+      const pads = Array<number>(2 * rank).fill(0);
+      axes.forEach((axis, i) => {
+        pads[axis] = stated[i]!;
+        pads[rank + axis] = stated[axes.length + i]!;
+      });
       return op.pad(
         g,
         pads.slice(0, rank).map((count) => -count),
@@ -227,16 +270,11 @@ export const gradientRules: Readonly<Record<string, GradientRule>> = {
       );
     },
   ],
-  Gather: ({ x: [data, indices], g, int }) => {
-    if (axisOf(int('axis', 0), data!) !== 0) return [];
-    const at = op.reshape(indices!, [...indices!.shape, 1]);
-    return [
-      () =>
-        op.make('ScatterND', [op.zeros(data!.shape), at, g], data!.shape, g.dataType, {
-          reduction: { kind: 'string', value: 'add' },
-        }),
-    ];
-  },
+  ...arrangementGradients,
+  ...indexingGradients,
+  ...elementwiseGradients,
+  Einsum: einsumGradient,
+  Resize: resizeGradient,
   Trilu: ({ operation, g }) => [
     () => op.make('Trilu', [g, operation.inputs[1]], g.shape, g.dataType, Object.fromEntries(operation.attributes)),
   ],
@@ -289,13 +327,6 @@ function batchOf(g: Value, a: Value, b: Value): Shape {
 
 /** [.., 1, n] as [.., n]. */
 const summedRow = (v: Value): Value => op.reshape(v, [...v.shape.slice(0, -2), v.shape.at(-1)!]);
-
-/** The integers of an operand that is constant. */
-export function constantsOf(value: Value | undefined): number[] {
-  if (value?.source.kind === 'constant') return Array.from(value.source.values);
-  if (value?.source.kind === 'tensor') return intsOf(value.source.tensor);
-  return [];
-}
 
 /** Zeros where the slice did not reach; steps other than 1 scatter. */
 function sliceInput({ inputs }: Operation, x: Value, y: Value, g: Value): Value {

@@ -88,6 +88,10 @@ function questionOf(operation: Operation, gradientOf: (output: Value) => Value |
       const found = attributes.get(name);
       return found?.kind === 'ints' ? found.value : undefined;
     },
+    word(name, otherwise) {
+      const found = attributes.get(name);
+      return found?.kind === 'string' ? found.value : otherwise;
+    },
   };
 }
 

@@ -262,10 +262,10 @@ describe('trainingStep', () => {
   it('refuses what it cannot differentiate, or train, in words', () => {
     const odd = importForTraining(perceptron);
     const gemm = odd.graph.nodes.at(-1)!;
-    odd.graph.nodes.push(makeNode('Floor', [gemm.outputs[0]!], ['floored'], {}, 'the floor'));
+    odd.graph.nodes.push(makeNode('LRN', [gemm.outputs[0]!], ['floored'], {}, 'the odd one'));
     odd.graph.outputs = [{ ...odd.graph.outputs[0]!, name: 'floored' }];
     expect(() => trainingStep(odd, options)).toThrow(UnsupportedOpError);
-    expect(() => trainingStep(odd, options)).toThrow("Floor (node 'the floor')");
+    expect(() => trainingStep(odd, options)).toThrow("LRN (node 'the odd one')");
     expect(() =>
       trainingStep(perceptron, { ...options, loss: { kind: 'mse' }, distillation: { temperature: 2, mix: 0.5 } }),
     ).toThrow(TrainingFormError);

@@ -44,6 +44,7 @@ export {
   uniqueName,
 } from './edit.js';
 export { densify, sparsify } from './sparse.js';
+export { einsumTerms } from './einsum-terms.js';
 export { inferNode, inferShapes, inferValues } from './infer-shapes.js';
 export type { StaticType } from './shape-question.js';
 export { broadcast } from './shape-question.js';

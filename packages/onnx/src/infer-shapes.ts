@@ -5,7 +5,7 @@ import type { Model, Node, Tensor, ValueInfo } from './model.js';
 import { quoted, sizes } from './quoted.js';
 import type { ShapeQuestion, StaticType } from './shape-question.js';
 import { constantTensor, shapeRules } from './shape-rules.js';
-import { intsOf } from './tensor.js';
+import { floatsOf, intsOf } from './tensor.js';
 
 /** Types of a node's outputs, in order. Throws ShapeError naming the node. */
 export function inferNode(
@@ -43,6 +43,15 @@ function outputTypes(
       const tensor = constantOf(name);
       if (!tensor) throw new ShapeError(`its input ${quoted(name)} is no constant`);
       return intsOf(tensor);
+    },
+    floats(position) {
+      const scales = attribute('scales');
+      if (scales?.kind === 'floats') return scales.value;
+      const name = node.inputs[position];
+      if (!name) return undefined;
+      const tensor = constantOf(name);
+      if (!tensor) throw new ShapeError(`its input ${quoted(name)} is no constant`);
+      return Array.from(floatsOf(tensor));
     },
     int(name, otherwise) {
       const found = attribute(name);

@@ -17,6 +17,8 @@ export interface ShapeQuestion {
   readonly x: readonly (StaticType | undefined)[];
   /** The integers of an input by its position; undefined where it is left out. Throws where it is no constant. */
   ints(position: number): readonly number[] | undefined;
+  /** As `ints`, of an input of floats, or of an attribute that older operator sets have in its place. */
+  floats(position: number): readonly number[] | undefined;
   int(name: string, otherwise: number): number;
   list(name: string): readonly number[] | undefined;
   word(name: string, otherwise: string): string;

@@ -1,6 +1,7 @@
 import { dataTypes, ShapeError } from './model.js';
 import type { Attribute, DataType, Tensor } from './model.js';
 import { sizes } from './quoted.js';
+import { rearrangedShapes } from './rearranged-shapes.js';
 import { axisOf, broadcast, given, known, product } from './shape-question.js';
 import type { ShapeQuestion, ShapeRule, StaticType } from './shape-question.js';
 import { floatTensor, int64Tensor } from './tensor.js';
@@ -19,8 +20,9 @@ const comparison: ShapeRule = (question) => [{ ...elementwise(question)[0]!, dat
 
 /** One row per operator; https://onnx.ai/onnx/operators says what each is. */
 export const shapeRules: Readonly<Record<string, ShapeRule>> = {
+  ...rearrangedShapes,
   ...rows(
-    'Identity Neg Exp Log Sqrt Reciprocal Abs Sign Floor Ceil Round Relu LeakyRelu Elu Selu Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Erf Sin Cos Atan Softmax LogSoftmax Gelu Mish Not Clip Trilu CumSum ThresholdedRelu Shrink LRN Celu Hardmax',
+    'Identity Neg Exp Log Sqrt Reciprocal Abs Sign Floor Ceil Round Relu LeakyRelu Elu Selu Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Erf Sin Cos Atan Softmax LogSoftmax Gelu Mish Not Clip Trilu CumSum ThresholdedRelu Shrink LRN Celu Hardmax Tan Asin Acos Sinh Cosh Asinh Acosh Atanh Swish GroupNormalization RMSNormalization MeanVarianceNormalization',
     same,
   ),
   ...rows('Add Sub Mul Div Pow Min Max PRelu Mod Sum Mean And Or Xor', elementwise),
