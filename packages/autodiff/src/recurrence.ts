@@ -28,7 +28,7 @@ export interface RecurrenceOutputs {
 
 /**
  * A cell applied step after step, and its gradient: back through the steps only what has to be in order, then one product
- * over all steps for each matrix (as https://arxiv.org/abs/1604.01946 has it, section 3.2).
+ * over all steps for each matrix (Appleyard, Kočiský and Blunsom 2016, https://arxiv.org/abs/1604.01946).
  */
 export function recurrence(cell: Cell, inputs: RecurrenceInputs, time: number, reverse: boolean): RecurrenceOutputs {
   const batch = inputs.h.shape[1]!;
