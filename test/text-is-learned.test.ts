@@ -61,7 +61,7 @@ describe('a text', () => {
     expect(tokenizer.decode([after.indexOf(Math.max(...after))])).toBe('i'); // "grinds"
   });
 
-  async function ask(data: BigInt64Array): Promise<Float32Array> {
+  async function ask(data: BigInt64Array<ArrayBuffer>): Promise<Float32Array> {
     for (;;) {
       if (await mesh.mill.inference.modelReady('song')) break;
       await new Promise((resolve) => setTimeout(resolve, 100));
