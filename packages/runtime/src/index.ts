@@ -1,9 +1,12 @@
 // users of sessions
 export { openSession } from './session.js';
 export type { Session, SessionOptions } from './session.js';
+export { openStatefulSession } from './stateful-session.js';
+export type { StatePair, StatefulSession } from './stateful-session.js';
 export type { TypedTensor, TensorArray, TensorData, TensorSignature } from './tensor.js';
 export { decodeStrings, elementBytes, elementCount, encodeStrings } from './tensor.js';
 export { availableProviders } from './providers.js';
+export { probeProvider } from './probe-provider.js';
 export type { Provider } from './providers.js';
 // users of runners
 export { RunnerError } from './runner-error.js';

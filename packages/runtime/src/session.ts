@@ -14,6 +14,8 @@ export interface SessionOptions {
   readonly optimizedModelPath?: string;
   /** Freed memory is kept for the next run: faster where large values come and go at every run. Default: given back. */
   readonly keepMemory?: boolean;
+  /** Outputs that stay in the device's memory, where the provider is WebGPU; only `openStatefulSession` can take them. */
+  readonly keptOnDevice?: readonly string[];
   readonly graphOptimization?: 'disabled' | 'basic' | 'extended' | 'all';
 }
 
@@ -27,7 +29,10 @@ export interface Session extends AsyncDisposable {
 }
 
 /** Opens a model of bytes or by path. */
-export async function openSession(model: Uint8Array | string, options: SessionOptions = {}): Promise<Session> {
+export async function openSession(
+  model: Uint8Array | string,
+  options: Omit<SessionOptions, 'keptOnDevice'> = {},
+): Promise<Session> {
   const { session, provider } = await createSession(model, options);
   return {
     ...signatureOf(session),
@@ -57,19 +62,23 @@ export async function createSession(model: Uint8Array | string, options: Session
 }
 
 function create(model: Uint8Array | string, provider: Provider, options: SessionOptions): Promise<InferenceSession> {
-  const { threads, optimizedModelPath, graphOptimization = 'all', keepMemory = false } = options;
+  const { threads, optimizedModelPath, keptOnDevice = [], graphOptimization = 'all', keepMemory = false } = options;
   const ortOptions: InferenceSession.SessionOptions = {
     executionProviders: [provider],
     graphOptimizationLevel: graphOptimization,
     enableCpuMemArena: keepMemory, // the arena never gives memory back
     logSeverityLevel: 3,
     ...(threads === undefined ? {} : { intraOpNumThreads: threads, interOpNumThreads: 1 }),
+    ...(provider === 'webgpu' ? { preferredOutputLocation: onDevice(keptOnDevice) } : {}),
     ...(optimizedModelPath === undefined ? {} : { optimizedModelFilePath: optimizedModelPath }),
   };
   return typeof model === 'string'
     ? InferenceSession.create(model, ortOptions)
     : InferenceSession.create(model, ortOptions);
 }
+
+const onDevice = (outputs: readonly string[]) =>
+  Object.fromEntries(outputs.map((output) => [output, 'gpu-buffer' as const]));
 
 export function signatureOf(session: InferenceSession): { inputs: TensorSignature[]; outputs: TensorSignature[] } {
   return { inputs: session.inputMetadata.map(signature), outputs: session.outputMetadata.map(signature) };

@@ -26,6 +26,8 @@ export const configSchema = baseConfig.extend({
     .min(1000)
     .default(10_000)
     .describe('milliseconds of silence after which another replica takes over a job'),
+  LD_LIBRARY_PATH: z.string().default('').describe("where the system's loader finds CUDA libraries"),
+  VK_DRIVER_FILES: z.string().default('').describe('the Vulkan drivers that webgpu may use'),
 });
 
 export type Config = Readonly<z.infer<typeof configSchema>>;

@@ -13,6 +13,8 @@ export const excludes = (field: string, other: string, why: string) =>
   invalid(`${field} and ${other} exclude each other: ${why}`);
 export const badWord = (field: string, got: string, allowed: readonly string[]) =>
   invalid(`${field} is '${got}', wants one of ${allowed.join(', ')}`);
+export const providerMissing = (provider: string, why: string) =>
+  new RpcError(status.FAILED_PRECONDITION, `provider is '${provider}', which this trainer cannot use: ${why}`);
 export const unbuilt = (field: string) => invalid(`${field} is set, which this release cannot do yet`);
 export const unknownClass = (got: string, classes: readonly string[]) => {
   const some = classes.length > 10 ? `${classes.slice(0, 10).join(', ')}, …` : classes.join(', ') || 'none';

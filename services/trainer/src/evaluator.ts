@@ -22,7 +22,10 @@ export async function openEvaluator(
   const { examples, step, classes, isText } = prepared;
   const names = asked.length > 0 ? asked : metricsOf(classes, isText);
   const initial = new Map(step.state.map((tensor) => [tensor.input, tensor.initial]));
-  const session = await openSession(prepared.served(initial, true), threads === 0 ? {} : { threads });
+  const session = await openSession(prepared.served(initial, true), {
+    providers: ['cpu'],
+    ...(threads === 0 ? {} : { threads }),
+  });
   const { features } = step.inputs;
   const fed = new Set(session.inputs.map(({ name }) => name));
   const [output = ''] = session.outputs.map(({ name }) => name);

@@ -15,10 +15,12 @@ import {
 import type { JobRecord, Store } from '@modelmill/store';
 import { checkTraining } from './check-training.js';
 import * as errors from './errors.js';
+import type { ProviderCheck } from './provider-check.js';
 import { planTraining } from './training-plan.js';
 
 export interface TrainerDeps {
   readonly store: Pick<Store, 'registry' | 'datasets' | 'jobs' | 'artifacts'>;
+  readonly providers: ProviderCheck;
   /** Ends watches, so that a shutdown need not wait for the jobs they follow. */
   readonly closing: AbortSignal;
 }
@@ -32,12 +34,17 @@ const translated = translate([
   [DigestMismatchError, status.DATA_LOSS],
 ]);
 
-export function trainerHandlers({ store, closing }: TrainerDeps, telemetry: Telemetry): trainer.TrainerServer {
+export function trainerHandlers(
+  { store, providers, closing }: TrainerDeps,
+  telemetry: Telemetry,
+): trainer.TrainerServer {
   const { jobs } = store;
   const options = { ...telemetry, translate: translated };
 
   async function validate({ spec }: trainer.ValidateTrainingRequest): Promise<trainer.ValidateTrainingResponse> {
-    const { summary } = await checkTraining(store, planTraining(spec));
+    const plan = planTraining(spec);
+    await providers.check(plan.provider);
+    const { summary } = await checkTraining(store, plan);
     return summary;
   }
 
@@ -45,7 +52,10 @@ export function trainerHandlers({ store, closing }: TrainerDeps, telemetry: Tele
     const plan = planTraining(spec);
     const wanted = contract.TrainingSpec.encode(spec!).finish();
     // asked for again, a job is the first one, even where what it needs is gone by now
-    if (!(await isKnown(jobId))) await checkTraining(store, plan);
+    if (!(await isKnown(jobId))) {
+      await providers.check(plan.provider);
+      await checkTraining(store, plan);
+    }
     const job = await jobs.submit('train', wanted, jobId || undefined);
     if (!Buffer.from(job.spec).equals(wanted)) throw errors.jobIsOtherwise(jobId);
     return { job: asMessage(job) };

@@ -126,7 +126,7 @@ async function accuracyOf(file: Uint8Array): Promise<number> {
 describe('the trainer service', () => {
   let mesh: Training;
   beforeAll(async () => {
-    mesh = await startTraining();
+    mesh = await startTraining({ VK_DRIVER_FILES: '/no/such/driver.json' });
     await addDataset(mesh, 'digits');
     await addLine(mesh);
   });
@@ -473,6 +473,8 @@ describe('the trainer service', () => {
       ['more layers than it takes', 'm', { layers: Array<Layer>(1001).fill(dense(10)) }, status.INVALID_ARGUMENT, /^layers has 1001 layers, wants at most 1000/], // prettier-ignore
       ['a batch larger than the split', 'm', { batchSize: 2000 }, status.INVALID_ARGUMENT, /^batch_size is 2000, .* 1438 rows/], // prettier-ignore
       ['a loss for numbers', 'm', { loss: 'mse' }, status.INVALID_ARGUMENT, /^loss is 'mse', .*10 classes, wants cross_entropy/], // prettier-ignore
+      ['a provider that finds no device', 'm', { provider: 'webgpu' }, status.FAILED_PRECONDITION, /^provider is 'webgpu', which this trainer cannot use: it finds no device$/], // prettier-ignore
+      ['a provider it does not know', 'm', { provider: 'tpu' }, status.INVALID_ARGUMENT, /^provider is 'tpu', wants one of cpu, webgpu, cuda$/], // prettier-ignore
       ['no such base', 'narrow', from('7'), status.NOT_FOUND, /^model 'narrow' has no version or label '7'/],
       ['a base of other features', 'narrow', from('1'), status.INVALID_ARGUMENT, /^the base takes \[3\] .* \[64\]/],
       ['a base of other classes', 'fewer', from('1'), status.INVALID_ARGUMENT, /gives \[9\] per example, wants \[10\]/],

@@ -4,6 +4,7 @@ import { openStore } from '@modelmill/store';
 import type { JobClaim } from '@modelmill/store';
 import type { Config } from './config.js';
 import { trainerHandlers } from './handlers.js';
+import { createProviderCheck } from './provider-check.js';
 import { trainJob } from './train-job.js';
 
 const service = 'trainer';
@@ -26,7 +27,14 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
     onStatus: (status) => log.info(status, 'nats'),
   });
 
-  const limits = { threads: config.MILL_TRAINING_THREADS, checkpointMs: config.MILL_CHECKPOINT_MS };
+  const environment = deviceEnvironment(config);
+  const providers = createProviderCheck(environment);
+  const limits = {
+    environment,
+    providers,
+    threads: config.MILL_TRAINING_THREADS,
+    checkpointMs: config.MILL_CHECKPOINT_MS,
+  };
   const work = (claim: JobClaim) =>
     withContextOf({ ...claim.headers }, () =>
       tracer.startActiveSpan('train', { attributes: { 'mill.job': claim.job.id } }, async (span) => {
@@ -60,7 +68,7 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
       descriptorSet,
       telemetry,
     },
-    [[trainer.TrainerService, trainerHandlers({ store, closing: signal }, telemetry)]],
+    [[trainer.TrainerService, trainerHandlers({ store, providers, closing: signal }, telemetry)]],
   );
   await using _announced = await store.replicas.announce({
     service,
@@ -71,3 +79,6 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
   ready(server.port);
   await aborted(signal);
 }
+
+const deviceEnvironment = ({ LD_LIBRARY_PATH, VK_DRIVER_FILES }: Config): Readonly<Record<string, string>> =>
+  Object.fromEntries(Object.entries({ LD_LIBRARY_PATH, VK_DRIVER_FILES }).filter(([, value]) => value !== ''));

@@ -11,20 +11,26 @@ export class TrainingProcessError extends Error {
   override readonly name = 'TrainingProcessError';
 }
 
+export interface Surroundings {
+  readonly signal: AbortSignal;
+  /** All the process inherits: what device libraries are found by, such as LD_LIBRARY_PATH. */
+  readonly environment?: Readonly<Record<string, string>>;
+}
+
 /**
  * Runs a training in a process of its own, which blocks as it likes, and hands over what it reports, one message at a
  * time: the next one waits until `onMessage` is done. Ends the process when `signal` aborts.
  */
 export async function trainInChild(
   order: TrainingOrder,
-  signal: AbortSignal,
+  { signal, environment = {} }: Surroundings,
   onMessage: (message: FromTraining) => Promise<void>,
 ): Promise<void> {
   signal.throwIfAborted();
   const child = fork(entry, [], {
     cwd: order.folder,
     // no inherited secrets
-    env: { ORT_DISABLE_TELEMETRY: '1' },
+    env: { ORT_DISABLE_TELEMETRY: '1', ...environment },
     execArgv: [],
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });

@@ -12,6 +12,7 @@ import { checkTraining, defaultSplits, registrySignature } from './check-trainin
 import type { CheckedTraining } from './check-training.js';
 import { createCheckpoints } from './checkpoints.js';
 import type { Checkpoints } from './checkpoints.js';
+import type { ProviderCheck } from './provider-check.js';
 import { reportProgress } from './report-progress.js';
 import { TrainingProcessError, trainInChild } from './train-in-child.js';
 import type { FromTraining, TrainingOrder } from './training-messages.js';
@@ -20,6 +21,9 @@ import type { TrainingPlan } from './training-plan.js';
 
 export interface TrainDeps {
   readonly store: Pick<Store, 'registry' | 'datasets' | 'jobs' | 'artifacts'>;
+  readonly providers: ProviderCheck;
+  /** What device libraries are found by, in the process that trains. */
+  readonly environment: Readonly<Record<string, string>>;
   readonly threads: number;
   readonly checkpointMs: number;
 }
@@ -42,7 +46,7 @@ export async function trainJob(deps: TrainDeps, claim: JobClaim): Promise<JobRes
 }
 
 async function train(
-  { store, threads, checkpointMs }: TrainDeps,
+  { store, providers, environment, threads, checkpointMs }: TrainDeps,
   claim: JobClaim,
   checkpoints: Checkpoints,
 ): Promise<JobResult> {
@@ -51,6 +55,7 @@ async function train(
   const spec = contract.TrainingSpec.decode(job.spec);
   const plan = planTraining(spec);
   await claim.update({ stage: 'preparing' });
+  await providers.check(plan.provider); // the replica that took the order may have another device
   const start = await checkpoints.last();
   const checked = await checkTraining(store, plan, start?.inputs);
   const folder = await mkdtemp(join(tmpdir(), 'mill-train-'));
@@ -69,7 +74,7 @@ async function train(
     };
     let done: Done | undefined;
     const report = reportProgress(claim);
-    await trainInChild(order, signal, async (message) => {
+    await trainInChild(order, { signal, environment }, async (message) => {
       switch (message.kind) {
         case 'progress':
           return report.tell(message.progress);

@@ -13,6 +13,8 @@ const names = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/;
 const normalizations = ['standard', 'minmax', 'none'] as const;
 const losses = ['cross_entropy', 'binary_cross_entropy', 'mse', 'mae', 'huber'] as const;
 const modes = ['mini_batch', 'full_batch', 'stochastic'] as const;
+/** Where steps are computed. */
+const providers = ['cpu', 'webgpu', 'cuda'] as const;
 const tokenizers = ['character', 'byte_pair'] as const;
 
 /** How a training goes on from a graph. */
@@ -60,6 +62,8 @@ export interface TrainingPlan extends RecipePlan {
   readonly context: number;
   readonly tokenizer: TokenizerSpec;
   readonly batchSize: number;
+  /** Whether it is there to be used is another question. */
+  readonly provider: (typeof providers)[number];
   /** Decimal, because JSON knows no 64-bit integers. */
   readonly seed: string;
   readonly distillation:
@@ -96,6 +100,7 @@ export function planTraining(spec: trainer.TrainingSpec | undefined): TrainingPl
     evaluateEvery: range(spec.evaluateEvery, 0, 100_000_000, 'evaluate_every'),
     context: range(spec.data?.context || 64, 1, 65_536, 'data.context'),
     tokenizer: tokenizerOf(spec.data?.tokenizer),
+    provider: word(spec.provider || 'cpu', providers, 'provider'),
     seed: spec.seed.toString(),
     distillation: distillation && {
       model: distillation.model === '' ? spec.model : name(distillation.model, 'distillation.model'),
@@ -187,7 +192,6 @@ function refuseUnbuilt(spec: trainer.TrainingSpec): void {
   const given: Readonly<Record<string, boolean>> = {
     auto: spec.auto,
     engine: spec.engine !== '' && spec.engine !== 'onnx',
-    provider: spec.provider !== '' && spec.provider !== 'cpu',
   };
   const found = Object.keys(given).find((field) => given[field]);
   if (found !== undefined) throw unbuilt(found);

@@ -1,9 +1,10 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
+import { narrowSplits } from '@modelmill/autodiff';
 import type { StateTensor, TrainingStep } from '@modelmill/autodiff';
 import { writeOnnx } from '@modelmill/onnx';
-import { openSession } from '@modelmill/runtime';
+import { openStatefulSession } from '@modelmill/runtime';
 import { readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import { openEvaluator } from './evaluator.js';
 import type { Measured } from './evaluator.js';
@@ -25,6 +26,8 @@ export class TrainingFailedError extends Error {
   override readonly name = 'TrainingFailedError';
 }
 
+/** Outputs of a Split: with its input they are the eight buffers that every WebGPU device gives a shader. */
+const mostSplitOnWebGpu = 7;
 const reportMs = 100;
 /** Steps a job's history tells of, evaluations aside. */
 const historySteps = 500;
@@ -50,7 +53,9 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
     order.teacherPath === undefined || asked === undefined
       ? undefined
       : await askTeacher(order.teacherPath, asked.table, asked.rows, threads);
-  await using session = await openSession(writeOnnx(step.model), {
+  const model = plan.provider === 'webgpu' ? narrowSplits(step.model, mostSplitOnWebGpu) : step.model;
+  await using session = await openStatefulSession(writeOnnx(model), step.state, {
+    providers: [plan.provider],
     ...(threads === 0 ? {} : { threads }),
     keepMemory: true,
     // blocked layouts pay where weights are constants; here each would be laid out anew at every step
@@ -58,9 +63,11 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   });
   await using evaluator = await openEvaluator(prepared, plan.metrics, threads);
 
-  let { standing, state, best } = await startOf(order, prepared);
+  const start = await startOf(order, prepared);
+  let { standing, best } = start;
   /** Evaluations are where a training can be rolled back to: checkpoints are taken by the clock, which is not repeatable. */
-  let good = { standing, state };
+  let good = { standing, state: start.state };
+  session.setState(start.state);
   let savedStep = standing.step;
   let gradientNorm = 0;
   const clock = createClock(standing.step, plan.batchSize);
@@ -90,7 +97,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
     const at = standing.step;
     const learningRate = rateAt(at);
     const lesson = examples.at(at);
-    const feeds: Feeds = { ...state, ...stepFeeds(prepared, lesson, { plan, step: at, learningRate }) };
+    const feeds: Feeds = stepFeeds(prepared, lesson, { plan, step: at, learningRate });
     if (teach && step.inputs.teacher && lesson.rows) {
       feeds[step.inputs.teacher] = { dims: [plan.batchSize, classes], data: teach(lesson.rows) };
     }
@@ -98,15 +105,15 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
     const loss = (outputs[step.outputs.loss]?.data as Float32Array)[0]!;
     if (!Number.isFinite(loss)) {
       if (!plan.rollBack || standing.rollBacks === mostRollBacks) {
-        const offender = await firstOffender(step.model, feeds);
+        const offender = await firstOffender(step.model, { ...(await session.state()), ...feeds });
         throw diverged('loss', loss, { step: at + 1, steps, offender, savedStep });
       }
       standing = rolledBack(good.standing, standing);
-      state = good.state;
+      session.setState(good.state);
       continue;
     }
     gradientNorm = (outputs[step.outputs.gradientNorm]?.data as Float32Array)[0]!;
-    state = Object.fromEntries(step.state.map(({ input, output }) => [input, outputs[output]!]));
+    session.advance();
     standing = { ...standing, step: at + 1, lossSum: standing.lossSum + loss };
     if (at % noteEvery === 0) {
       remember({ step: at + 1, loss, learning_rate: learningRate, gradient_norm: gradientNorm });
@@ -115,6 +122,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
     const sinceEvaluation = standing.step % evaluateEvery || evaluateEvery;
     const meanLoss = standing.lossSum / sinceEvaluation;
     if (standing.step % evaluateEvery === 0 || standing.step === steps) {
+      const state = await session.state();
       const { figures } = await measure(servedTensors(step, state), 'while training');
       remember({ epoch: standing.step / stepsPerEpoch, step: standing.step, train_loss: meanLoss, ...figures });
       await tell({ kind: 'progress', progress: progress(meanLoss, figures) });
@@ -149,13 +157,14 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   async function save(): Promise<void> {
     savedStep = standing.step;
     const path = join(folder, `checkpoint-${savedStep}`);
+    const state = await session.state();
     const tensors = new Map(step.state.map(({ input }) => [input, state[input]!.data as Float32Array]));
     for (const [name, values] of best ?? []) tensors.set(`${bestPrefix}${name}`, values);
     await writeFile(path, writeCheckpoint({ standing, inputs: order.inputs, tensors }));
     await tell({ kind: 'checkpoint', path, step: savedStep });
   }
 
-  const weights = best ?? servedTensors(step, state);
+  const weights = best ?? servedTensors(step, await session.state());
   if (best && standing.best) {
     const { monitored } = plan;
     const note = `serves the weights of step ${standing.best.step}, whose ${monitored} was best`;

@@ -1,0 +1,52 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { emptyGraph, makeNode, writeOnnx } from '@modelmill/onnx';
+import { availableProviders } from './providers.js';
+import type { Provider } from './providers.js';
+import { startRunner } from './runner.js';
+import { zeroInputs } from './zero-inputs.js';
+
+/**
+ * Why a provider cannot be used here, in words; undefined where it computes. Asks its device in a process of its own: a
+ * driver may crash. `environment` is what that process inherits, such as LD_LIBRARY_PATH.
+ */
+export async function probeProvider(
+  provider: Provider,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<string | undefined> {
+  if (provider === 'cpu') return undefined;
+  if (!availableProviders().includes(provider)) return 'its libraries are not installed';
+  const folder = await mkdtemp(join(tmpdir(), 'mill-probe-'));
+  try {
+    const path = join(folder, 'adding.onnx');
+    await writeFile(path, adding());
+    await using runner = await startRunner({ providers: [provider], environment });
+    const { inputs } = await runner.load('probe', path);
+    await runner.run('probe', zeroInputs(inputs));
+    return undefined;
+  } catch (error) {
+    const said = error instanceof Error ? error.message.trim() : String(error);
+    return noDevice.test(said) ? 'it finds no device' : said;
+  } finally {
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** What ONNX Runtime says of a machine without one, on WebGPU and on CUDA. */
+const noDevice = /WebGPU adapter|no CUDA-capable device|CUDA driver version is insufficient/;
+
+function adding(): Uint8Array {
+  const graph = emptyGraph('adding');
+  graph.inputs = [{ name: 'x', dataType: 'float', shape: [4] }];
+  graph.outputs = [{ name: 'y', dataType: 'float', shape: [4] }];
+  graph.nodes = [makeNode('Add', ['x', 'x'], ['y'])];
+  return writeOnnx({
+    irVersion: 8,
+    opsets: new Map([['', 18]]),
+    producer: 'modelmill',
+    metadata: new Map(),
+    graph,
+    functions: [],
+  });
+}

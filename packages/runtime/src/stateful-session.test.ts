@@ -1,0 +1,42 @@
+import { emptyGraph, makeNode, writeOnnx } from '@modelmill/onnx';
+import { doubling } from './models-for-tests.js';
+import { openStatefulSession } from './stateful-session.js';
+
+/** total' = total + x; twice = 2 · total'. */
+function adding(): Uint8Array {
+  const graph = emptyGraph('adding');
+  const value = (name: string) => ({ name, dataType: 'float' as const, shape: [2] });
+  graph.inputs = [value('x'), value('total')];
+  graph.outputs = [value('next'), value('twice')];
+  graph.nodes = [makeNode('Add', ['total', 'x'], ['next']), makeNode('Add', ['next', 'next'], ['twice'])];
+  const opsets = new Map([['', 18]]);
+  return writeOnnx({ irVersion: 8, opsets, producer: '', metadata: new Map(), graph, functions: [] });
+}
+
+const pairs = [{ input: 'total', output: 'next' }];
+const pair = (a: number, b: number) => ({ dims: [2], data: Float32Array.of(a, b) });
+const open = () => openStatefulSession(adding(), pairs, { providers: ['cpu'] });
+
+describe('a stateful session', () => {
+  it('begins each run with what the last one that was followed left', async () => {
+    await using session = await open();
+    session.setState({ total: pair(1, 2) });
+    expect(Object.keys(await session.run({ x: pair(1, 1) }))).toEqual(['twice']);
+    session.advance();
+    expect((await session.run({ x: pair(10, 10) }))['twice']?.data).toEqual(Float32Array.of(24, 26));
+    expect((await session.state())['total']?.data).toEqual(Float32Array.of(2, 3));
+    expect((await session.run({ x: pair(0, 0) }))['twice']?.data).toEqual(Float32Array.of(4, 6));
+    session.setState({ total: pair(0, 0) });
+    expect(() => session.advance()).toThrow('advance comes after a run');
+    expect((await session.run({ x: pair(0, 1) }))['twice']?.data).toEqual(Float32Array.of(0, 2));
+  });
+
+  it('names the state that is missing or of another shape', async () => {
+    await using session = await open();
+    expect(() => session.setState({})).toThrow("state 'total' is missing, wants [2]");
+    const three = { dims: [3], data: new Float32Array(3) };
+    expect(() => session.setState({ total: three })).toThrow("state 'total' is [3], wants [2]");
+    const opening = openStatefulSession(doubling(), [{ input: 'z', output: 'y' }], { providers: ['cpu'] });
+    await expect(opening).rejects.toThrow("state 'z' is no input of the model");
+  });
+});
