@@ -162,7 +162,7 @@ export interface TrainingSpec {
   onDivergence: string;
   /** `onnx` (default) or `tfjs`. */
   engine: string;
-  /** `cpu` (default), `webgpu` or `cuda`. */
+  /** Where steps are computed: `cpu` (default), `webgpu` or `cuda`; refused where the trainer finds no such device. */
   provider: string;
   /**
    * Figures of evaluations beside `loss`; empty: those that fit the target. `accuracy`, `top_5`, `precision`, `recall`,
