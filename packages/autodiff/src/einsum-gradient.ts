@@ -1,6 +1,6 @@
 import { einsumTerms } from '@modelmill/onnx';
 import { UnsupportedOpError } from './errors.js';
-import type { GradientRule } from './gradient-rules.js';
+import type { GradientRule } from './gradient-rule.js';
 import { expand, make, reshape } from './ops.js';
 import type { Value } from './value.js';
 

@@ -1,4 +1,4 @@
-import type { GradientQuestion, GradientRule } from './gradient-rules.js';
+import type { GradientQuestion, GradientRule } from './gradient-rule.js';
 import * as op from './ops.js';
 import { scalar } from './value.js';
 import type { Value } from './value.js';

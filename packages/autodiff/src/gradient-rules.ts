@@ -8,31 +8,9 @@ import * as op from './ops.js';
 import { averagePoolInput, maxPoolInput } from './pooling-gradients.js';
 import { resizeGradient } from './resize-gradient.js';
 import { constant, scalar, size } from './value.js';
+import type { GradientQuestion, GradientRule } from './gradient-rule.js';
 import type { Operation, Shape, Value } from './value.js';
 import { windowsOf } from './windows.js';
-
-/** What a rule sees. */
-export interface GradientQuestion {
-  readonly operation: Operation;
-  /** The inputs. */
-  readonly x: readonly Value[];
-  /** The first output. */
-  readonly y: Value;
-  /** Gradient of the loss with respect to `y`. */
-  readonly g: Value;
-  /** Gradients of all outputs; undefined where the loss does not depend on one. */
-  readonly all: readonly (Value | undefined)[];
-  int(name: string, otherwise: number): number;
-  float(name: string, otherwise: number): number;
-  list(name: string): readonly number[] | undefined;
-  word(name: string, otherwise: string): string;
-}
-
-/**
- * A gradient per input, made only where it is asked for; undefined where none flows. Its shape may be the broadcast
- * one: the walk sums it back to the input's.
- */
-export type GradientRule = (question: GradientQuestion) => readonly ((() => Value) | undefined)[];
 
 const { add, sub, mul, div, where } = op;
 const one = scalar(1);

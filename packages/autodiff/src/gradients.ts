@@ -1,6 +1,6 @@
 import { UnsupportedOpError } from './errors.js';
 import { gradientRules } from './gradient-rules.js';
-import type { GradientQuestion, GradientRule } from './gradient-rules.js';
+import type { GradientQuestion, GradientRule } from './gradient-rule.js';
 import { add, reduceSum, reshape, sameShape, zeros } from './ops.js';
 import { topological } from './topological.js';
 import { isFloat, operandsOf, scalar } from './value.js';

@@ -15,7 +15,7 @@ export type { AdamSpec, LossSpec, LossTerm, OptimizerSpec, ParameterGroup, StepO
 export type { StateTensor, TrainingStep } from './training-step.js';
 export type { DropoutMask } from './reading.js';
 export { gradientRules } from './gradient-rules.js';
-export type { GradientQuestion, GradientRule } from './gradient-rules.js';
+export type { GradientQuestion, GradientRule } from './gradient-rule.js';
 // serving
 export { narrowSplits } from './narrow-splits.js';
 export { inferenceModel } from './inference-model.js';

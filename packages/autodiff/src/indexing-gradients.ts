@@ -1,6 +1,6 @@
 import type { Attribute } from '@modelmill/onnx';
 import { UnsupportedOpError } from './errors.js';
-import type { GradientQuestion, GradientRule } from './gradient-rules.js';
+import type { GradientQuestion, GradientRule } from './gradient-rule.js';
 import { concat, expand, int, make, reshape, transpose, zeros } from './ops.js';
 import { constant } from './value.js';
 import type { Shape, Value } from './value.js';

@@ -1,6 +1,6 @@
 import { UnsupportedOpError } from './errors.js';
 import { constantsOf } from './constants-of.js';
-import type { GradientQuestion, GradientRule } from './gradient-rules.js';
+import type { GradientQuestion, GradientRule } from './gradient-rule.js';
 import { matMul, reshape } from './ops.js';
 import { constant, size } from './value.js';
 import type { Operation, Value } from './value.js';
