@@ -92,6 +92,7 @@ const gemmCase = (transA: boolean, transB: boolean): Case => ({
 function lowered(opType: string, x: Value[], numbersOf: Record<string, number>, shape = x[0]!.shape): Value {
   const reading: Reading = {
     node: { name: '', opType, domain: '', inputs: [], outputs: [], attributes: new Map() },
+    opset: 18,
     x,
     outputs: [{ dataType: 'float', shape }],
     int: (name, otherwise) => numbersOf[name] ?? otherwise,

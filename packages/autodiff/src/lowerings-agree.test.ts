@@ -2,6 +2,7 @@ import { attribute, emptyGraph, floatAttribute, floatTensor, makeNode, writeOnnx
 import type { Attribute, Model, Tensor } from '@modelmill/onnx';
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { emit } from './emit.js';
+import { TrainingFormError, UnsupportedOpError } from './errors.js';
 import { readGraph } from './read-graph.js';
 import { numbers, runnable } from './run-for-tests.js';
 
@@ -44,6 +45,11 @@ const cases: readonly Case[] = [
   { opType: 'Gelu', opset: 20, shape: [2, 5] },
   { opType: 'Gelu', opset: 20, shape: [2, 5], attributes: { approximate: attributeOfWord('tanh') } },
   { opType: 'HardSwish', opset: 14, shape: [2, 5] },
+  // forms of older sets
+  { opType: 'Softmax', opset: 11, shape: [2, 3, 4] },
+  { opType: 'LogSoftmax', opset: 11, shape: [2, 3, 4], attributes: { axis: attribute(2) } },
+  { opType: 'Clip', opset: 6, shape: [2, 5], attributes: { max: floatAttribute(0.5) } },
+  { opType: 'Clip', opset: 6, shape: [2, 5], attributes: { min: floatAttribute(-0.5), max: floatAttribute(0.5) } },
 ];
 
 function attributeOfWord(value: string): Attribute {
@@ -51,7 +57,7 @@ function attributeOfWord(value: string): Attribute {
 }
 
 /** The operator as ONNX Runtime computes it, and as training does: in operators of set 18. */
-describe('an operator that training computes in its own way gives the same numbers:', () => {
+describe('an operator that training reads in words of its own gives the same numbers:', () => {
   it.each(cases.map((one) => [`${one.opType} ${Object.keys(one.attributes ?? {}).join()}`, one] as const))(
     '%s',
     async (_, one) => {
@@ -87,4 +93,20 @@ describe('an operator that training computes in its own way gives the same numbe
       wanted.forEach((value, i) => expect(got['y']![i]).toBeCloseTo(value, 4));
     },
   );
+});
+
+it.each([
+  ['Attention', 23, {}, UnsupportedOpError],
+  ['AveragePool', 19, { kernel_shape: attribute([2]), dilations: attribute([2]) }, UnsupportedOpError],
+  ['Add', 6, { broadcast: attribute(1) }, TrainingFormError],
+] as const)('%s of set %d is refused by the name of its node', (opType, opset, attributes, kind) => {
+  const graph = emptyGraph('later');
+  graph.inputs = [{ name: 'x', dataType: 'float', shape: [2, 3, 4] }];
+  graph.outputs = [{ name: 'y', dataType: 'float', shape: [2, 3, 4] }];
+  const inputs = opType === 'AveragePool' ? ['x'] : ['x', 'x', 'x'].slice(0, opType === 'Add' ? 2 : 3);
+  graph.nodes = [makeNode(opType, inputs, ['y'], attributes, 'the odd one')];
+  const opsets = new Map([['', opset]]);
+  const model: Model = { irVersion: 10, opsets, producer: '', metadata: new Map(), graph, functions: [] };
+  expect(() => readGraph(model, 2)).toThrow(/'the odd one'/);
+  if (opType !== 'Attention') expect(() => readGraph(model, 2)).toThrow(kind);
 });

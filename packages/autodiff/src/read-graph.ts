@@ -1,11 +1,15 @@
 import { inferValues, topologicallySorted } from '@modelmill/onnx';
 import type { Attribute, Model, Node, Tensor } from '@modelmill/onnx';
 import { TrainingFormError } from './errors.js';
+import { inSet18 } from './forms-of-set-18.js';
 import { freshNames } from './fresh-names.js';
 import { lowerings } from './lowerings.js';
 import type { DropoutMask, Reading } from './reading.js';
-import { input, ints, operation } from './value.js';
+import { input } from './value.js';
 import type { Value } from './value.js';
+
+/** Of a model that does not say its operator set. */
+const latestOpset = 18;
 
 /** A graph's values, ready to be differentiated. */
 export interface ReadGraph {
@@ -63,6 +67,7 @@ export function readGraph(model: Model, batchSize: number, exampleShape: readonl
     else if (fedHere) weights.set(name, value);
   }
 
+  const opset = model.opsets.get('') ?? latestOpset;
   const fresh = freshNames([...values.keys()]);
   const dropout: DropoutMask[] = [];
   for (const node of topologicallySorted(graph)) {
@@ -79,6 +84,7 @@ export function readGraph(model: Model, batchSize: number, exampleShape: readonl
     });
     const reading: Reading = {
       node,
+      opset,
       x,
       outputs,
       int: (name, otherwise) => numberOf(node.attributes.get(name), 'int') ?? otherwise,
@@ -99,7 +105,7 @@ export function readGraph(model: Model, batchSize: number, exampleShape: readonl
         if (statistic) statistic.next = next;
       },
     };
-    const made = (lowerings[node.opType] ?? unchanged)(reading);
+    const made = (lowerings[node.opType] ?? inSet18)(reading);
     node.outputs.forEach((name, i) => {
       const value = made[i];
       if (name !== '' && value) values.set(name, value);
@@ -134,36 +140,3 @@ export const isTrainingBatchNorm = ({ opType, attributes }: Node): boolean => {
   const mode = attributes.get('training_mode');
   return opType === 'BatchNormalization' && mode?.kind === 'int' && mode.value !== 0;
 };
-
-/** Attributes that later operator sets made inputs, in the inputs' order. */
-const attributeInputs: Readonly<Record<string, readonly string[]>> = {
-  Squeeze: ['axes'],
-  Unsqueeze: ['axes'],
-  Split: ['split'],
-  Slice: ['starts', 'ends', 'axes'],
-  Pad: ['pads'],
-  ...Object.fromEntries(
-    ['Sum', 'Mean', 'Max', 'Min', 'L1', 'L2', 'SumSquare', 'LogSumExp', 'Prod'].map((of) => [`Reduce${of}`, ['axes']]),
-  ),
-};
-
-/** The node as it is, in the words of operator set 18. */
-function unchanged({ node, x, outputs }: Reading): readonly Value[] {
-  const attributes = new Map(node.attributes);
-  const inputs = [...x];
-  for (const name of attributeInputs[node.opType] ?? []) {
-    const found = attributes.get(name);
-    if (found?.kind !== 'ints') continue;
-    inputs.push(ints(found.value));
-    attributes.delete(name);
-  }
-  // sizes are static here, whatever the graph left open
-  if (node.opType === 'Reshape') inputs[1] = ints(outputs[0]!.shape);
-  if (node.opType === 'Split' && inputs.length < 2) {
-    const axis = attributes.get('axis');
-    const at = axis?.kind === 'int' ? axis.value : 0;
-    inputs.push(ints(outputs.map(({ shape }) => shape.at(at)!)));
-    attributes.delete('num_outputs');
-  }
-  return operation({ opType: node.opType, domain: node.domain, node: node.name, inputs, attributes }, outputs);
-}

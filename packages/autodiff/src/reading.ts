@@ -11,6 +11,8 @@ export interface DropoutMask {
 /** What a lowering may ask and leave behind. */
 export interface Reading {
   readonly node: Node;
+  /** The operator set its graph is written in. */
+  readonly opset: number;
   readonly x: readonly (Value | undefined)[];
   readonly outputs: readonly { readonly dataType: DataType; readonly shape: Shape }[];
   int(name: string, otherwise: number): number;
