@@ -11,6 +11,8 @@ export interface Material {
   readonly featureShape: readonly number[];
   /** Classes of the target, or tokens of the vocabulary; 0 where the target is a number. */
   readonly classes: number;
+  /** Examples of the training part; of a text, its windows. */
+  readonly trainExamples: number;
   readonly normalization: Normalization | undefined;
   /** What made tokens of the text; undefined for tables. */
   readonly tokenizer: TokenizerJson | undefined;
@@ -35,6 +37,7 @@ export async function readMaterial({ plan, dataset }: TrainingOrder): Promise<Ma
     return {
       featureShape: [context],
       classes: tokenizer.size,
+      trainExamples: Math.floor((ranges.train.end - ranges.train.start) / context),
       normalization: undefined,
       tokenizer: tokenizer.toJSON(),
       asked: undefined,
@@ -47,6 +50,7 @@ export async function readMaterial({ plan, dataset }: TrainingOrder): Promise<Ma
   return {
     featureShape: table.featureShape,
     classes: table.classes?.length ?? 0,
+    trainExamples: rows.train.length,
     normalization: fitNormalization(table, rows.train, plan.normalize),
     tokenizer: undefined,
     asked: { table, rows: rows.train },

@@ -6,7 +6,6 @@ import { readOnnx, writeOnnx } from '@modelmill/onnx';
 import { readFile } from 'node:fs/promises';
 import type { Examples } from './examples.js';
 import { isBinary, outputsOf } from './fitting-loss.js';
-import { readMaterial } from './material.js';
 import { exampleShapeOf, initialGraph } from './initial-graph.js';
 import type { InitialGraph } from './initial-graph.js';
 import type { Material } from './material.js';
@@ -29,10 +28,9 @@ export interface PreparedTraining {
   readonly parameters: number;
 }
 
-/** Reads the dataset and builds the graphs of an order. */
-export async function prepareTraining(order: TrainingOrder): Promise<PreparedTraining> {
+/** Builds the graphs of an order whose dataset was read. */
+export async function prepareFrom(order: TrainingOrder, material: Material): Promise<PreparedTraining> {
   const { plan, loss } = order;
-  const material = await readMaterial(order);
   const graph = await graphOf(order, material);
   const { forward } = graph;
   const { batchSize, optimizer, groups, decayMatricesOnly, accumulate, clipValue, clipNorm, ema, distillation, start } =

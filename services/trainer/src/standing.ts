@@ -1,3 +1,4 @@
+import type { ChosenRecipe } from './choose-recipe.js';
 import { isBetterLarge } from './evaluate.js';
 import { afterEvaluation, plateauStart } from './schedule.js';
 import type { PlateauState } from './schedule.js';
@@ -24,6 +25,8 @@ export interface Standing {
   /** Whether it stops here, before its last step. */
   readonly stopped: boolean;
   readonly notes: readonly string[];
+  /** What `auto` decided; null where nothing was left to it. */
+  readonly chosen: ChosenRecipe | null;
 }
 
 export const standingAtStart: Standing = {
@@ -37,6 +40,7 @@ export const standingAtStart: Standing = {
   rollBacks: 0,
   stopped: false,
   notes: [],
+  chosen: null,
 };
 
 /** After one more evaluation: whether it is the best, and whether it was the last. */

@@ -49,6 +49,8 @@ export interface TrainingPlan extends RecipePlan {
   /** The figure that says which evaluation is the best. */
   readonly monitored: string;
   readonly restoreBest: boolean;
+  /** Optimizer, rate and batch size are picked by short trials. */
+  readonly auto: boolean;
   /** A loss that is no number: back to the last checkpoint with half the rate; else the job fails. */
   readonly rollBack: boolean;
   /** Empty: those that fit the target. */
@@ -92,6 +94,7 @@ export function planTraining(spec: trainer.TrainingSpec | undefined): TrainingPl
     },
     monitored: earlyStopping?.metric || 'loss',
     restoreBest: spec.restoreBest,
+    auto: autoOf(spec),
     rollBack: word(spec.onDivergence || 'stop', ['stop', 'roll_back'], 'on_divergence') === 'roll_back',
     metrics: spec.metrics,
     epochs: range(spec.epochs || 10, 1, 100_000, 'epochs'),
@@ -133,6 +136,16 @@ function modeOf({ mode, batchSize }: trainer.TrainingSpec): TrainingPlan['mode']
     throw excludes('mode', 'batch_size', `${found} decides how many examples a step has`);
   }
   return found;
+}
+
+function autoOf({ auto, batchSize, mode, optimizer, distillation }: trainer.TrainingSpec): boolean {
+  if (!auto) return false;
+  const why = 'auto picks optimizer, rate and batch size';
+  if (batchSize !== 0) throw excludes('auto', 'batch_size', why);
+  if (distillation) throw excludes('auto', 'distillation', 'its trials have no teacher');
+  if (mode !== '' && mode !== 'mini_batch') throw excludes('auto', 'mode', why);
+  if (optimizer?.kind !== undefined) throw excludes('auto', `optimizer.${optimizer.kind.$case}`, why);
+  return true;
 }
 
 function lossesOf({ loss, losses: terms }: trainer.TrainingSpec): readonly PlannedLoss[] | undefined {
@@ -190,7 +203,6 @@ function name(got: string, field: string): string {
 /** Fields whose meaning is settled and whose work is not done: refused, so that none is passed over in silence. */
 function refuseUnbuilt(spec: trainer.TrainingSpec): void {
   const given: Readonly<Record<string, boolean>> = {
-    auto: spec.auto,
     engine: spec.engine !== '' && spec.engine !== 'onnx',
   };
   const found = Object.keys(given).find((field) => given[field]);

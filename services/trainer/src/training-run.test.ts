@@ -191,6 +191,22 @@ describe('a training', () => {
     expect(readOnnx(model).graph.outputs).toMatchObject([{ name: 'probabilities', shape: ['batch', 2] }]);
   });
 
+  it('picks optimizer, rate and batch size where it may, says why, and does not change its mind', async () => {
+    const spec: Spec = { auto: true, optimizer: undefined, epochs: 4 };
+    const whole = await run(orderOf(spec, { checkpointMs: 0 }));
+    expect(whole.metrics['accuracy']).toBeGreaterThan(0.85);
+    expect(whole.notes).toEqual([
+      expect.stringMatching(/^chose batches of (32|64|128): examples per second were 32: \d+, 64: \d+, 128: \d+/),
+      expect.stringMatching(
+        /^chose .+ with a rate of [\d.e-]+: from a loss of 2\.\d+, 40 steps led to \(AdamW at .+, SGD .+, RMSprop .+\)/,
+      ),
+    ]);
+    const resumed = await run(orderOf(spec, { checkpointPath: whole.checkpoints[0]!.path }));
+    expect(whole.checkpoints[0]!.step).toBe(0);
+    expect(resumed.model.equals(whole.model)).toBe(true);
+    expect(resumed.notes).toEqual(whole.notes);
+  });
+
   const hopeless: Spec = {
     optimizer: { kind: { $case: 'sgd', sgd: { learningRate: 1000 } } },
     layers: [dense(64, 'relu'), dense(64, 'relu'), dense(10)],

@@ -1,16 +1,19 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import { narrowSplits } from '@modelmill/autodiff';
 import type { StateTensor, TrainingStep } from '@modelmill/autodiff';
-import { writeOnnx } from '@modelmill/onnx';
 import { openStatefulSession } from '@modelmill/runtime';
 import { readCheckpoint, writeCheckpoint } from './checkpoint.js';
+import type { Checkpoint } from './checkpoint.js';
+import { chooseRecipe } from './choose-recipe.js';
+import type { ChosenRecipe } from './choose-recipe.js';
 import { openEvaluator } from './evaluator.js';
 import type { Measured } from './evaluator.js';
 import type { Part } from './examples.js';
 import { firstOffender } from './first-offender.js';
-import { prepareTraining } from './prepared-training.js';
+import { readMaterial } from './material.js';
+import { narrowed } from './narrowed.js';
+import { prepareFrom } from './prepared-training.js';
 import type { PreparedTraining } from './prepared-training.js';
 import { rateFactor } from './schedule.js';
 import type { Moment } from './schedule.js';
@@ -20,14 +23,13 @@ import { stepFeeds } from './step-feeds.js';
 import type { Feeds } from './step-feeds.js';
 import { askTeacher } from './teacher.js';
 import type { FromTraining, ProgressReport, TrainingOrder } from './training-messages.js';
+import type { TrainingPlan } from './training-plan.js';
 
 /** Another try would end in the same way. */
 export class TrainingFailedError extends Error {
   override readonly name = 'TrainingFailedError';
 }
 
-/** Outputs of a Split: with its input they are the eight buffers that every WebGPU device gives a shader. */
-const mostSplitOnWebGpu = 7;
 const reportMs = 100;
 /** Steps a job's history tells of, evaluations aside. */
 const historySteps = 500;
@@ -41,8 +43,13 @@ type Tensors = ReadonlyMap<string, Float32Array>;
  * on from a checkpoint. Throws TrainingFailedError.
  */
 export async function runTraining(order: TrainingOrder, tell: Tell): Promise<void> {
-  const { plan, threads, folder } = order;
-  const prepared = await prepareTraining(order);
+  const { threads, folder } = order;
+  const material = await readMaterial(order);
+  const resumed = order.checkpointPath === undefined ? undefined : readCheckpoint(await readFile(order.checkpointPath));
+  // once chosen, a recipe stays: what is measured differs from time to time
+  const chosen = order.plan.auto ? (resumed?.standing.chosen ?? (await chooseRecipe(order, material))) : undefined;
+  const plan: TrainingPlan = chosen ? { ...order.plan, ...withoutNotes(chosen) } : order.plan;
+  const prepared = await prepareFrom({ ...order, plan }, material);
   const { examples, step, classes, asked } = prepared;
   const { stepsPerEpoch } = examples;
   const steps = plan.steps || examples.stepsOf(plan.epochs);
@@ -53,8 +60,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
     order.teacherPath === undefined || asked === undefined
       ? undefined
       : await askTeacher(order.teacherPath, asked.table, asked.rows, threads);
-  const model = plan.provider === 'webgpu' ? narrowSplits(step.model, mostSplitOnWebGpu) : step.model;
-  await using session = await openStatefulSession(writeOnnx(model), step.state, {
+  await using session = await openStatefulSession(narrowed(step.model, plan.provider), step.state, {
     providers: [plan.provider],
     ...(threads === 0 ? {} : { threads }),
     keepMemory: true,
@@ -63,8 +69,9 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   });
   await using evaluator = await openEvaluator(prepared, plan.metrics, threads);
 
-  const start = await startOf(order, prepared);
+  const start = startOf(resumed, prepared);
   let { standing, best } = start;
+  if (chosen && standing.chosen === null) standing = { ...standing, chosen, notes: chosen.notes };
   /** Evaluations are where a training can be rolled back to: checkpoints are taken by the clock, which is not repeatable. */
   let good = { standing, state: start.state };
   session.setState(start.state);
@@ -93,6 +100,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
 
   let reportedAt = 0;
   let savedAt = Date.now();
+  if (chosen && standing.step === 0) await save();
   while (standing.step < steps && !standing.stopped) {
     const at = standing.step;
     const learningRate = rateAt(at);
@@ -223,11 +231,13 @@ interface Start {
   best: Tensors | undefined;
 }
 
-async function startOf({ checkpointPath }: TrainingOrder, { step }: PreparedTraining): Promise<Start> {
+const withoutNotes = ({ optimizer, learningRate, batchSize }: ChosenRecipe) => ({ optimizer, learningRate, batchSize });
+
+function startOf(resumed: Checkpoint | undefined, { step }: PreparedTraining): Start {
   const stateFrom = (values: (tensor: StateTensor) => Float32Array): Feeds =>
     Object.fromEntries(step.state.map((tensor) => [tensor.input, { dims: tensor.dims, data: values(tensor) }]));
-  if (checkpointPath !== undefined) {
-    const { tensors, standing } = readCheckpoint(await readFile(checkpointPath));
+  if (resumed) {
+    const { tensors, standing } = resumed;
     const fits = step.state.every(({ input, initial }) => tensors.get(input)?.length === initial.length);
     if (fits) {
       const kept = [...tensors].filter(([name]) => name.startsWith(bestPrefix));
