@@ -1,5 +1,5 @@
-import { narrowed } from './narrowed.js';
 import { openStatefulSession } from '@modelmill/runtime';
+import { fittedStep } from './fitted-step.js';
 import type { Material } from './material.js';
 import { prepareFrom } from './prepared-training.js';
 import type { PreparedTraining } from './prepared-training.js';
@@ -93,7 +93,7 @@ async function run(
   steps = trialSteps,
 ) {
   const { step, examples } = prepared;
-  await using session = await openStatefulSession(narrowed(step.model, plan.provider), step.state, {
+  await using session = await openStatefulSession(fittedStep(step.model, plan.provider), step.state, {
     providers: [plan.provider],
     ...(threads === 0 ? {} : { threads }),
     keepMemory: true,

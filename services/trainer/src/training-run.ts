@@ -12,7 +12,7 @@ import type { Measured } from './evaluator.js';
 import type { Part } from './examples.js';
 import { firstOffender } from './first-offender.js';
 import { readMaterial } from './material.js';
-import { narrowed } from './narrowed.js';
+import { fittedStep } from './fitted-step.js';
 import { prepareFrom } from './prepared-training.js';
 import type { PreparedTraining } from './prepared-training.js';
 import { rateFactor } from './schedule.js';
@@ -60,7 +60,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
     order.teacherPath === undefined || asked === undefined
       ? undefined
       : await askTeacher(order.teacherPath, asked.table, asked.rows, threads);
-  await using session = await openStatefulSession(narrowed(step.model, plan.provider), step.state, {
+  await using session = await openStatefulSession(fittedStep(step.model, plan.provider), step.state, {
     providers: [plan.provider],
     ...(threads === 0 ? {} : { threads }),
     keepMemory: true,

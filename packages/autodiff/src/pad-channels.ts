@@ -1,0 +1,43 @@
+import { inferShapes, int64Tensor, makeNode } from '@modelmill/onnx';
+import type { Model, Node } from '@modelmill/onnx';
+import { freshNames } from './fresh-names.js';
+
+/**
+ * Convolutions of 6, 9, 15, … channels with zeros beside these, up to a multiple of 4. WebGPU in ONNX Runtime 1.30 reads
+ * such channels three by three and computes something else (microsoft/onnxruntime#29651), without a word.
+ */
+export function padChannels(model: Model): Model {
+  const { graph } = model;
+  const types = inferShapes(model);
+  const initializers = new Map(graph.initializers);
+  const fresh = freshNames([
+    ...initializers.keys(),
+    ...graph.inputs.map(({ name }) => name),
+    ...graph.nodes.flatMap(({ outputs }) => outputs),
+  ]);
+  const nodes = graph.nodes.flatMap((node) => {
+    const weight = types.get(node.inputs[1] ?? '')?.shape?.map(Number);
+    if (weight === undefined || !isMisread(node, weight)) return [node];
+    const [, channels = 0] = weight;
+    const x = padded(node.inputs[0]!, weight.length, channels);
+    const w = padded(node.inputs[1]!, weight.length, channels);
+    return [x, w, { ...node, inputs: [x.outputs[0]!, w.outputs[0]!, ...node.inputs.slice(2)] }];
+  });
+  return { ...model, graph: { ...graph, nodes, initializers } };
+
+  /** Zeros at the end of axis 1. */
+  function padded(value: string, rank: number, channels: number): Node {
+    const output = fresh(`${value}.padded`);
+    const pads = Array.from({ length: 2 * rank }, (_, i) => (i === rank + 1 ? 4 - (channels % 4) : 0));
+    const name = fresh(`${output}.pads`);
+    initializers.set(name, int64Tensor(name, [pads.length], pads));
+    return makeNode('Pad', [value, name], [output]);
+  }
+}
+
+/** As measured: three channels themselves are read well, and so is a weight whose outputs are no multiple of 4. */
+function isMisread({ opType, domain, attributes }: Node, [outputs = 0, channels = 0]: readonly number[]): boolean {
+  const group = attributes.get('group');
+  if (opType !== 'Conv' || domain !== '' || (group?.kind === 'int' && group.value !== 1)) return false;
+  return outputs % 4 === 0 && channels > 3 && channels % 3 === 0 && channels % 4 !== 0;
+}
