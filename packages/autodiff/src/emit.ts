@@ -51,6 +51,8 @@ export function emit({ name, inputs, outputs }: Roots): Model {
     return made;
   };
 
+  /** Of convolutions: which shapes these have is decided here, and read where a provider wants others. */
+  const weights = new Map<string, Value>();
   const written = new Set<object>();
   for (const value of order) {
     const { source } = value;
@@ -84,6 +86,8 @@ export function emit({ name, inputs, outputs }: Roots): Model {
         };
         while (node.inputs.at(-1) === '') node.inputs.pop();
         graph.nodes.push(node);
+        const weight = operation.opType === 'Conv' ? operation.inputs[1] : undefined;
+        if (weight) weights.set(names.get(weight)!, weight);
       }
     }
   }
@@ -100,6 +104,7 @@ export function emit({ name, inputs, outputs }: Roots): Model {
       attributes: new Map(),
     });
   }
+  graph.valueInfo = [...weights].map(([made, weight]) => infoOf(made, weight));
   graph.inputs = inputs.map((value) => infoOf(inputName(value), value));
   graph.outputs = [...outputs].map(([output, value]) => infoOf(output, value));
   return {

@@ -1,14 +1,15 @@
-import { inferShapes, int64Tensor, makeNode } from '@modelmill/onnx';
+import { int64Tensor, makeNode } from '@modelmill/onnx';
 import type { Model, Node } from '@modelmill/onnx';
 import { freshNames } from './fresh-names.js';
 
 /**
  * Convolutions of 6, 9, 15, … channels with zeros beside these, up to a multiple of 4. WebGPU in ONNX Runtime 1.30 reads
- * such channels three by three and computes something else (microsoft/onnxruntime#29651), without a word.
+ * such channels three by three and computes something else (microsoft/onnxruntime#29651), without a word. Reads the shapes of weights that the graph states.
  */
 export function padChannels(model: Model): Model {
   const { graph } = model;
-  const types = inferShapes(model);
+  const shapes = new Map([...graph.inputs, ...graph.valueInfo].map(({ name, shape }) => [name, shape]));
+  for (const [name, { dims }] of graph.initializers) shapes.set(name, dims);
   const initializers = new Map(graph.initializers);
   const fresh = freshNames([
     ...initializers.keys(),
@@ -16,7 +17,7 @@ export function padChannels(model: Model): Model {
     ...graph.nodes.flatMap(({ outputs }) => outputs),
   ]);
   const nodes = graph.nodes.flatMap((node) => {
-    const weight = types.get(node.inputs[1] ?? '')?.shape?.map(Number);
+    const weight = shapes.get(node.inputs[1] ?? '')?.map(Number);
     if (weight === undefined || !isMisread(node, weight)) return [node];
     const [, channels = 0] = weight;
     const x = padded(node.inputs[0]!, weight.length, channels);
