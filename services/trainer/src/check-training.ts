@@ -13,6 +13,7 @@ import { fittingLoss, isBinary, outputsOf } from './fitting-loss.js';
 import type { Target } from './fitting-loss.js';
 import { exampleShapeOf, initialGraph, layersOf } from './initial-graph.js';
 import type { InitialGraph, Surroundings } from './initial-graph.js';
+import { memoryEstimate, memoryLimit } from './memory-estimate.js';
 import type { TrainingInputs } from './training-messages.js';
 import type { TrainingPlan } from './training-plan.js';
 
@@ -67,6 +68,8 @@ export async function checkTraining(
     base === undefined
       ? layered(plan, form, loss)
       : based(await store.artifacts.read(base.sha256), { ...plan, batchSize }, form, loss);
+  const estimate = memoryEstimate(plan, built.parameters, built.layers, batchSize);
+  if (estimate > memoryLimit()) throw errors.tooMuchMemory(estimate, memoryLimit(), batchSize);
   const sigmoid = isBinary(loss);
   const signature = registrySignature(built.served(new Map(), { softmax: classes > 0 && !sigmoid, sigmoid }));
   const layers = built.layers.map(({ name: layer, outputShape, parameters }) => ({

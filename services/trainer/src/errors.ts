@@ -16,6 +16,12 @@ export const badWord = (field: string, got: string, allowed: readonly string[]) 
 export const providerMissing = (provider: string, why: string) =>
   new RpcError(status.FAILED_PRECONDITION, `provider is '${provider}', which this trainer cannot use: ${why}`);
 export const unbuilt = (field: string) => invalid(`${field} is set, which this release cannot do yet`);
+const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
+export const tooMuchMemory = (estimate: number, limit: number, batchSize: number) =>
+  invalid(
+    `the training would take about ${gigabytes(estimate)} of memory, the limit is ${gigabytes(limit)}: ` +
+      `try a batch_size smaller than ${batchSize}, or accumulate`,
+  );
 export const unknownClass = (got: string, classes: readonly string[]) => {
   const some = classes.length > 10 ? `${classes.slice(0, 10).join(', ')}, …` : classes.join(', ') || 'none';
   return invalid(`losses name class '${got}', the classes are ${some}`);

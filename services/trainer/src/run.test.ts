@@ -469,6 +469,7 @@ describe('the trainer service', () => {
       ['splits that leave rows out', 'm', { data: { dataset: 'unsplit' } }, status.FAILED_PRECONDITION, /^dataset 'unsplit' .*0\.8, 0 and 0\.1/], // prettier-ignore
       ['a layer that does not fit', 'm', { layers: [dense(12), reshape(3n, 3n), dense(10)] }, status.INVALID_ARGUMENT, /^layers\[1\] \(reshape\) wants 9 .* got 12/], // prettier-ignore
       ['a last layer of another width', 'm', { layers: [dense(9)] }, status.INVALID_ARGUMENT, /gives \[9\] per example, wants \[10\]/], // prettier-ignore
+      ['more memory than there is', 'm', { layers: [{ kind: { $case: 'reshape', reshape: { shape: [1n, 8n, 8n] } } }, { kind: { $case: 'conv2d', conv2d: { filters: 4096, kernel: [1] } } }, ...Array.from({ length: 900 }, () => ({ kind: { $case: 'activation' as const, activation: { function: 'relu' } } })), { kind: { $case: 'flatten', flatten: {} } }, dense(10)], batchSize: 1024 }, status.INVALID_ARGUMENT, /about \d+\.\d GiB of memory, the limit is \d+\.\d GiB: try a batch_size smaller than 1024/], // prettier-ignore
       ['more weights than it takes', 'm', { layers: [dense(65_536), dense(65_536), dense(10)] }, status.INVALID_ARGUMENT, /more than 67108864 parameters/], // prettier-ignore
       ['more layers than it takes', 'm', { layers: Array<Layer>(1001).fill(dense(10)) }, status.INVALID_ARGUMENT, /^layers has 1001 layers, wants at most 1000/], // prettier-ignore
       ['a batch larger than the split', 'm', { batchSize: 2000 }, status.INVALID_ARGUMENT, /^batch_size is 2000, .* 1438 rows/], // prettier-ignore
