@@ -3,8 +3,9 @@ import type { Model, Node } from '@modelmill/onnx';
 import { freshNames } from './fresh-names.js';
 
 /**
- * Convolutions of 6, 9, 15, … channels with zeros beside these, up to a multiple of 4. WebGPU in ONNX Runtime 1.30 reads
- * such channels three by three and computes something else (microsoft/onnxruntime#29651), without a word. Reads the shapes of weights that the graph states.
+ * Convolutions of 6, 9, 15, … channels with zeros beside these, up to a multiple of 4. WebGPU in ONNX Runtime 1.30 computes
+ * something else for such channels, without a word; microsoft/onnxruntime#29651 may be the same fault. Reads the shapes of
+ * weights that the graph states.
  */
 export function padChannels(model: Model): Model {
   const { graph } = model;
