@@ -2,6 +2,7 @@ import { parseTrainingSpec } from '@modelmill/client';
 import { openTokenizer } from '@modelmill/data';
 import type { TokenizerJson } from '@modelmill/data';
 import { readOnnx } from '@modelmill/onnx';
+import { readExample } from './digits.js';
 import { succeeded } from './jobs.js';
 import { startMesh } from './start-mesh.js';
 import type { Mesh } from './start-mesh.js';
@@ -59,6 +60,14 @@ describe('a text', () => {
     const last = (answer.length / ids.length) * (ids.length - 1);
     const after = Array.from(answer.slice(last));
     expect(tokenizer.decode([after.indexOf(Math.max(...after))])).toBe('i'); // "grinds"
+  });
+
+  it('is what the example of a language model is for', async () => {
+    const [example] = readExample('language-model.yaml') as Record<string, object>[];
+    const data = { ...example!['data'], dataset: 'mill-song' };
+    const { parameters, signature } = await mesh.mill.trainer.validate(parseTrainingSpec({ ...example, data }));
+    expect(parameters).toBeGreaterThan(790_000n);
+    expect(signature?.inputs).toMatchObject([{ datatype: 'INT64' }]);
   });
 
   async function ask(data: BigInt64Array<ArrayBuffer>): Promise<Float32Array> {
