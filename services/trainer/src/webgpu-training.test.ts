@@ -11,7 +11,7 @@ import { vulkanEnvironment } from './vulkan-for-tests.js';
 
 jest.setTimeout(240_000);
 
-const environment = vulkanEnvironment();
+const environment = vulkanEnvironment(process.env);
 const digits = fileURLToPath(new URL('../../../examples/data/digits.csv.gz', import.meta.url));
 const folder = mkdtempSync(join(tmpdir(), 'mill-webgpu-'));
 afterAll(() => rmSync(folder, { recursive: true }));
