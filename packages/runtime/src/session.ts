@@ -16,6 +16,8 @@ export interface SessionOptions {
   readonly keepMemory?: boolean;
   /** Outputs that stay in the device's memory, where the provider is WebGPU; only `openStatefulSession` can take them. */
   readonly keptOnDevice?: readonly string[];
+  /** Names of nodes that WebGPU leaves to the CPU. */
+  readonly leftToCpu?: readonly string[];
   readonly graphOptimization?: 'disabled' | 'basic' | 'extended' | 'all';
 }
 
@@ -62,9 +64,16 @@ export async function createSession(model: Uint8Array | string, options: Session
 }
 
 function create(model: Uint8Array | string, provider: Provider, options: SessionOptions): Promise<InferenceSession> {
-  const { threads, optimizedModelPath, keptOnDevice = [], graphOptimization = 'all', keepMemory = false } = options;
+  const {
+    threads,
+    optimizedModelPath,
+    keptOnDevice = [],
+    leftToCpu = [],
+    graphOptimization = 'all',
+    keepMemory = false,
+  } = options;
   const ortOptions: InferenceSession.SessionOptions = {
-    executionProviders: [provider],
+    executionProviders: [provider === 'webgpu' && leftToCpu.length > 0 ? withoutNodes(leftToCpu) : provider],
     graphOptimizationLevel: graphOptimization,
     enableCpuMemArena: keepMemory, // the arena never gives memory back
     logSeverityLevel: 3,
@@ -76,6 +85,8 @@ function create(model: Uint8Array | string, provider: Provider, options: Session
     ? InferenceSession.create(model, ortOptions)
     : InferenceSession.create(model, ortOptions);
 }
+
+const withoutNodes = (names: readonly string[]) => ({ name: 'webgpu' as const, forceCpuNodeNames: [...names] });
 
 const onDevice = (outputs: readonly string[]) =>
   Object.fromEntries(outputs.map((output) => [output, 'gpu-buffer' as const]));

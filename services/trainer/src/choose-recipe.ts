@@ -1,3 +1,4 @@
+import { notOnWebGpu } from '@modelmill/autodiff';
 import { openStatefulSession } from '@modelmill/runtime';
 import { fittedStep } from './fitted-step.js';
 import type { Material } from './material.js';
@@ -95,6 +96,7 @@ async function run(
   const { step, examples } = prepared;
   await using session = await openStatefulSession(fittedStep(step.model, plan.provider), step.state, {
     providers: [plan.provider],
+    leftToCpu: notOnWebGpu(step.model),
     ...(threads === 0 ? {} : { threads }),
     keepMemory: true,
     graphOptimization: 'extended',

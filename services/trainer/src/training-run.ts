@@ -1,6 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
+import { notOnWebGpu } from '@modelmill/autodiff';
 import type { StateTensor, TrainingStep } from '@modelmill/autodiff';
 import { openStatefulSession } from '@modelmill/runtime';
 import { readCheckpoint, writeCheckpoint } from './checkpoint.js';
@@ -62,6 +63,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
       : await askTeacher(order.teacherPath, asked.table, asked.rows, threads);
   await using session = await openStatefulSession(fittedStep(step.model, plan.provider), step.state, {
     providers: [plan.provider],
+    leftToCpu: notOnWebGpu(step.model),
     ...(threads === 0 ? {} : { threads }),
     keepMemory: true,
     // blocked layouts pay where weights are constants; here each would be laid out anew at every step

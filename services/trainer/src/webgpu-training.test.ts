@@ -42,6 +42,18 @@ const cnn: Spec = {
     { kind: { $case: 'dense', dense: { units: 10 } } },
   ],
 };
+/** Pools that tile their input and such that overlap, of numbers of either sign. */
+const pooled: Spec = {
+  ...cnn,
+  layers: [
+    { kind: { $case: 'reshape', reshape: { shape: [1n, 8n, 8n] } } },
+    { kind: { $case: 'conv2d', conv2d: { filters: 4, kernel: [3, 3], padding: 'same' } } },
+    { kind: { $case: 'maxPool2d', maxPool2d: { kernel: [2, 2] } } },
+    { kind: { $case: 'maxPool2d', maxPool2d: { kernel: [3, 3], stride: [1, 1] } } },
+    { kind: { $case: 'flatten', flatten: {} } },
+    { kind: { $case: 'dense', dense: { units: 10 } } },
+  ],
+};
 const transformer: Spec = {
   data: { dataset: 'sayings', context: 16 },
   preset: { kind: { $case: 'gpt', gpt: { layers: 2, heads: 2, width: 16, dropout: 0.1 } } },
@@ -101,6 +113,7 @@ if (environment === undefined) {
   describe(title, () => {
     it.each([
       ['convolutional network', cnn, {}],
+      ['network whose pools give positions', pooled, {}],
       ['transformer', transformer, { dataset: ofText }],
     ] as const)('gives a %s the losses it has on the CPU', async (_, spec, changes) => {
       const [there, here] = [await train(spec, 'webgpu', changes), await train(spec, 'cpu', changes)];
