@@ -9,7 +9,7 @@ import type { FromTraining, TrainingOrder } from './training-messages.js';
 import { planTraining } from './training-plan.js';
 import { vulkanEnvironment } from './vulkan-for-tests.js';
 
-jest.setTimeout(240_000);
+jest.setTimeout(600_000);
 
 const environment = vulkanEnvironment(process.env);
 const digits = fileURLToPath(new URL('../../../examples/data/digits.csv.gz', import.meta.url));
