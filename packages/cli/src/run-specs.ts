@@ -53,7 +53,10 @@ export async function runSpecs<Spec, J extends Job>(
   const screen = values.json ? cli.notes : cli.out;
   for (const { title, jobId } of submitted) screen.print(screen.paint.dim(`${title}: job ${jobId}`));
   const followed = submitted.map(({ title, jobId }) => ({ title, updates: kind.watch(mill, jobId, cli) }));
-  const ended = await followJobs(screen, followed, (one) => screen.print(endLine(one)));
+  const ended = await followJobs(screen, followed, (one) => {
+    screen.print(endLine(one));
+    for (const note of notesOf(one)) screen.print(screen.paint.dim(`  ${note}`));
+  });
   if (values.json)
     printJson(
       cli,
@@ -78,7 +81,16 @@ export function endLine({ title, job, seconds }: EndedJob): string {
   }
 }
 
+/** What was decided on the way: why a training stopped early, what was chosen for it. */
+export function notesOf({ job }: EndedJob): readonly string[] {
+  const state = job.status?.state;
+  return state?.$case === 'succeeded' ? state.succeeded.notes : [];
+}
+
+/** Of these the first that there is says most. */
+const telling = ['accuracy', 'r2', 'perplexity', 'loss'];
+
 function figures({ metrics }: jobs.JobSucceeded): string {
-  const accuracy = metrics['accuracy'];
-  return accuracy === undefined ? '' : `, accuracy ${accuracy.toFixed(4)}`;
+  const name = telling.find((one) => metrics[one] !== undefined);
+  return name === undefined ? '' : `, ${name} ${metrics[name]!.toFixed(4)}`;
 }
