@@ -47,7 +47,7 @@ def newton_schulz(u):
 
 
 class Muon:
-    """The hidden layer's matrix by Muon, the rest by AdamW."""
+    """Matrices [inputs, outputs] of hidden layers by Muon, the rest by AdamW."""
 
     def __init__(self, hidden, rest, lr, momentum, weight_decay, adam_rate):
         self.hidden, self.lr, self.momentum, self.decay = hidden, lr, momentum, weight_decay
@@ -60,7 +60,7 @@ class Muon:
         for p, m in zip(self.hidden, self.buffers):
             m.lerp_(p.grad, 1 - self.momentum)
             update = newton_schulz(p.grad.lerp(m, self.momentum))
-            p.copy_(p * (1 - self.lr * self.decay) - self.lr * max(1, p.shape[0] / p.shape[1]) ** 0.5 * update)
+            p.copy_(p * (1 - self.lr * self.decay) - self.lr * max(1, p.shape[1] / p.shape[0]) ** 0.5 * update)
 
 
 def case(name, options, rate, make, before=None):

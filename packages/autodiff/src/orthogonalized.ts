@@ -1,3 +1,4 @@
+import type { Layout } from './hidden-matrices.js';
 import { add, div, matMul, mul, reshape, sqrt, sumSquare, times, transposeLast } from './ops.js';
 import { scalar, size } from './value.js';
 import type { Value } from './value.js';
@@ -8,12 +9,14 @@ const steps = 5;
 
 /**
  * The nearest semi-orthogonal matrix, roughly: all singular values between 0.7 and 1.2, by five steps of a Newton-Schulz
- * iteration (Jordan et al. 2024); times √max(1, rows / columns). A kernel [o, …] is taken as [o, rest].
+ * iteration (Jordan et al. 2024); times √max(1, outputs / inputs), which keeps the sizes of
+ * what a layer gives alike. A kernel [first, …] is taken as [first, rest].
  */
-export function orthogonalized(u: Value): Value {
+export function orthogonalized(u: Value, layout: Layout): Value {
   const [rows = 1] = u.shape;
   const columns = size(u.shape) / rows;
   const flat = reshape(u, [rows, columns]);
+  const ratio = layout === 'outputs first' ? rows / columns : columns / rows;
   const tall = rows > columns;
   let x = div(flat, add(sqrt(sumSquare(flat)), scalar(1e-7)));
   if (tall) x = transposeLast(x);
@@ -23,5 +26,5 @@ export function orthogonalized(u: Value): Value {
     x = add(times(x, a), matMul(polynomial, x));
   }
   if (tall) x = transposeLast(x);
-  return reshape(mul(x, scalar(Math.sqrt(Math.max(1, rows / columns)))), u.shape);
+  return reshape(mul(x, scalar(Math.sqrt(Math.max(1, ratio)))), u.shape);
 }

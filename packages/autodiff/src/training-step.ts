@@ -5,7 +5,7 @@ import { TrainingFormError } from './errors.js';
 import { freshNames } from './fresh-names.js';
 import type { FreshNames } from './fresh-names.js';
 import { gradients } from './gradients.js';
-import { hiddenWeights } from './hidden-weights.js';
+import { hiddenMatrices } from './hidden-matrices.js';
 import { distillationLoss, lossOf, mixed } from './losses.js';
 import { add, div, make, minimum, mul, sqrt, sumSquare, times, where } from './ops.js';
 import { readGraph } from './read-graph.js';
@@ -92,7 +92,7 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
     const mask = options.keepZeros ? maskOf(forward, name, weight) : undefined;
     return g ? [{ name, weight, g: clipped(mask ? mul(g, mask) : g, options.clipValue) }] : [];
   });
-  const rows = updateRows(moving, options, hiddenWeights(output));
+  const rows = updateRows(moving, options, hiddenMatrices(output));
   const gathering = gatheringOf(options, fresh);
   const gathered = rows.map((row) => gathering.gather(row));
   const norm = sqrt(gathered.map((g) => sumSquare(g)).reduce(add));
@@ -108,9 +108,9 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
     const rates = { learningRate: times(learningRate, row.rateScale), corrections };
     const of = row.members.length === 1 ? row.members[0]!.name : '';
     const update =
-      optimizer.kind === 'muon' && !row.orthogonal
+      optimizer.kind === 'muon' && row.layout === undefined
         ? updateByAdam(optimizer.adam, d, rates, fresh, of)
-        : updateBy(optimizer, d, rates, fresh, of);
+        : updateBy(optimizer, d, rates, fresh, of, row.layout);
     slots.push(...update.slots.map(({ now, next }) => ({ now, next: gathering.whenApplied(next, now) })));
     row.parts(update.taken).forEach((taken, i) => {
       const { weight } = row.members[i]!;

@@ -1,4 +1,5 @@
 import { globPattern } from './fine-tuning/glob.js';
+import type { Layout } from './hidden-matrices.js';
 import { concat, reshape, split } from './ops.js';
 import type { ParameterGroup, StepOptions } from './step-options.js';
 import { size } from './value.js';
@@ -16,8 +17,8 @@ export interface UpdateRow {
   readonly members: readonly Moving[];
   /** The gradient: of a weight's own shape, or of several weights in one flat row. */
   readonly g: Value;
-  /** By Muon's iteration; otherwise element by element. */
-  readonly orthogonal: boolean;
+  /** Of a matrix that Muon's iteration takes; undefined where updates are element by element. */
+  readonly layout: Layout | undefined;
   readonly rateScale: number;
   readonly decay: number;
   /** What is taken from the row as what is taken from each member. */
@@ -38,7 +39,7 @@ const groupOf = (name: string, groups: readonly ParameterGroup[]) =>
 export function updateRows(
   moving: readonly Moving[],
   options: StepOptions,
-  isHidden: (w: Value) => boolean,
+  hidden: ReadonlyMap<Value, Layout>,
 ): UpdateRow[] {
   const { optimizer, groups = [], decayMatricesOnly = false } = options;
   const shared = new Map<string, { like: Omit<UpdateRow, 'members' | 'g' | 'parts'>; members: Moving[] }>();
@@ -48,14 +49,14 @@ export function updateRows(
     const matrix = weight.shape.length >= 2;
     const group = groupOf(name, groups);
     const ofOptimizer = 'weightDecay' in optimizer ? optimizer.weightDecay : 0;
-    const orthogonal = optimizer.kind === 'muon' && matrix && isHidden(weight);
-    const toAdam = optimizer.kind === 'muon' && !orthogonal ? optimizer.adamRate : 1;
+    const layout = optimizer.kind === 'muon' ? hidden.get(weight) : undefined;
+    const toAdam = optimizer.kind === 'muon' && !layout ? optimizer.adamRate : 1;
     const like = {
-      orthogonal,
+      layout,
       rateScale: (group?.learningRateScale ?? 1) * toAdam,
       decay: decayMatricesOnly && !matrix ? 0 : (group?.weightDecay ?? ofOptimizer),
     };
-    if (orthogonal || size(weight.shape) >= large) {
+    if (layout || size(weight.shape) >= large) {
       rows.push({ ...like, members: [member], g: member.g, parts: (taken) => [taken] });
       continue;
     }

@@ -1,4 +1,5 @@
 import type { FreshNames } from './fresh-names.js';
+import type { Layout } from './hidden-matrices.js';
 import { add, div, mul, sign, sqrt, sub, times } from './ops.js';
 import { orthogonalized } from './orthogonalized.js';
 import type { AdamSpec, OptimizerKind, OptimizerOf, OptimizerSpec } from './step-options.js';
@@ -23,6 +24,8 @@ interface Question<Spec> {
   /** The gradient, clipped. */
   readonly d: Value;
   readonly rates: Rates;
+  /** Of a matrix that is updated alone. */
+  readonly layout?: Layout | undefined;
   /** A slot of d's shape. */
   slot(name: string): Value;
 }
@@ -67,10 +70,10 @@ const updateRules: { readonly [K in OptimizerKind]: UpdateRule<OptimizerOf<K>> }
     const direction = sign(add(times(now, beta1), times(d, 1 - beta1)));
     return { taken: mul(direction, learningRate), slots: [{ now, next }] };
   },
-  muon: ({ spec: { momentum }, d, rates: { learningRate }, slot }) => {
+  muon: ({ spec: { momentum }, d, rates: { learningRate }, layout = 'outputs first', slot }) => {
     const now = slot('muon.momentum');
     const next = add(times(now, momentum), times(d, 1 - momentum));
-    const direction = orthogonalized(add(times(next, momentum), times(d, 1 - momentum)));
+    const direction = orthogonalized(add(times(next, momentum), times(d, 1 - momentum)), layout);
     return { taken: mul(direction, learningRate), slots: [{ now, next }] };
   },
 };
@@ -94,9 +97,16 @@ function adam({ spec: { beta1, beta2, epsilon }, d, rates, slot }: Question<Adam
 }
 
 /** The update of one weight, or of several in a row, by the gradient `d`. */
-export function updateBy(spec: OptimizerSpec, d: Value, rates: Rates, fresh: FreshNames, of = ''): Update {
+export function updateBy(
+  spec: OptimizerSpec,
+  d: Value,
+  rates: Rates,
+  fresh: FreshNames,
+  of = '',
+  layout?: Layout,
+): Update {
   const rule = updateRules[spec.kind] as UpdateRule<OptimizerSpec>;
-  return rule({ spec, d, rates, slot: (name) => input(fresh(of === '' ? name : `${name}/${of}`), d.shape) });
+  return rule({ spec, d, rates, layout, slot: (name) => input(fresh(of === '' ? name : `${name}/${of}`), d.shape) });
 }
 
 /** As Muon does what is no matrix of a hidden layer. */
