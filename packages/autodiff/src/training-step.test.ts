@@ -149,7 +149,7 @@ describe('trainingStep', () => {
 
   it('makes one update of several batches as of one that holds them all', async () => {
     const optimizer: OptimizerSpec = { ...adam, weightDecay: 0.1 };
-    const recipe = { ...options, optimizer, clipNorm: 0.05, ema: 0.5 };
+    const recipe = { ...options, optimizer, clipValue: 0.01, clipNorm: 0.05, ema: 0.5 };
     const whole = trainingStep(perceptron, recipe);
     const parts = trainingStep(perceptron, { ...recipe, batchSize: batchSize / 2, accumulate: 2 });
     const runParts = await runnable(parts.model);

@@ -90,11 +90,11 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
   const moving = trained.flatMap(([name, weight]) => {
     const g = found.get(weight);
     const mask = options.keepZeros ? maskOf(forward, name, weight) : undefined;
-    return g ? [{ name, weight, g: clipped(mask ? mul(g, mask) : g, options.clipValue) }] : [];
+    return g ? [{ name, weight, g: mask ? mul(g, mask) : g }] : [];
   });
   const rows = updateRows(moving, options, hiddenMatrices(output));
   const gathering = gatheringOf(options, fresh);
-  const gathered = rows.map((row) => gathering.gather(row));
+  const gathered = rows.map((row) => clipped(gathering.gather(row), options.clipValue));
   const norm = sqrt(gathered.map((g) => sumSquare(g)).reduce(add));
   const scale = options.clipNorm ? minimum(scalar(1), div(scalar(options.clipNorm), norm)) : undefined;
 
