@@ -14,6 +14,7 @@ const memoryBytes = megabytes <= 512 ? 2 ** 20 : 64 * 2 ** 20;
 
 /** As a training reads it: the table, its split, its normalization, an epoch. */
 const reading = `
+import { readFileSync } from 'node:fs';
 import { batches, fitNormalization, readTable, splitRows } from './packages/data/dist/index.js';
 const format = { kind: 'csv', header: true, target: 'y' };
 const table = await readTable(process.argv[1], format, { memoryBytes: ${memoryBytes} });
@@ -23,7 +24,8 @@ let sum = 0;
 for (const { features, targets, size } of batches(table, train, { batchSize: 64, seed: 1n, epoch: 0, shuffle: true, dropLast: false })) {
   for (let row = 0; row < size; row++) sum += Math.abs(features[${columns} * row] - targets[row]);
 }
-const memoryMiB = process.resourceUsage().maxRSS / 1024;
+// of this process alone: maxRSS begins with what its parent held when it started it
+const memoryMiB = Number(/VmHWM:\\s+(\\d+)/.exec(readFileSync('/proc/self/status', 'utf8'))[1]) / 1024;
 console.log(JSON.stringify({ rows: table.rows, trained: train.length, sum, offset: offset[1], memoryMiB }));
 `;
 
