@@ -4,9 +4,11 @@ import type { TrainingInputs } from './training-messages.js';
 /** Everything a training needs to go on as if it had never stopped. */
 export interface Checkpoint {
   readonly standing: Standing;
+  /** That of the last evaluation, where a training can be rolled back to it. */
+  readonly good?: Standing;
   /** What the plan's names stood for when it began: labels may have moved since. */
   readonly inputs: TrainingInputs;
-  /** Weights, optimizer state, running statistics and the weights of the best evaluation, by name. */
+  /** Weights, optimizer state, running statistics, the weights of the best evaluation and the state of the last one, by name. */
   readonly tensors: ReadonlyMap<string, Float32Array>;
 }
 

@@ -33,6 +33,7 @@ export async function firstOffender(
   return undefined;
 }
 
-function isFinite(data: TypedTensor['data']): boolean {
+/** Whether all numbers of a tensor are numbers. */
+export function isFinite(data: TypedTensor['data']): boolean {
   return !(data instanceof Float32Array) || data.every(Number.isFinite);
 }

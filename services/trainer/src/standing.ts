@@ -62,9 +62,8 @@ export function evaluated(standing: Standing, plan: TrainingPlan, figures: Reado
 
 export const mostRollBacks = 5;
 
-/** Back to a standing from before the loss was no number, at half the rate. */
-export function rolledBack(good: Standing, from: Standing): Standing {
-  const { rateScale, rollBacks, notes, step } = from;
-  const note = `rolled back from step ${step + 1} to step ${good.step}, where the loss was a number; the rate is halved`;
+/** Back to a standing from before something was no number at a step, at half the rate. */
+export function rolledBack(good: Standing, { rateScale, rollBacks, notes }: Standing, step: number): Standing {
+  const note = `rolled back from step ${step} to step ${good.step}, where the loss was a number; the rate is halved`;
   return { ...good, rateScale: rateScale / 2, rollBacks: rollBacks + 1, notes: [...notes, note] };
 }

@@ -1,7 +1,8 @@
 // The child process of one training: takes its order over IPC, reports over IPC, hands over bytes as files.
 import { DatasetError } from '@modelmill/data';
 import type { FromTraining, TrainingOrder } from './training-messages.js';
-import { TrainingFailedError, runTraining } from './training-run.js';
+import { TrainingFailedError } from './divergence.js';
+import { runTraining } from './training-run.js';
 
 // nobody is left to report to
 process.on('disconnect', () => process.exit(1));

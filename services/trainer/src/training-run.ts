@@ -8,10 +8,9 @@ import { readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import type { Checkpoint } from './checkpoint.js';
 import { chooseRecipe } from './choose-recipe.js';
 import type { ChosenRecipe } from './choose-recipe.js';
+import { areFinite, diverged, whereItBegan } from './divergence.js';
 import { openEvaluator } from './evaluator.js';
-import type { Measured } from './evaluator.js';
 import type { Part } from './examples.js';
-import { firstOffender } from './first-offender.js';
 import { readMaterial } from './material.js';
 import { fittedStep } from './fitted-step.js';
 import { prepareFrom } from './prepared-training.js';
@@ -25,11 +24,6 @@ import type { Feeds } from './step-feeds.js';
 import { askTeacher } from './teacher.js';
 import type { FromTraining, ProgressReport, TrainingOrder } from './training-messages.js';
 import type { TrainingPlan } from './training-plan.js';
-
-/** Another try would end in the same way. */
-export class TrainingFailedError extends Error {
-  override readonly name = 'TrainingFailedError';
-}
 
 const reportMs = 100;
 /** Steps a job's history tells of, evaluations aside. */
@@ -75,7 +69,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   let { standing, best } = start;
   if (chosen && standing.chosen === null) standing = { ...standing, chosen, notes: chosen.notes };
   /** Evaluations are where a training can be rolled back to: checkpoints are taken by the clock, which is not repeatable. */
-  let good = { standing, state: start.state };
+  let good = start.good ?? { standing, state: start.state };
   session.setState(start.state);
   let savedStep = standing.step;
   let gradientNorm = 0;
@@ -85,6 +79,15 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
     plan.learningRate *
     standing.rateScale *
     rateFactor(plan.schedule, inUpdates(plan, { step: at, steps, stepsPerEpoch }), standing.plateau.factor);
+
+  const feedsAt = (at: number): Feeds => {
+    const lesson = examples.at(at);
+    const feeds = stepFeeds(prepared, lesson, { plan, step: at, learningRate: rateAt(at) });
+    if (teach && step.inputs.teacher && lesson.rows) {
+      feeds[step.inputs.teacher] = { dims: [plan.batchSize, classes], data: teach(lesson.rows) };
+    }
+    return feeds;
+  };
 
   const progress = (loss: number, metrics: ProgressReport['metrics']): ProgressReport => ({
     // the last step of an epoch belongs to it
@@ -105,35 +108,33 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   if (chosen && standing.step === 0) await save();
   while (standing.step < steps && !standing.stopped) {
     const at = standing.step;
-    const learningRate = rateAt(at);
-    const lesson = examples.at(at);
-    const feeds: Feeds = stepFeeds(prepared, lesson, { plan, step: at, learningRate });
-    if (teach && step.inputs.teacher && lesson.rows) {
-      feeds[step.inputs.teacher] = { dims: [plan.batchSize, classes], data: teach(lesson.rows) };
-    }
-    const outputs = await session.run(feeds);
+    const outputs = await session.run(feedsAt(at));
     const loss = (outputs[step.outputs.loss]?.data as Float32Array)[0]!;
+    gradientNorm = (outputs[step.outputs.gradientNorm]?.data as Float32Array)[0]!;
     if (!Number.isFinite(loss)) {
-      if (!plan.rollBack || standing.rollBacks === mostRollBacks) {
-        const offender = await firstOffender(step.model, { ...(await session.state()), ...feeds });
-        throw diverged('loss', loss, { step: at + 1, steps, offender, savedStep });
-      }
-      standing = rolledBack(good.standing, standing);
-      session.setState(good.state);
+      await recover('loss', loss, at + 1);
       continue;
     }
-    gradientNorm = (outputs[step.outputs.gradientNorm]?.data as Float32Array)[0]!;
+    // clipping makes nothing of a finite gradient whose norm overflows
+    if (Number.isNaN(gradientNorm) || (gradientNorm === Infinity && plan.clipNorm === 0)) {
+      await recover('gradient norm', gradientNorm, at + 1);
+      continue;
+    }
     session.advance();
     standing = { ...standing, step: at + 1, lossSum: standing.lossSum + loss };
     if (at % noteEvery === 0) {
-      remember({ step: at + 1, loss, learning_rate: learningRate, gradient_norm: gradientNorm });
+      remember({ step: at + 1, loss, learning_rate: rateAt(at), gradient_norm: gradientNorm });
     }
 
     const sinceEvaluation = standing.step % evaluateEvery || evaluateEvery;
     const meanLoss = standing.lossSum / sinceEvaluation;
     if (standing.step % evaluateEvery === 0 || standing.step === steps) {
       const state = await session.state();
-      const { figures } = await measure(servedTensors(step, state), 'while training');
+      const { figures, broken } = await measure(servedTensors(step, state), 'while training');
+      if (broken) {
+        await recover(...broken, standing.step);
+        continue;
+      }
       remember({ epoch: standing.step / stepsPerEpoch, step: standing.step, train_loss: meanLoss, ...figures });
       await tell({ kind: 'progress', progress: progress(meanLoss, figures) });
       standing = { ...evaluated(standing, plan, figures), lossSum: 0 };
@@ -154,23 +155,38 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
     standing = { ...standing, history: [...standing.history, line] };
   }
 
-  /** The last update may have broken weights whose loss was a number before it. */
-  async function measure(weights: Tensors, part: Part): Promise<Measured> {
+  /** The last update may have broken weights whose loss was a number before it: `broken` is a figure that is none. */
+  async function measure(weights: Tensors, part: Part) {
     const measured = await evaluator.measure(weights, part);
-    for (const [name, value] of Object.entries(measured.figures)) {
-      if (Number.isFinite(value) || name === 'auc') continue; // where a class is missing there is no curve
-      throw diverged(`${name} of held-out examples`, value, { step: standing.step, steps, savedStep });
+    // where a class is missing there is no curve
+    const found = Object.entries(measured.figures).find(([name, value]) => name !== 'auc' && !Number.isFinite(value));
+    const broken = found && ([`${found[0]} of held-out examples`, found[1]] as const);
+    return { ...measured, broken };
+  }
+
+  /** Goes back to the last evaluation where that is asked for. Throws TrainingFailedError otherwise. */
+  async function recover(what: string, got: number, at: number): Promise<void> {
+    if (!plan.rollBack || standing.rollBacks === mostRollBacks) {
+      const course = { model: step.model, good: { state: good.state, step: good.standing.step }, feedsAt };
+      const offender = await whereItBegan(session, course, standing.step);
+      throw diverged({ what, got, step: at, steps, offender, savedStep });
     }
-    return measured;
+    standing = rolledBack(good.standing, standing, at);
+    session.setState(good.state);
   }
 
   async function save(): Promise<void> {
+    const state = await session.state();
+    if (!areFinite(state)) return; // the next step will find it so
     savedStep = standing.step;
     const path = join(folder, `checkpoint-${savedStep}`);
-    const state = await session.state();
     const tensors = new Map(step.state.map(({ input }) => [input, state[input]!.data as Float32Array]));
     for (const [name, values] of best ?? []) tensors.set(`${bestPrefix}${name}`, values);
-    await writeFile(path, writeCheckpoint({ standing, inputs: order.inputs, tensors }));
+    const isBehind = plan.rollBack && good.standing.step < standing.step;
+    if (isBehind)
+      for (const { input } of step.state) tensors.set(`${goodPrefix}${input}`, good.state[input]!.data as Float32Array);
+    const behind = isBehind ? { good: good.standing } : {};
+    await writeFile(path, writeCheckpoint({ standing, ...behind, inputs: order.inputs, tensors }));
     await tell({ kind: 'checkpoint', path, step: savedStep });
   }
 
@@ -182,7 +198,11 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   }
   const path = join(folder, 'model.onnx');
   await writeFile(path, prepared.served(weights, false));
-  const { figures, confusion } = await measure(weights, 'at the end');
+  const { figures, confusion, broken } = await measure(weights, 'at the end');
+  if (broken) {
+    const [what, got] = broken;
+    throw diverged({ what, got, step: standing.step, steps, offender: undefined, savedStep });
+  }
   const trainLoss = standing.history.filter((line) => 'train_loss' in line).at(-1)?.['train_loss'] ?? 0;
   const metrics = { ...figures, train_loss: trainLoss, parameters: prepared.parameters };
   const historyPath = join(folder, 'history.ndjson');
@@ -198,21 +218,6 @@ const inUpdates = ({ accumulate }: TrainingOrder['plan'], { step, steps, stepsPe
   stepsPerEpoch: stepsPerEpoch / accumulate,
 });
 
-interface Divergence {
-  readonly step: number;
-  readonly steps: number;
-  readonly offender?: string | undefined;
-  readonly savedStep: number;
-}
-
-function diverged(what: string, got: number, { step, steps, offender, savedStep }: Divergence): TrainingFailedError {
-  const first = offender === undefined ? '' : `; the first tensor that is no number is ${offender}`;
-  const saved = savedStep > 0 ? `; the last good checkpoint was at step ${savedStep}` : '';
-  return new TrainingFailedError(
-    `the ${what} is ${got} at step ${step} of ${steps}${first}${saved}: try a smaller learning rate, or clip_norm`,
-  );
-}
-
 /** Weights, or their averages where these are kept, and running statistics, by their names in the graph. */
 function servedTensors(step: TrainingStep, state: Feeds): Tensors {
   const averages = new Map(step.state.flatMap(({ of, input }) => (of === undefined ? [] : [[of, input] as const])));
@@ -223,14 +228,17 @@ function servedTensors(step: TrainingStep, state: Feeds): Tensors {
   );
 }
 
-/** Of the tensors of the best evaluation in a checkpoint. */
+/** In a checkpoint, of the tensors of the best evaluation, and of the state of the last one. */
 const bestPrefix = 'best/';
+const goodPrefix = 'good/';
 
 interface Start {
   standing: Standing;
   state: Feeds;
   /** What the best evaluation measured, where it will be restored. */
   best: Tensors | undefined;
+  /** The last evaluation, where the training can be rolled back to it. */
+  good: { standing: Standing; state: Feeds } | undefined;
 }
 
 const withoutNotes = ({ optimizer, learningRate, batchSize }: ChosenRecipe) => ({ optimizer, learningRate, batchSize });
@@ -239,16 +247,21 @@ function startOf(resumed: Checkpoint | undefined, { step }: PreparedTraining): S
   const stateFrom = (values: (tensor: StateTensor) => Float32Array): Feeds =>
     Object.fromEntries(step.state.map((tensor) => [tensor.input, { dims: tensor.dims, data: values(tensor) }]));
   if (resumed) {
-    const { tensors, standing } = resumed;
+    const { tensors, standing, good } = resumed;
     const fits = step.state.every(({ input, initial }) => tensors.get(input)?.length === initial.length);
     if (fits) {
       const kept = [...tensors].filter(([name]) => name.startsWith(bestPrefix));
       const best = new Map(kept.map(([name, values]) => [name.slice(bestPrefix.length), values]));
-      return { standing, state: stateFrom(({ input }) => tensors.get(input)!), best: best.size > 0 ? best : undefined };
+      return {
+        standing,
+        state: stateFrom(({ input }) => tensors.get(input)!),
+        best: best.size > 0 ? best : undefined,
+        good: good && { standing: good, state: stateFrom(({ input }) => tensors.get(`${goodPrefix}${input}`)!) },
+      };
     }
     // made by another release: its graph had other state
   }
-  return { standing: standingAtStart, state: stateFrom(({ initial }) => initial), best: undefined };
+  return { standing: standingAtStart, state: stateFrom(({ initial }) => initial), best: undefined, good: undefined };
 }
 
 /** Examples per second and the seconds left, since this process began to train. */
