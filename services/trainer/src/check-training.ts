@@ -125,7 +125,7 @@ function checkMetrics(
   { classes, isText }: Form,
 ): void {
   const target = classes > 0 ? `a target of ${classes} ${isText ? 'tokens' : 'classes'}` : 'a target that is a number';
-  const unfit = metrics.find((metric) => !isMetric(metric, classes));
+  const unfit = metrics.find((metric) => !isMetric(metric, classes, isText));
   if (unfit !== undefined) throw errors.unknownMetric(unfit, target);
   const measured = ['loss', ...(metrics.length > 0 ? metrics : metricsOf(classes, isText))];
   if ((earlyStopping || restoreBest) && !measured.includes(monitored)) throw errors.unknownMonitor(monitored, measured);

@@ -1,4 +1,4 @@
-import { evaluateClasses, evaluateNumbers } from './evaluate.js';
+import { evaluateClasses, evaluateNumbers, isMetric } from './evaluate.js';
 
 describe('an evaluation', () => {
   it('counts right classes and averages their cross-entropy over batches', () => {
@@ -73,5 +73,66 @@ describe('an evaluation', () => {
     expect(figures['auc']).toBeCloseTo((pairs(0) + pairs(1) + pairs(2)) / 3, 6);
     expect(figures['top_2']).toBeCloseTo(6 / 7, 6);
     expect(figures['perplexity']).toBeCloseTo(Math.exp(figures['loss']!), 6);
+  });
+
+  // the examples and results below are those of scikit-learn's documentation
+  const classes = (names: readonly string[], scores: readonly (readonly number[])[], targets: readonly number[]) => {
+    const evaluation = evaluateClasses(scores[0]!.length, names);
+    evaluation.add(Float32Array.from(scores.flat()), Float32Array.from(targets), targets.length);
+    return evaluation;
+  };
+
+  it('gives the area under the curve of two classes', () => {
+    const scores = [0.1, 0.4, 0.35, 0.8].map((of) => [1 - of, of]);
+    expect(classes(['auc'], scores, [0, 0, 1, 1]).figures()['auc']).toBeCloseTo(0.75, 12);
+    expect(classes(['auc'], scores, [1, 1, 1, 1]).figures()['auc']).toBe(Number.NaN);
+  });
+
+  it('tells how well each class is told', () => {
+    const said = [0, 2, 1, 0, 0, 1].map((is) => [0, 1, 2].map((c) => Number(c === is)));
+    const evaluation = classes(['precision', 'recall', 'f1'], said, [0, 1, 2, 0, 1, 2]);
+    const figures = evaluation.figures();
+    expect(figures['precision']).toBeCloseTo(0.2222, 4);
+    expect(figures['recall']).toBeCloseTo(0.3333, 4);
+    expect(figures['f1']).toBeCloseTo(0.2667, 4);
+    expect(evaluation.perClass()).toEqual([
+      { precision: expect.closeTo(0.6667, 4) as number, recall: 1, f1: expect.closeTo(0.8, 12) as number, support: 2 },
+      { precision: 0, recall: 0, f1: 0, support: 2 },
+      { precision: 0, recall: 0, f1: 0, support: 2 },
+    ]);
+  });
+
+  it('counts a class as found among the k most probable', () => {
+    const scores = [
+      [0.5, 0.2, 0.2],
+      [0.3, 0.4, 0.2],
+      [0.2, 0.4, 0.3],
+      [0.7, 0.2, 0.1],
+    ];
+    expect(classes(['top_2'], scores, [0, 1, 2, 2]).figures()['top_2']).toBe(0.75);
+  });
+
+  it('explains numbers, large ones that differ by little as well', () => {
+    const r2 = (shift: number) => {
+      const evaluation = evaluateNumbers();
+      const at = (values: readonly number[]) => Float32Array.from(values, (value) => value + shift);
+      evaluation.add(at([2.5, 0, 2, 8]), at([3, -0.5, 2, 7]), 4);
+      return evaluation.figures()['r2'];
+    };
+    expect(r2(0)).toBeCloseTo(0.9486, 4);
+    expect(r2(2 ** 22)).toBeCloseTo(0.9486, 4);
+    const many = evaluateNumbers();
+    const targets = Float32Array.from({ length: 1_000_000 }, (_, i) => 2 ** 23 + (i % 2));
+    many.add(new Float32Array(targets.length).fill(2 ** 23), targets, targets.length);
+    expect(many.figures()['r2']).toBeCloseTo(-1, 9);
+  });
+
+  it('refuses what says nothing of a target, or what cannot be kept of it', () => {
+    expect(isMetric('f1', 10, false)).toBe(true);
+    expect(isMetric('f1', 1_001, true)).toBe(false);
+    expect(isMetric('auc', 65, true)).toBe(false);
+    expect(isMetric('top_11', 10, false)).toBe(false);
+    expect(isMetric('accuracy', 0, false)).toBe(false);
+    expect(isMetric('constructor', 10, false)).toBe(false);
   });
 });

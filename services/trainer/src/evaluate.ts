@@ -1,3 +1,6 @@
+import { classFigures, classMetrics, mostConfused } from './class-metrics.js';
+import type { ClassFigures } from './class-metrics.js';
+
 /** Running sums over a split; `figures` gives the means. */
 export interface Evaluation {
   /** Adds one batch. `outputs` are [size, width] row-major: probabilities of each class, or predictions. */
@@ -5,71 +8,9 @@ export interface Evaluation {
   figures(): Record<string, number>;
   /** Rows are the classes that are, columns those that were said; undefined for numbers and many classes. */
   confusion(): number[][] | undefined;
+  /** How well each class is told, in label order; null for one that neither is nor was said. Undefined as above. */
+  perClass(): (ClassFigures | null)[] | undefined;
 }
-
-/** Classes beyond which no confusion matrix is kept. */
-const mostConfused = 1_000;
-
-/** What one metric gathers and gives. */
-interface ClassMetric {
-  /** `of` are the probabilities of one example, `best` the most probable class. */
-  add?(of: Float32Array, target: number, best: number): void;
-  value(matrix: Confusion | undefined): number;
-}
-
-type Confusion = Float64Array;
-
-const classMetrics: Readonly<Record<string, (classes: number, asked: string) => ClassMetric>> = {
-  accuracy: () => {
-    let rows = 0;
-    let right = 0;
-    return {
-      add(_, target, best) {
-        rows++;
-        if (best === target) right++;
-      },
-      value: () => right / rows,
-    };
-  },
-  top: (_, asked) => {
-    const k = Number(asked.slice('top_'.length));
-    let rows = 0;
-    let right = 0;
-    return {
-      add(of, target) {
-        rows++;
-        let ahead = 0;
-        for (const probability of of) if (probability > of[target]!) ahead++;
-        if (ahead < k) right++;
-      },
-      value: () => right / rows,
-    };
-  },
-  precision: (classes) => ({ value: (matrix) => overClasses(classes, matrix, ({ precision }) => precision) }),
-  recall: (classes) => ({ value: (matrix) => overClasses(classes, matrix, ({ recall }) => recall) }),
-  f1: (classes) => ({
-    value: (matrix) =>
-      overClasses(classes, matrix, ({ precision, recall }) =>
-        precision + recall === 0 ? 0 : (2 * precision * recall) / (precision + recall),
-      ),
-  }),
-  auc: (classes) => {
-    const scores: number[][] = Array.from({ length: classes }, () => []);
-    const targets: number[] = [];
-    return {
-      add(of, target) {
-        targets.push(target);
-        of.forEach((probability, c) => scores[c]!.push(probability));
-      },
-      value() {
-        // of two classes the one says what the other does
-        const of = classes === 2 ? [1] : [...scores.keys()];
-        const areas = of.map((c) => areaUnderCurve(scores[c]!, (row) => targets[row] === c)).filter(Number.isFinite);
-        return areas.reduce((sum, area) => sum + area, 0) / areas.length;
-      },
-    };
-  },
-};
 
 const numberMetrics = ['mae', 'rmse', 'r2'] as const;
 const lossMetrics = ['loss', 'perplexity'] as const;
@@ -80,10 +21,16 @@ export const metricsOf = (classes: number, isText: boolean): string[] => {
   return classes > 0 ? ['accuracy'] : [...numberMetrics];
 };
 
-/** Whether a metric says something of such a target. */
-export function isMetric(name: string, classes: number): boolean {
+/** Metrics of which every example's scores are kept, and those that need the confusion matrix. */
+const ofScores: ReadonlySet<string> = new Set(['auc']);
+const ofConfusion: ReadonlySet<string> = new Set(['precision', 'recall', 'f1']);
+
+/** Whether a metric says something of such a target, and is not more than can be kept of it. */
+export function isMetric(name: string, classes: number, isText: boolean): boolean {
   if (name === 'loss') return true;
   if (classes === 0) return (numberMetrics as readonly string[]).includes(name);
+  if (ofScores.has(name) && (isText || classes > mostConfused)) return false;
+  if (ofConfusion.has(name) && classes > mostConfused) return false;
   const top = /^top_([1-9]\d*)$/.exec(name);
   if (top) return Number(top[1]) <= classes;
   return name === 'perplexity' || (name !== 'top' && Object.hasOwn(classMetrics, name));
@@ -123,50 +70,8 @@ export function evaluateClasses(classes: number, names: readonly string[] = ['ac
     confusion: () =>
       matrix &&
       Array.from({ length: classes }, (_, row) => Array.from(matrix.subarray(row * classes, (row + 1) * classes))),
+    perClass: () => matrix && classFigures(matrix, classes).map((figures) => figures ?? null),
   };
-}
-
-/** The mean over the classes that occur, as scikit-learn's macro average: a class never said has precision 0. */
-function overClasses(
-  classes: number,
-  matrix: Confusion | undefined,
-  of: (one: { precision: number; recall: number }) => number,
-): number {
-  if (!matrix) return Number.NaN;
-  let sum = 0;
-  let seen = 0;
-  for (let c = 0; c < classes; c++) {
-    let are = 0;
-    let said = 0;
-    for (let other = 0; other < classes; other++) {
-      are += matrix[c * classes + other]!;
-      said += matrix[other * classes + c]!;
-    }
-    if (are + said === 0) continue;
-    const right = matrix[c * classes + c]!;
-    sum += of({ precision: said === 0 ? 0 : right / said, recall: are === 0 ? 0 : right / are });
-    seen++;
-  }
-  return sum / seen;
-}
-
-/** The share of pairs of one that is and one that is not in which the first has the higher score; ties count half. */
-function areaUnderCurve(scores: readonly number[], is: (row: number) => boolean): number {
-  const order = [...scores.keys()].sort((a, b) => scores[a]! - scores[b]!);
-  let ranks = 0;
-  let are = 0;
-  for (let first = 0; first < order.length;) {
-    let end = first;
-    while (end < order.length && scores[order[end]!] === scores[order[first]!]) end++;
-    const rank = (first + 1 + end) / 2; // ties share the mean of their ranks
-    for (let at = first; at < end; at++) {
-      if (!is(order[at]!)) continue;
-      ranks += rank;
-      are++;
-    }
-    first = end;
-  }
-  return (ranks - (are * (are + 1)) / 2) / (are * (order.length - are));
 }
 
 /** Mean squared and mean absolute error, and R², of numbers. */
@@ -176,6 +81,7 @@ export function evaluateNumbers(names: readonly string[] = numberMetrics): Evalu
   let absolutes = 0;
   let sum = 0;
   let sumOfSquares = 0;
+  let first: number | undefined;
   return {
     add(predictions, targets, size) {
       for (let row = 0; row < size; row++) {
@@ -183,8 +89,10 @@ export function evaluateNumbers(names: readonly string[] = numberMetrics): Evalu
         const error = predictions[row]! - target;
         squares += error * error;
         absolutes += Math.abs(error);
-        sum += target;
-        sumOfSquares += target * target;
+        // around the first one: the squares of large targets that differ by little would drown their spread
+        first ??= target;
+        sum += target - first;
+        sumOfSquares += (target - first) ** 2;
       }
       rows += size;
     },
@@ -201,5 +109,6 @@ export function evaluateNumbers(names: readonly string[] = numberMetrics): Evalu
       };
     },
     confusion: () => undefined,
+    perClass: () => undefined,
   };
 }

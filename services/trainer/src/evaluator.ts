@@ -1,5 +1,6 @@
 import { openSession } from '@modelmill/runtime';
 import type { TypedTensor } from '@modelmill/runtime';
+import type { ClassFigures } from './class-metrics.js';
 import { evaluateClasses, evaluateNumbers, metricsOf } from './evaluate.js';
 import type { Part } from './examples.js';
 import type { PreparedTraining } from './prepared-training.js';
@@ -12,6 +13,7 @@ export interface Evaluator extends AsyncDisposable {
 export interface Measured {
   readonly figures: Readonly<Record<string, number>>;
   readonly confusion: readonly (readonly number[])[] | undefined;
+  readonly perClass: readonly (ClassFigures | null)[] | undefined;
 }
 
 export async function openEvaluator(
@@ -41,7 +43,7 @@ export async function openEvaluator(
         const answers = await session.run({ ...feeds, [features]: lesson.features });
         evaluation.add(answers[output]?.data as Float32Array, lesson.targets, lesson.targets.length);
       }
-      return { figures: evaluation.figures(), confusion: evaluation.confusion() };
+      return { figures: evaluation.figures(), confusion: evaluation.confusion(), perClass: evaluation.perClass() };
     },
     [Symbol.asyncDispose]: () => session[Symbol.asyncDispose](),
   };

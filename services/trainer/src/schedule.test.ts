@@ -54,6 +54,15 @@ describe('a schedule', () => {
     expect(factors[34]).toBeCloseTo(0.55, 12);
   });
 
+  it('that waits for a plateau takes a figure that is no number for no better one', () => {
+    const schedule: Schedule = { ...plain, kind: 'plateau', patience: 1 };
+    const seen = [Number.NaN, 0.5, Number.NaN, 0.6].reduce(
+      (state, figure) => afterEvaluation(state, schedule, figure),
+      plateauStart,
+    );
+    expect(seen).toEqual({ factor: 0.1, best: 0.5, waited: 0 });
+  });
+
   it('of one step has its full rate', () => {
     for (const kind of ['cosine', 'linear', 'polynomial'] as const) {
       expect(rateFactor({ ...plain, kind }, { step: 0, steps: 1, stepsPerEpoch: 1 })).toBe(1);

@@ -97,7 +97,8 @@ export function afterEvaluation(
   figure: number,
 ): PlateauState {
   const { factor, best, waited } = state;
-  if (best === null || figure < best - 1e-4 * Math.abs(best)) return { factor, best: figure, waited: 0 };
+  const isBetter = best === null ? !Number.isNaN(figure) : figure < best - 1e-4 * Math.abs(best);
+  if (isBetter) return { factor, best: figure, waited: 0 };
   if (waited < patience) return { factor, best, waited: waited + 1 };
   return { factor: Math.max(factor * gamma, finalShare), best, waited: 0 };
 }

@@ -50,13 +50,13 @@ export function evaluated(standing: Standing, plan: TrainingPlan, figures: Reado
   const value = figures[monitored] ?? Number.NaN;
   const figure = isBetterLarge(monitored) ? -value : value;
   const plateau = schedule.kind === 'plateau' ? afterEvaluation(standing.plateau, schedule, figure) : standing.plateau;
-  if (best === null || figure < best.figure - (earlyStopping?.minDelta ?? 0)) {
-    return { ...standing, plateau, best: { figure, step }, waited: 0 };
-  }
+  const isBetter = best === null ? !Number.isNaN(figure) : figure < best.figure - (earlyStopping?.minDelta ?? 0);
+  if (isBetter) return { ...standing, plateau, best: { figure, step }, waited: 0 };
   if (earlyStopping === undefined || waited + 1 < earlyStopping.patience) {
     return { ...standing, plateau, waited: waited + 1 };
   }
-  const note = `stopped early at step ${step}: ${monitored} was best at step ${best.step}, ${waited + 1} evaluations ago`;
+  const since = best ? `was best at step ${best.step}, ${waited + 1} evaluations ago` : 'was never a number';
+  const note = `stopped early at step ${step}: ${monitored} ${since}`;
   return { ...standing, plateau, waited: waited + 1, stopped: true, notes: [...notes, note] };
 }
 

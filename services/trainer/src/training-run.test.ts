@@ -175,9 +175,14 @@ describe('a training', () => {
       Array.from({ length: 44 }, (_, i) => i + 1),
     );
     expect(history.filter((line) => 'epoch' in line)).toHaveLength(2);
-    const { confusion, ...last } = history.at(-1) as unknown as { confusion: number[][] };
+    const { confusion, per_class, ...last } = history.at(-1) as unknown as {
+      confusion: number[][];
+      per_class: { recall: number; support: number }[];
+    };
     expect(last).toEqual({ ...metrics, step: 44 });
     expect(confusion.flat().reduce((sum, count) => sum + count, 0)).toBe(359);
+    const right = per_class.reduce((sum, { recall, support }) => sum + recall * support, 0);
+    expect(right / 359).toBeCloseTo(metrics['accuracy']!, 12);
   });
 
   it('learns a binary target by one logit, and serves both probabilities', async () => {

@@ -198,7 +198,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   }
   const path = join(folder, 'model.onnx');
   await writeFile(path, prepared.served(weights, false));
-  const { figures, confusion, broken } = await measure(weights, 'at the end');
+  const { figures, confusion, perClass, broken } = await measure(weights, 'at the end');
   if (broken) {
     const [what, got] = broken;
     throw diverged({ what, got, step: standing.step, steps, offender: undefined, savedStep });
@@ -206,7 +206,8 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   const trainLoss = standing.history.filter((line) => 'train_loss' in line).at(-1)?.['train_loss'] ?? 0;
   const metrics = { ...figures, train_loss: trainLoss, parameters: prepared.parameters };
   const historyPath = join(folder, 'history.ndjson');
-  const lines = [...standing.history, { ...metrics, step: standing.step, ...(confusion ? { confusion } : {}) }];
+  const last = { ...metrics, step: standing.step, confusion, per_class: perClass };
+  const lines = [...standing.history, last];
   await writeFile(historyPath, lines.map((line) => `${JSON.stringify(line)}\n`).join(''));
   await tell({ kind: 'done', path, metrics, historyPath, notes: standing.notes });
 }
