@@ -10,6 +10,8 @@ export { fineTune } from './fine-tuning/fine-tune.js';
 export type { FineTuned, FineTuning, FineTuningOptions } from './fine-tuning/fine-tune.js';
 export { globPattern } from './fine-tuning/glob.js';
 // training
+export { groupFault } from './parameter-groups.js';
+export { trainableWeights } from './read-graph.js';
 export { trainingStep } from './training-step.js';
 export type { AdamSpec, LossSpec, LossTerm, OptimizerSpec, ParameterGroup, StepOptions } from './step-options.js';
 export type { StateTensor, TrainingStep } from './training-step.js';

@@ -55,16 +55,15 @@ export function readGraph(model: Model, batchSize: number, exampleShape: readonl
   const fed = input(features.name, shape as number[], features.dataType);
   values.set(features.name, fed);
   const running = runningStatistics(graph.nodes);
-  const settled = settledStatistics(graph.nodes);
+  const trained = new Set(trainableWeights(model));
   const weights = new Map<string, Value>();
   const statistics = new Map<string, { now: Value; next: Value }>();
   for (const [name, tensor] of graph.initializers) {
-    const fedHere =
-      tensor.dataType === 'float' && (running.has(name) || (tensor.dims.length > 0 && !settled.has(name)));
-    const value: Value = fedHere ? input(name, tensor.dims) : constantTensor(tensor);
+    const isRunning = tensor.dataType === 'float' && running.has(name);
+    const value: Value = isRunning || trained.has(name) ? input(name, tensor.dims) : constantTensor(tensor);
     values.set(name, value);
-    if (running.has(name)) statistics.set(name, { now: value, next: value });
-    else if (fedHere) weights.set(name, value);
+    if (isRunning) statistics.set(name, { now: value, next: value });
+    else if (trained.has(name)) weights.set(name, value);
   }
 
   const opset = model.opsets.get('') ?? latestOpset;
@@ -114,6 +113,13 @@ export function readGraph(model: Model, batchSize: number, exampleShape: readonl
   const result = values.get(output.name);
   if (!result) throw new TrainingFormError(`output '${output.name}' is computed by no node`);
   return { features: fed, output: result, weights, statistics, dropout };
+}
+
+/** Names of the weights of a training form: float initializers of at least one axis that are no statistics. */
+export function trainableWeights({ graph }: Model): string[] {
+  const statistics = new Set([...runningStatistics(graph.nodes), ...settledStatistics(graph.nodes)]);
+  const floats = [...graph.initializers].filter(([, { dataType, dims }]) => dataType === 'float' && dims.length > 0);
+  return floats.map(([name]) => name).filter((name) => !statistics.has(name));
 }
 
 const constantTensor = (tensor: Tensor): Value => ({

@@ -259,6 +259,18 @@ describe('trainingStep', () => {
     expect(after['loss']![0]).toBeCloseTo(error.reduce((sum, e) => sum + e * e, 0) / 4, 4);
   });
 
+  it('refuses groups of no weight, and groups that leave nothing to train', () => {
+    const grouped = (...globs: string[]) => {
+      const weights = globs.map((glob) => ({ weights: [glob], learningRateScale: 0 }));
+      return () => trainingStep(perceptron, { ...options, groups: weights });
+    };
+    expect(grouped('layer0.*')).not.toThrow();
+    expect(grouped('layer0.*', 'layer7.*')).toThrow(
+      "groups[1].weights[0] is 'layer7.*', which names no weight: there are layer0.weight, layer0.bias, layer1.weight",
+    );
+    expect(grouped('*')).toThrow('groups give every weight a learning_rate_scale of 0');
+  });
+
   it('refuses what it cannot differentiate, or train, in words', () => {
     const odd = importForTraining(perceptron);
     const gemm = odd.graph.nodes.at(-1)!;

@@ -8,10 +8,11 @@ import { gradients } from './gradients.js';
 import { hiddenMatrices } from './hidden-matrices.js';
 import { distillationLoss, lossOf, mixed } from './losses.js';
 import { add, div, make, minimum, mul, sqrt, sumSquare, times, where } from './ops.js';
+import { groupFault, isFrozen } from './parameter-groups.js';
 import { readGraph } from './read-graph.js';
 import type { DropoutMask } from './reading.js';
 import type { StepOptions } from './step-options.js';
-import { isFrozen, updateRows } from './update-rows.js';
+import { updateRows } from './update-rows.js';
 import type { UpdateRow } from './update-rows.js';
 import { moved, updateBy, updateByAdam } from './updates.js';
 import type { Update } from './updates.js';
@@ -65,6 +66,8 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
     options.batchSize,
     options.exampleShape,
   );
+  const fault = groupFault([...weights.keys()], options.groups);
+  if (fault !== undefined) throw new TrainingFormError(fault);
   // a graph may call its weights as it likes
   const fresh = freshNames([
     nameOf(features),

@@ -1,7 +1,7 @@
-import { globPattern } from './fine-tuning/glob.js';
 import type { Layout } from './hidden-matrices.js';
 import { concat, reshape, split } from './ops.js';
-import type { ParameterGroup, StepOptions } from './step-options.js';
+import { groupOf } from './parameter-groups.js';
+import type { StepOptions } from './step-options.js';
 import { size } from './value.js';
 import type { Value } from './value.js';
 
@@ -27,13 +27,6 @@ export interface UpdateRow {
 
 /** Elements from which a weight is updated alone: copying it into a row costs more than some operators on it. */
 const large = 2 ** 14;
-
-/** Whether a group's learning rate is 0. */
-export const isFrozen = (name: string, groups: readonly ParameterGroup[] = []): boolean =>
-  groupOf(name, groups)?.learningRateScale === 0;
-
-const groupOf = (name: string, groups: readonly ParameterGroup[]) =>
-  groups.find(({ weights }) => weights.some((glob) => globPattern(glob).test(name)));
 
 /** Small weights that are treated alike lie in one row: one operator instead of one for each. */
 export function updateRows(

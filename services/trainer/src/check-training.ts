@@ -1,4 +1,11 @@
-import { LayerError, TrainingFormError, UnsupportedOpError, trainingStep } from '@modelmill/autodiff';
+import {
+  LayerError,
+  TrainingFormError,
+  UnsupportedOpError,
+  groupFault,
+  trainableWeights,
+  trainingStep,
+} from '@modelmill/autodiff';
 import type { LayerSpec, LossTerm } from '@modelmill/autodiff';
 import { registry } from '@modelmill/contracts';
 import type { datasets, trainer } from '@modelmill/contracts';
@@ -68,6 +75,8 @@ export async function checkTraining(
     base === undefined
       ? layered(plan, form, loss)
       : based(await store.artifacts.read(base.sha256), { ...plan, batchSize }, form, loss);
+  const fault = groupFault(trainableWeights(built.forward), plan.groups);
+  if (fault !== undefined) throw errors.badGroups(fault);
   const estimate = memoryEstimate(plan, built.parameters, built.layers, batchSize);
   if (estimate > memoryLimit()) throw errors.tooMuchMemory(estimate, memoryLimit(), batchSize);
   const sigmoid = isBinary(loss);

@@ -30,6 +30,7 @@ export const unknownMetric = (got: string, target: string) =>
   invalid(`metrics name '${got}', which says nothing of ${target}`);
 export const unknownMonitor = (got: string, measured: readonly string[]) =>
   invalid(`early_stopping.metric is '${got}', what is measured is ${measured.join(', ')}`);
+export const badGroups = (fault: string) => invalid(`optimizer.${fault}`);
 export const textShort = (dataset: string, got: number, context: number) =>
   invalid(`the training part of dataset '${dataset}' has ${got} characters, wants more than the context of ${context}`);
 export const textNormalized = (got: string) => invalid(`data.normalize is '${got}', which text has no use for`);

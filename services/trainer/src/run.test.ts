@@ -474,6 +474,9 @@ describe('the trainer service', () => {
       ['more layers than it takes', 'm', { layers: Array<Layer>(1001).fill(dense(10)) }, status.INVALID_ARGUMENT, /^layers has 1001 layers, wants at most 1000/], // prettier-ignore
       ['a batch larger than the split', 'm', { batchSize: 2000 }, status.INVALID_ARGUMENT, /^batch_size is 2000, .* 1438 rows/], // prettier-ignore
       ['a loss for numbers', 'm', { loss: 'mse' }, status.INVALID_ARGUMENT, /^loss is 'mse', .*10 classes, wants cross_entropy/], // prettier-ignore
+      ['a group of no weight', 'm', { optimizer: { groups: [{ weights: ['*.bias', 'head.*'] }] } }, status.INVALID_ARGUMENT, /^optimizer.groups\[0\].weights\[1\] is 'head.\*', which names no weight: there are layer0.weight/], // prettier-ignore
+      ['a metric of numbers', 'm', { metrics: ['accuracy', 'r2'] }, status.INVALID_ARGUMENT, /^metrics name 'r2', which says nothing of a target of 10 classes/], // prettier-ignore
+      ['to stop by what is not measured', 'm', { earlyStopping: { metric: 'f1' } }, status.INVALID_ARGUMENT, /^early_stopping.metric is 'f1', what is measured is loss, accuracy/], // prettier-ignore
       ['a provider that finds no device', 'm', { provider: 'webgpu' }, status.FAILED_PRECONDITION, /^provider is 'webgpu', which this trainer cannot use: it finds no device$/], // prettier-ignore
       ['a provider it does not know', 'm', { provider: 'tpu' }, status.INVALID_ARGUMENT, /^provider is 'tpu', wants one of cpu, webgpu, cuda$/], // prettier-ignore
       ['no such base', 'narrow', from('7'), status.NOT_FOUND, /^model 'narrow' has no version or label '7'/],
