@@ -152,7 +152,6 @@ describe('trainingStep', () => {
     const recipe = { ...options, optimizer, clipValue: 0.01, clipNorm: 0.05, ema: 0.5 };
     const whole = trainingStep(perceptron, recipe);
     const parts = trainingStep(perceptron, { ...recipe, batchSize: batchSize / 2, accumulate: 2 });
-    const runParts = await runnable(parts.model);
     const all = feedsOf(whole, 6);
     const wanted = await (await runnable(whole.model))(all);
     const half = (name: string, part: number) => {
@@ -160,19 +159,24 @@ describe('trainingStep', () => {
       const length = data.length / 2;
       return { dims: [batchSize / 2, ...dims.slice(1)], data: data.slice(part * length, (part + 1) * length) };
     };
-    const { features, targets, apply = '' } = parts.inputs;
-    let state: Feeds = {};
-    for (const part of [0, 1]) {
-      const after = await runParts({
+    const { features, targets } = parts.inputs;
+    let state: Feeds = Object.fromEntries(
+      parts.state.map(({ input, dims, initial }) => [input, { dims, data: initial }]),
+    );
+    for (const [part, form] of [parts.gather!, parts].entries()) {
+      const fed = new Set(form.model.graph.inputs.map(({ name }) => name));
+      const feeds = Object.entries({
         ...feedsOf(parts, 6, state),
         [features]: half(whole.inputs.features, part),
         [targets]: half(whole.inputs.targets, part),
-        [apply]: { dims: [], data: Uint8Array.of(part) },
       });
-      state = Object.fromEntries(parts.state.map(({ input, output, dims }) => [input, { dims, data: after[output]! }]));
-      const { input, initial } = parts.state[0]!;
-      expect(state[input]!.data.every((value, i) => value === initial[i])).toBe(part === 0);
+      const after = await (await runnable(form.model))(Object.fromEntries(feeds.filter(([name]) => fed.has(name))));
+      const next = form.state.map(({ input, output, dims }) => [input, { dims, data: after[output]! }] as const);
+      state = { ...state, ...Object.fromEntries(next) };
     }
+    // a gathering step costs no update
+    expect(parts.gather!.state.every(({ input }) => input.startsWith('gradient'))).toBe(true);
+    expect(parts.gather!.model.graph.nodes.length).toBeLessThan(parts.model.graph.nodes.length / 2);
     for (const { input, output } of whole.state) {
       const got = state[input]!.data;
       wanted[output]!.forEach((value, i) => expect(got[i]).toBeCloseTo(value, 5));

@@ -1,19 +1,19 @@
 import { floatsOf } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
+import { gatheredOf } from './accumulation.js';
 import { emit } from './emit.js';
 import { TrainingFormError } from './errors.js';
 import { freshNames } from './fresh-names.js';
-import type { FreshNames } from './fresh-names.js';
 import { gradients } from './gradients.js';
 import { hiddenMatrices } from './hidden-matrices.js';
 import { distillationLoss, lossOf, mixed } from './losses.js';
-import { add, div, make, minimum, mul, sqrt, sumSquare, times, where } from './ops.js';
+import { add, div, make, minimum, mul, sqrt, sumSquare, times, zeros } from './ops.js';
 import { groupFault, isFrozen } from './parameter-groups.js';
 import { readGraph } from './read-graph.js';
 import type { DropoutMask } from './reading.js';
 import type { StepOptions } from './step-options.js';
+import { topological } from './topological.js';
 import { updateRows } from './update-rows.js';
-import type { UpdateRow } from './update-rows.js';
 import { moved, updateBy, updateByAdam } from './updates.js';
 import type { Update } from './updates.js';
 import { constant, input, scalar, size } from './value.js';
@@ -34,6 +34,11 @@ export interface StateTensor {
 /** One step of training as one graph: forward, loss, backward, clipping, update. Static shapes, plain opset-18 ops. */
 export interface TrainingStep {
   readonly model: Model;
+  /**
+   * Accumulation only: the same for a batch that completes no update. It takes fewer inputs, and of the state it gives the
+   * gathered gradients and running statistics; the rest stays as it is.
+   */
+  readonly gather?: { readonly model: Model; readonly state: readonly StateTensor[] };
   /** Weights, batch normalization's running statistics, optimizer slots. */
   readonly state: readonly StateTensor[];
   readonly inputs: {
@@ -45,13 +50,11 @@ export interface TrainingStep {
     readonly learningRate: string;
     /** Adam and Muon only: float scalars c1 = 1 / (1 − β1ᵗ), c2 = 1 / (1 − β2ᵗ), t from 1. */
     readonly corrections?: { readonly c1: string; readonly c2: string };
-    /** Accumulation only: bool scalar, whether this batch completes an update; the state is as it was otherwise. */
-    readonly apply?: string;
     /** Distillation only: the teacher's logits, float [batchSize, classes]. */
     readonly teacher?: string;
     readonly dropout: readonly DropoutMask[];
   };
-  /** Float scalars, and the logits (or predictions) of the batch. The norm is taken before clipping. */
+  /** Float scalars, and the logits (or predictions) of the batch. The norm is taken before clipping; of a gathering step it is this batch's. */
   readonly outputs: { readonly loss: string; readonly logits: string; readonly gradientNorm: string };
 }
 
@@ -96,9 +99,9 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
     return g ? [{ name, weight, g: mask ? mul(g, mask) : g }] : [];
   });
   const rows = updateRows(moving, options, hiddenMatrices(output));
-  const gathering = gatheringOf(options, fresh);
-  const gathered = rows.map((row) => clipped(gathering.gather(row), options.clipValue));
-  const norm = sqrt(gathered.map((g) => sumSquare(g)).reduce(add));
+  const gathered = gatheredOf(rows, options.accumulate ?? 1, fresh);
+  const whole = rows.map(({ g }, at) => clipped(gathered[at]?.sum ?? g, options.clipValue));
+  const norm = normOf(whole);
   const scale = options.clipNorm ? minimum(scalar(1), div(scalar(options.clipNorm), norm)) : undefined;
 
   const learningRate = input(fresh('learning_rate'), []);
@@ -107,21 +110,20 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
   const nextOf = new Map<Value, Value>();
   const slots: Update['slots'][number][] = [];
   for (const [at, row] of rows.entries()) {
-    const d = scale ? mul(gathered[at]!, scale) : gathered[at]!;
+    const d = scale ? mul(whole[at]!, scale) : whole[at]!;
     const rates = { learningRate: times(learningRate, row.rateScale), corrections };
     const of = row.members.length === 1 ? row.members[0]!.name : '';
     const update =
       optimizer.kind === 'muon' && row.layout === undefined
         ? updateByAdam(optimizer.adam, d, rates, fresh, of)
         : updateBy(optimizer, d, rates, fresh, of, row.layout);
-    slots.push(...update.slots.map(({ now, next }) => ({ now, next: gathering.whenApplied(next, now) })));
+    slots.push(...update.slots);
     row.parts(update.taken).forEach((taken, i) => {
       const { weight } = row.members[i]!;
-      const next = moved(weight, taken, rates.learningRate, row.decay);
-      nextOf.set(weight, gathering.whenApplied(next, weight));
+      nextOf.set(weight, moved(weight, taken, rates.learningRate, row.decay));
     });
   }
-  slots.push(...gathering.slots);
+  slots.push(...gathered.map(({ before }) => ({ now: before, next: zeros(before.shape) })));
   const state: { kind: StateTensor['kind']; of?: string; value: Value; next: Value; initial: Float32Array }[] = [
     ...[...weights].map(([name, weight]) => ({
       kind: 'weight' as const,
@@ -143,7 +145,7 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
       kind: 'weight average',
       of: name,
       value: now,
-      next: gathering.whenApplied(add(times(now, ema), times(nextOf.get(weight)!, 1 - ema)), now),
+      next: add(times(now, ema), times(nextOf.get(weight)!, 1 - ema)),
       initial: floatsOf(forward.graph.initializers.get(name)!),
     });
   }
@@ -166,34 +168,51 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
     initial,
   }));
   const outputs = { loss: fresh('loss'), logits: fresh('logits'), gradientNorm: fresh('gradient_norm') };
-  const model = emit({
-    name: `${forward.graph.name}.training`,
-    inputs: [
-      features,
-      hard.targets,
-      learningRate,
-      ...(adam ? [corrections.c1, corrections.c2] : []),
-      ...(gathering.apply ? [gathering.apply] : []),
-      ...(teacher ? [teacher] : []),
-      ...dropout.map(({ name, shape }) => input(name, shape)),
-      ...state.map(({ value }) => value),
-    ],
-    outputs: new Map([
+  const inputs = [
+    features,
+    hard.targets,
+    learningRate,
+    ...(adam ? [corrections.c1, corrections.c2] : []),
+    ...(teacher ? [teacher] : []),
+    ...dropout.map(({ name, shape }) => input(name, shape)),
+    ...state.map(({ value }) => value),
+  ];
+  const told = (gradientNorm: Value) =>
+    [
       [outputs.loss, loss],
       [outputs.logits, output],
-      [outputs.gradientNorm, norm],
-      ...state.map(({ next }, i) => [tensors[i]!.output, next] as const),
-    ]),
-  });
+      [outputs.gradientNorm, gradientNorm],
+    ] as const;
+  const { name } = forward.graph;
+  const nextState = state.map(({ next }, i) => [tensors[i]!.output, next] as const);
+  const model = emit({ name: `${name}.training`, inputs, outputs: new Map([...told(norm), ...nextState]) });
+
+  /** Keeps the gradients of a batch, and statistics, and nothing else. */
+  function gatherForm(): NonNullable<TrainingStep['gather']> {
+    const sums = new Map(gathered.map(({ before, sum }) => [before, sum]));
+    const kept = state.flatMap(({ kind, value, next }, i) => {
+      const after = kind === 'running statistic' ? next : sums.get(value);
+      return after ? [{ tensor: tensors[i]!, after }] : [];
+    });
+    const nexts = kept.map(({ tensor, after }) => [tensor.output, after] as const);
+    const roots = new Map([...told(normOf(rows.map(({ g }) => g))), ...nexts]);
+    const used = new Set(topological([...roots.values()]));
+    const fed = inputs.filter((value) => used.has(value) || value === features || value === hard.targets);
+    return {
+      model: emit({ name: `${name}.gathering`, inputs: fed, outputs: roots }),
+      state: kept.map(({ tensor }) => tensor),
+    };
+  }
+
   return {
     model,
+    ...(gathered.length > 0 ? { gather: gatherForm() } : {}),
     state: tensors,
     inputs: {
       features: nameOf(features),
       targets: nameOf(hard.targets),
       learningRate: nameOf(learningRate),
       ...(adam ? { corrections: { c1: nameOf(corrections.c1), c2: nameOf(corrections.c2) } } : {}),
-      ...(gathering.apply ? { apply: nameOf(gathering.apply) } : {}),
       ...(teacher ? { teacher: nameOf(teacher) } : {}),
       dropout,
     },
@@ -201,31 +220,7 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
   };
 }
 
-/** How the gradients of several batches become one update; of one batch they are it. */
-interface Gathering {
-  readonly apply: Value | undefined;
-  readonly slots: Update['slots'][number][];
-  /** The row's gradient with those that were kept. */
-  gather(row: UpdateRow): Value;
-  whenApplied(next: Value, now: Value): Value;
-}
-
-function gatheringOf({ accumulate = 1 }: StepOptions, fresh: FreshNames): Gathering {
-  const slots: Gathering['slots'] = [];
-  if (accumulate === 1) return { apply: undefined, slots, gather: ({ g }) => g, whenApplied: (next) => next };
-  const apply = input(fresh('apply'), [], 'bool');
-  return {
-    apply,
-    slots,
-    gather({ g, members }) {
-      const now = input(fresh(members.length === 1 ? `gradient/${members[0]!.name}` : 'gradient'), g.shape);
-      const sum = add(now, times(g, 1 / accumulate));
-      slots.push({ now, next: where(apply, scalar(0), sum) });
-      return sum;
-    },
-    whenApplied: (next, now) => where(apply, next, now),
-  };
-}
+const normOf = (gs: readonly Value[]): Value => sqrt(gs.map((g) => sumSquare(g)).reduce(add));
 
 const clipped = (g: Value, bound = 0): Value =>
   bound === 0 ? g : make('Clip', [g, scalar(-bound), scalar(bound)], g.shape, g.dataType);

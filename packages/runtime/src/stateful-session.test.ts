@@ -13,6 +13,17 @@ function adding(): Uint8Array {
   return writeOnnx({ irVersion: 8, opsets, producer: '', metadata: new Map(), graph, functions: [] });
 }
 
+/** total' = total − total. */
+function forgetful(): Uint8Array {
+  const graph = emptyGraph('forgetful');
+  const value = (name: string) => ({ name, dataType: 'float' as const, shape: [2] });
+  graph.inputs = [value('total')];
+  graph.outputs = [value('none')];
+  graph.nodes = [makeNode('Sub', ['total', 'total'], ['none'])];
+  const opsets = new Map([['', 18]]);
+  return writeOnnx({ irVersion: 8, opsets, producer: '', metadata: new Map(), graph, functions: [] });
+}
+
 const pairs = [{ input: 'total', output: 'next' }];
 const pair = (a: number, b: number) => ({ dims: [2], data: Float32Array.of(a, b) });
 const open = () => openStatefulSession(adding(), pairs, { providers: ['cpu'] });
@@ -29,6 +40,20 @@ describe('a stateful session', () => {
     session.setState({ total: pair(0, 0) });
     expect(() => session.advance()).toThrow('advance comes after a run');
     expect((await session.run({ x: pair(0, 1) }))['twice']?.data).toEqual(Float32Array.of(0, 2));
+  });
+
+  it('lets two models work on one state, each on its part of it', async () => {
+    const other = { model: forgetful(), pairs: [{ input: 'total', output: 'none' }] };
+    await using session = await openStatefulSession(adding(), pairs, { providers: ['cpu'], other });
+    session.setState({ total: pair(1, 2) });
+    expect(await session.run({ x: pair(7, 7) }, 'other')).toEqual({});
+    session.advance();
+    await session.run({ x: pair(1, 2) });
+    session.advance();
+    expect((await session.state())['total']?.data).toEqual(Float32Array.of(1, 2));
+    await using alone = await open();
+    alone.setState({ total: pair(1, 2) });
+    await expect(alone.run({ x: pair(7, 7) }, 'other')).rejects.toThrow('wants one to be opened with the session');
   });
 
   it('names the state that is missing or of another shape', async () => {

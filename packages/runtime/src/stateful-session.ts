@@ -20,44 +20,70 @@ type Tensors = Readonly<Record<string, TypedTensor>>;
  */
 export interface StatefulSession extends AsyncDisposable {
   readonly provider: Provider;
-  /** Every output but the state. The state stays as it is until `advance`. */
-  run(feeds: Tensors): Promise<Record<string, TypedTensor>>;
-  /** Makes the last run's state the one the next run begins with. */
+  /**
+   * Every output but the state, by the model or by the other one. Feeds that it does not take are left out. The state stays
+   * as it is until `advance`.
+   */
+  run(feeds: Tensors, by?: 'model' | 'other'): Promise<Record<string, TypedTensor>>;
+  /** Makes the last run's state the one the next run begins with; what that run does not give stays. */
   advance(): void;
   /** By the names of the inputs. */
   state(): Promise<Record<string, TypedTensor>>;
   setState(state: Tensors): void;
 }
 
+export interface StatefulOptions extends Omit<SessionOptions, 'keptOnDevice'> {
+  /** Another model that works on the same state, all of it or some. */
+  readonly other?: { readonly model: Uint8Array; readonly pairs: readonly StatePair[] };
+}
+
+type OrtTensors = Readonly<Record<string, Tensor>>;
+
+/** A model in a session of its own. */
+interface Form {
+  readonly session: InferenceSession;
+  readonly provider: Provider;
+  readonly pairs: readonly StatePair[];
+  readonly inputs: ReadonlySet<string>;
+}
+
 /** Opens a model of bytes; `setState` comes before the first run. */
 export async function openStatefulSession(
   model: Uint8Array,
   pairs: readonly StatePair[],
-  options: Omit<SessionOptions, 'keptOnDevice'> = {},
+  { other, ...options }: StatefulOptions = {},
 ): Promise<StatefulSession> {
-  const keptOnDevice = pairs.map(({ output }) => output);
-  const { session, provider } = await createSession(model, { ...options, keptOnDevice });
-  const taken = stateInputs(session, pairs);
-  const reader = provider === 'webgpu' ? await openDeviceReader(taken) : undefined;
-  let now: Readonly<Record<string, Tensor>> = {};
-  let next: Readonly<Record<string, Tensor>> | undefined;
+  const open = async (bytes: Uint8Array, of: readonly StatePair[]): Promise<Form> => {
+    const created = await createSession(bytes, { ...options, keptOnDevice: of.map(({ output }) => output) });
+    return { ...created, pairs: of, inputs: new Set(created.session.inputNames) };
+  };
+  const form = await open(model, pairs);
+  const otherForm = other && (await open(other.model, other.pairs));
+  const taken = stateInputs(form.session, pairs);
+  const reader = form.provider === 'webgpu' ? await openDeviceReader(taken) : undefined;
+  let now: OrtTensors = {};
+  let next: OrtTensors | undefined;
 
   return {
-    provider,
-    async run(feeds) {
+    provider: form.provider,
+    async run(feeds, by = 'model') {
+      const at = by === 'model' ? form : otherForm;
+      if (at === undefined) throw new Error('a run by another model wants one to be opened with the session');
       drop(next); // of a run that was not followed
       next = undefined;
       const fed = Object.entries(feeds).map(([name, value]) => [name, typedToOrt(value)] as const);
-      const results = await session.run({ ...now, ...Object.fromEntries(fed) });
-      next = Object.fromEntries(pairs.map(({ input, output }) => [input, results[output]!]));
-      const isState = new Set(keptOnDevice);
+      const all = [...Object.entries(now), ...fed].filter(([name]) => at.inputs.has(name));
+      const results = await at.session.run(Object.fromEntries(all));
+      next = Object.fromEntries(at.pairs.map(({ input, output }) => [input, results[output]!]));
+      const isState = new Set(at.pairs.map(({ output }) => output));
       const others = Object.entries(results).filter(([name]) => !isState.has(name));
       return Object.fromEntries(others.map(([name, value]) => [name, typedFromOrt(value)]));
     },
     advance() {
       if (next === undefined) throw new Error('advance comes after a run');
-      drop(now);
-      now = next;
+      const replaced = Object.keys(next);
+      drop(Object.fromEntries(replaced.map((name) => [name, now[name]!])));
+      now = { ...now, ...next };
       next = undefined;
     },
     async state() {
@@ -79,7 +105,8 @@ export async function openStatefulSession(
       drop(next);
       drop(now);
       await reader?.[Symbol.asyncDispose]();
-      await session.release();
+      await otherForm?.session.release();
+      await form.session.release();
     },
   };
 }
@@ -95,6 +122,6 @@ function stateInputs(session: InferenceSession, pairs: readonly StatePair[]): Te
 }
 
 /** Gives a device's memory back at once: the garbage collector does not see how much it is. */
-function drop(tensors: Readonly<Record<string, Tensor>> | undefined): void {
+function drop(tensors: OrtTensors | undefined): void {
   for (const tensor of Object.values(tensors ?? {})) if (tensor.location === 'gpu-buffer') tensor.dispose();
 }

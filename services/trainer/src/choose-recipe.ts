@@ -1,9 +1,7 @@
-import { notOnWebGpu } from '@modelmill/autodiff';
-import { openStatefulSession } from '@modelmill/runtime';
-import { fittedStep } from './fitted-step.js';
 import type { Material } from './material.js';
 import { prepareFrom } from './prepared-training.js';
 import type { PreparedTraining } from './prepared-training.js';
+import { openSteps } from './step-session.js';
 import { stepFeeds } from './step-feeds.js';
 import type { TrainingOrder } from './training-messages.js';
 import type { TrainingPlan } from './training-plan.js';
@@ -35,6 +33,8 @@ const timedSteps = 4;
 const trialSteps = 40;
 /** The rate taken is this part of the one at which the loss was lowest: beyond that it rises. */
 const safety = 0.25;
+/** Every batch of a trial makes an update. */
+const trial = { accumulate: 1 };
 /** A larger batch has to bring so much more speed. */
 const worthwhile = 1.15;
 
@@ -43,7 +43,7 @@ export async function chooseRecipe(order: TrainingOrder, material: Material): Pr
   const { batchSize, why } = await chooseBatchSize(order, material);
   const trials = [];
   for (const { name, optimizer, low, high } of candidates) {
-    const plan = { ...order.plan, optimizer, batchSize };
+    const plan = { ...order.plan, optimizer, batchSize, ...trial };
     const prepared = await prepareFrom({ ...order, plan }, material);
     const ranged = await run(prepared, plan, order.threads, (at) => low * (high / low) ** (at / (trialSteps - 1)));
     const rate = rounded(safety * low * (high / low) ** (ranged.lowestAt / (trialSteps - 1)));
@@ -71,7 +71,7 @@ async function chooseBatchSize(order: TrainingOrder, material: Material) {
   const possible = batchSizes.filter((size) => size <= most);
   const speeds: { batchSize: number; speed: number }[] = [];
   for (const batchSize of possible.length > 0 ? possible : [most]) {
-    const plan = { ...order.plan, batchSize };
+    const plan = { ...order.plan, batchSize, ...trial };
     const prepared = await prepareFrom({ ...order, plan }, material);
     const { milliseconds } = await run(prepared, plan, order.threads, () => 1e-4, timedSteps);
     speeds.push({ batchSize, speed: (1000 * batchSize) / milliseconds });
@@ -94,13 +94,7 @@ async function run(
   steps = trialSteps,
 ) {
   const { step, examples } = prepared;
-  await using session = await openStatefulSession(fittedStep(step.model, plan.provider), step.state, {
-    providers: [plan.provider],
-    leftToCpu: notOnWebGpu(step.model),
-    ...(threads === 0 ? {} : { threads }),
-    keepMemory: true,
-    graphOptimization: 'extended',
-  });
+  await using session = await openSteps(step, plan, threads);
   session.setState(Object.fromEntries(step.state.map(({ input, dims, initial }) => [input, { dims, data: initial }])));
   let smoothed = Number.NaN;
   let lowest = Number.POSITIVE_INFINITY;

@@ -30,7 +30,7 @@ async function began(done: number, factors: readonly number[], offsets: readonly
     await session.run(feedsAt(step));
     session.advance();
   }
-  return await whereItBegan(session, { model, good, feedsAt }, done);
+  return await whereItBegan(session, { model, good, feedsAt, formAt: () => 'model' }, done);
 }
 
 describe('where numbers ceased to be numbers', () => {

@@ -37,6 +37,8 @@ export interface Course {
   readonly good: { readonly state: Tensors; readonly step: number };
   /** What a step, counted from 0, is fed besides the state. */
   feedsAt(step: number): Tensors;
+  /** Which model of the session computes it. */
+  formAt(step: number): 'model' | 'other';
 }
 
 /**
@@ -46,7 +48,7 @@ export interface Course {
  */
 export async function whereItBegan(
   session: Pick<StatefulSession, 'run' | 'advance' | 'state' | 'setState'>,
-  { model, good, feedsAt }: Course,
+  { model, good, feedsAt, formAt }: Course,
   done: number,
 ): Promise<string | undefined> {
   const state = await session.state();
@@ -55,7 +57,7 @@ export async function whereItBegan(
   session.setState(before);
   for (let step = good.step; step < done; step++) {
     const feeds = feedsAt(step);
-    await session.run(feeds);
+    await session.run(feeds, formAt(step));
     session.advance();
     const after = await session.state();
     if (areFinite(after)) {

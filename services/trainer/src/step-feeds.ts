@@ -15,17 +15,13 @@ export function stepFeeds(
   lesson: Lesson,
   { plan, step, learningRate }: { plan: TrainingPlan; step: number; learningRate: number },
 ): Feeds {
-  const { features, targets, learningRate: rate, corrections, apply, dropout } = graph.inputs;
+  const { features, targets, learningRate: rate, corrections, dropout } = graph.inputs;
   const scalar = (value: number): TypedTensor => ({ dims: [], data: Float32Array.of(value) });
   const feeds: Feeds = {
     [features]: lesson.features,
     [targets]: lesson.targetTensor,
     [rate]: scalar(learningRate),
   };
-  if (apply) {
-    const completes = Number((step + 1) % plan.accumulate === 0);
-    feeds[apply] = { dims: [], data: Uint8Array.of(completes), datatype: 'BOOL' };
-  }
   const betas = betasOf(plan.optimizer);
   if (corrections && betas) {
     const update = Math.floor(step / plan.accumulate) + 1;

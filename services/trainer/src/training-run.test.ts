@@ -150,6 +150,26 @@ describe('a training', () => {
     }
   });
 
+  it('gathers several batches into the update of one large one, and goes on in the middle of it', async () => {
+    const adam = { kind: { $case: 'adam' as const, adam: { learningRate: 0.005 } } };
+    const plain = { layers: [dense(32, 'relu'), dense(10)], optimizer: adam };
+    const large = await run(orderOf({ ...plain, batchSize: 64, steps: 20n }));
+    const parts = { ...plain, optimizer: { ...adam, accumulate: 4 }, batchSize: 16, steps: 80n };
+    const small = await run(orderOf(parts, { checkpointMs: 0 }));
+    expect(small.metrics['loss']).toBeCloseTo(large.metrics['loss']!, 4);
+    for (const step of [4, 5, 78]) {
+      const { path } = small.checkpoints.find((checkpoint) => checkpoint.step === step)!;
+      const resumed = await run(orderOf(parts, { checkpointPath: path }));
+      expect({ step, same: resumed.model.equals(small.model) }).toEqual({ step, same: true });
+    }
+    // what was gathered by the last step is not lost
+    const shortAt = async (learningRate: number) => {
+      const kind = { $case: 'adam' as const, adam: { learningRate } };
+      return (await run(orderOf({ ...parts, steps: 3n, optimizer: { kind, accumulate: 4 } }))).metrics['loss'];
+    };
+    expect(await shortAt(0.01)).toBeLessThan((await shortAt(1e-9))!);
+  });
+
   it('stops early, and serves what was best', async () => {
     const spec: Spec = {
       epochs: 60,

@@ -1,9 +1,7 @@
 import { readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setImmediate as turn } from 'node:timers/promises';
-import { notOnWebGpu } from '@modelmill/autodiff';
 import type { StateTensor, TrainingStep } from '@modelmill/autodiff';
-import { openStatefulSession } from '@modelmill/runtime';
 import { readCheckpoint, writeCheckpoint } from './checkpoint.js';
 import type { Checkpoint } from './checkpoint.js';
 import { chooseRecipe } from './choose-recipe.js';
@@ -12,13 +10,13 @@ import { areFinite, diverged, whereItBegan } from './divergence.js';
 import { openEvaluator } from './evaluator.js';
 import type { Part } from './examples.js';
 import { readMaterial } from './material.js';
-import { fittedStep } from './fitted-step.js';
 import { prepareFrom } from './prepared-training.js';
 import type { PreparedTraining } from './prepared-training.js';
 import { rateFactor } from './schedule.js';
 import type { Moment } from './schedule.js';
 import { evaluated, mostRollBacks, rolledBack, standingAtStart } from './standing.js';
 import type { Standing } from './standing.js';
+import { formOf, openSteps } from './step-session.js';
 import { stepFeeds } from './step-feeds.js';
 import type { Feeds } from './step-feeds.js';
 import { askTeacher } from './teacher.js';
@@ -55,14 +53,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
     order.teacherPath === undefined || asked === undefined
       ? undefined
       : await askTeacher(order.teacherPath, asked.table, asked.rows, threads);
-  await using session = await openStatefulSession(fittedStep(step.model, plan.provider), step.state, {
-    providers: [plan.provider],
-    leftToCpu: notOnWebGpu(step.model),
-    ...(threads === 0 ? {} : { threads }),
-    keepMemory: true,
-    // blocked layouts pay where weights are constants; here each would be laid out anew at every step
-    graphOptimization: 'extended',
-  });
+  await using session = await openSteps(step, plan, threads);
   await using evaluator = await openEvaluator(prepared, plan.metrics, threads);
 
   const start = startOf(resumed, prepared);
@@ -89,6 +80,8 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
     return feeds;
   };
 
+  const formAt = (at: number) => formOf(plan, at, steps);
+
   const progress = (loss: number, metrics: ProgressReport['metrics']): ProgressReport => ({
     // the last step of an epoch belongs to it
     epoch: Math.floor(Math.max(0, standing.step - 1) / stepsPerEpoch) + 1,
@@ -108,7 +101,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   if (chosen && standing.step === 0) await save();
   while (standing.step < steps && !standing.stopped) {
     const at = standing.step;
-    const outputs = await session.run(feedsAt(at));
+    const outputs = await session.run(feedsAt(at), formAt(at));
     const loss = (outputs[step.outputs.loss]?.data as Float32Array)[0]!;
     gradientNorm = (outputs[step.outputs.gradientNorm]?.data as Float32Array)[0]!;
     if (!Number.isFinite(loss)) {
@@ -167,7 +160,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   /** Goes back to the last evaluation where that is asked for. Throws TrainingFailedError otherwise. */
   async function recover(what: string, got: number, at: number): Promise<void> {
     if (!plan.rollBack || standing.rollBacks === mostRollBacks) {
-      const course = { model: step.model, good: { state: good.state, step: good.standing.step }, feedsAt };
+      const course = { model: step.model, good: { state: good.state, step: good.standing.step }, feedsAt, formAt };
       const offender = await whereItBegan(session, course, standing.step);
       throw diverged({ what, got, step: at, steps, offender, savedStep });
     }

@@ -1,0 +1,29 @@
+import { fitWebGpu, notOnWebGpu } from '@modelmill/autodiff';
+import type { TrainingStep } from '@modelmill/autodiff';
+import { writeOnnx } from '@modelmill/onnx';
+import type { Model } from '@modelmill/onnx';
+import { openStatefulSession } from '@modelmill/runtime';
+import type { StatefulSession } from '@modelmill/runtime';
+import type { TrainingPlan } from './training-plan.js';
+
+/** Opens a step, and the one that only gathers gradients where there is one, on the plan's provider. */
+export function openSteps(
+  { model, gather, state }: TrainingStep,
+  { provider }: Pick<TrainingPlan, 'provider'>,
+  threads: number,
+): Promise<StatefulSession> {
+  const fitted = (form: Model) => writeOnnx(provider === 'webgpu' ? fitWebGpu(form) : form);
+  return openStatefulSession(fitted(model), state, {
+    providers: [provider],
+    leftToCpu: [...notOnWebGpu(model), ...(gather ? notOnWebGpu(gather.model) : [])],
+    ...(threads === 0 ? {} : { threads }),
+    keepMemory: true,
+    // blocked layouts pay where weights are constants; here each would be laid out anew at every step
+    graphOptimization: 'extended',
+    ...(gather ? { other: { model: fitted(gather.model), pairs: gather.state } } : {}),
+  });
+}
+
+/** Which of them computes a step, counted from 0, of so many: the last one makes an update of what was gathered, too. */
+export const formOf = ({ accumulate }: Pick<TrainingPlan, 'accumulate'>, step: number, steps: number) =>
+  (step + 1) % accumulate === 0 || step + 1 === steps ? 'model' : 'other';
