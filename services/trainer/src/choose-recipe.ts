@@ -40,30 +40,47 @@ const worthwhile = 1.15;
 
 /** Tries batch sizes for their speed, and optimizers by a short range test of their rates (Smith 2017). */
 export async function chooseRecipe(order: TrainingOrder, material: Material): Promise<ChosenRecipe> {
+  const { threads } = order;
   const { batchSize, why } = await chooseBatchSize(order, material);
+  let untrained: readonly number[] | undefined;
   const trials = [];
   for (const { name, optimizer, low, high } of candidates) {
     const plan = { ...order.plan, optimizer, batchSize, ...trial };
     const prepared = await prepareFrom({ ...order, plan }, material);
-    const ranged = await run(prepared, plan, order.threads, (at) => low * (high / low) ** (at / (trialSteps - 1)));
-    const rate = rounded(safety * low * (high / low) ** (ranged.lowestAt / (trialSteps - 1)));
-    const held = await run(prepared, plan, order.threads, () => rate);
-    trials.push({ name, optimizer, rate, first: held.first, last: held.smoothed });
+    untrained ??= (await run(prepared, plan, threads, { rateAt: () => 0, learns: false })).losses;
+    const rising = (at: number) => low * (high / low) ** (at / (trialSteps - 1));
+    const ranged = shares((await run(prepared, plan, threads, { rateAt: rising })).losses, untrained);
+    const rate = rounded(safety * rising(ranged.indexOf(Math.min(...ranged))));
+    const { losses } = await run(prepared, plan, threads, { rateAt: () => rate });
+    const share = losses.length < trialSteps ? Infinity : shares(losses, untrained).at(-1)!;
+    trials.push({ name, optimizer, rate, share });
   }
-  const finite = trials.filter(({ last }) => Number.isFinite(last));
-  const [best] = (finite.length > 0 ? finite : trials).sort((a, b) => a.last - b.last);
-  const said = trials.map(({ name, rate, last }) => `${name} at ${rate}: ${last.toPrecision(3)}`).join(', ');
-  const { name, optimizer, rate, first } = best!;
+  const [best] = [...trials].sort((a, b) => a.share - b.share);
+  const said = trials.map(({ name, rate, share }) => {
+    const to = Number.isFinite(share) ? share.toPrecision(3) : 'no number';
+    return `${name} at ${rate}: ${to}`;
+  });
+  const { name, optimizer, rate } = best!;
   return {
     optimizer,
     learningRate: rate,
     batchSize,
     notes: [
       why,
-      `chose ${name} with a rate of ${rate}: from a loss of ${first.toPrecision(3)}, ${trialSteps} steps led to (${said}); ` +
-        `each rate is a quarter of the one at which the loss was lowest in a range test`,
+      `chose ${name} with a rate of ${rate}: ${trialSteps} steps led to these shares of the untrained network's loss on ` +
+        `the same batches (${said.join(', ')}); each rate is a quarter of the one at which that was lowest in a range test`,
     ],
   };
+}
+
+/** Moving averages of losses as shares of the untrained network's: batches differ, and some are harder than others. */
+function shares(losses: readonly number[], untrained: readonly number[]): number[] {
+  let average = Number.NaN;
+  return losses.slice(0, untrained.length).map((loss, at) => {
+    const share = loss / Math.max(untrained[at]!, Number.MIN_VALUE);
+    average = at === 0 ? share : 0.7 * average + 0.3 * share;
+    return average;
+  });
 }
 
 async function chooseBatchSize(order: TrainingOrder, material: Material) {
@@ -73,7 +90,7 @@ async function chooseBatchSize(order: TrainingOrder, material: Material) {
   for (const batchSize of possible.length > 0 ? possible : [most]) {
     const plan = { ...order.plan, batchSize, ...trial };
     const prepared = await prepareFrom({ ...order, plan }, material);
-    const { milliseconds } = await run(prepared, plan, order.threads, () => 1e-4, timedSteps);
+    const { milliseconds } = await run(prepared, plan, order.threads, { rateAt: () => 1e-4, steps: timedSteps });
     speeds.push({ batchSize, speed: (1000 * batchSize) / milliseconds });
   }
   const first = speeds[0]!;
@@ -85,38 +102,37 @@ async function chooseBatchSize(order: TrainingOrder, material: Material) {
   };
 }
 
-/** So many steps from the start, at a rate for each. */
+interface TrialSteps {
+  rateAt(step: number): number;
+  /** Otherwise every step begins with the untrained network. */
+  readonly learns?: boolean;
+  readonly steps?: number;
+}
+
+/** Losses of so many steps, up to one that is no number, and how long the fastest took after the first. */
 async function run(
   prepared: PreparedTraining,
   plan: TrainingPlan,
   threads: number,
-  rateAt: (step: number) => number,
-  steps = trialSteps,
-) {
+  { rateAt, learns = true, steps = trialSteps }: TrialSteps,
+): Promise<{ readonly losses: readonly number[]; readonly milliseconds: number }> {
   const { step, examples } = prepared;
   await using session = await openSteps(step, plan, threads);
   session.setState(Object.fromEntries(step.state.map(({ input, dims, initial }) => [input, { dims, data: initial }])));
-  let smoothed = Number.NaN;
-  let lowest = Number.POSITIVE_INFINITY;
-  let lowestAt = 0;
-  let first = Number.NaN;
-  let startedAt = performance.now();
+  const losses: number[] = [];
+  let milliseconds = Number.POSITIVE_INFINITY;
   for (let at = 0; at < steps; at++) {
-    if (at === 1) startedAt = performance.now(); // the first one warms up
-    const outputs = await session.run(
-      stepFeeds(prepared, examples.at(at), { plan, step: at, learningRate: rateAt(at) }),
-    );
+    const feeds = stepFeeds(prepared, examples.at(at), { plan, step: at, learningRate: rateAt(at) });
+    const startedAt = performance.now();
+    const outputs = await session.run(feeds);
+    // others may have waited for the machine
+    if (at > 0) milliseconds = Math.min(milliseconds, performance.now() - startedAt);
     const loss = (outputs[step.outputs.loss]?.data as Float32Array)[0]!;
-    session.advance();
-    if (at === 0) first = loss;
-    smoothed = at === 0 ? loss : 0.7 * smoothed + 0.3 * loss;
-    if (!(smoothed < 4 * lowest)) return { first, smoothed: Number.POSITIVE_INFINITY, lowestAt, milliseconds: 0 };
-    if (smoothed < lowest) {
-      lowest = smoothed;
-      lowestAt = at;
-    }
+    if (!Number.isFinite(loss)) break;
+    losses.push(loss);
+    if (learns) session.advance();
   }
-  return { first, smoothed, lowestAt, milliseconds: (performance.now() - startedAt) / Math.max(1, steps - 1) };
+  return { losses, milliseconds };
 }
 
 const rounded = (rate: number) => Number(rate.toPrecision(2));

@@ -231,13 +231,29 @@ describe('a training', () => {
     expect(whole.notes).toEqual([
       expect.stringMatching(/^chose batches of (32|64|128): examples per second were 32: \d+, 64: \d+, 128: \d+/),
       expect.stringMatching(
-        /^chose .+ with a rate of [\d.e-]+: from a loss of 2\.\d+, 40 steps led to \(AdamW at .+, SGD .+, RMSprop .+\)/,
+        /^chose .+ with a rate of [\d.e-]+: 40 steps led to .+ \(AdamW at .+: 0\.\d+, SGD .+: 0\.\d+, RMSprop .+: 0\.\d+\)/,
       ),
     ]);
     const resumed = await run(orderOf(spec, { checkpointPath: whole.checkpoints[0]!.path }));
     expect(whole.checkpoints[0]!.step).toBe(0);
     expect(resumed.model.equals(whole.model)).toBe(true);
     expect(resumed.notes).toEqual(whole.notes);
+  });
+
+  it('picks a recipe for numbers whose losses leap from batch to batch', async () => {
+    const path = join(mkdtempSync(join(tmpdir(), 'mill-leaps-')), 'leaps.csv');
+    folders.push(join(path, '..'));
+    const rows = Array.from({ length: 800 }, (_, i) => {
+      const x = Math.sin(i * 12.9898) * 20;
+      return `${x},${i % 97 === 5 ? 1e6 * x : x}`;
+    });
+    writeFileSync(path, `${rows.join('\n')}\n`);
+    const order = orderOf({ auto: true, optimizer: undefined, layers: [dense(8, 'relu'), dense(1)], epochs: 1 });
+    const { notes } = await run({ ...order, loss: [{ kind: 'mse' }], dataset: { ...order.dataset, path } });
+    expect(notes[0]).toMatch(/^chose batches of (32|64): examples per second were 32: \d+, 64: \d+, and/);
+    expect(notes[1]).toMatch(
+      /^chose (AdamW|RMSprop) with a rate of 0\.0[\d]+: .+SGD .+: (no number|[\d.]+), RMSprop at .+: [\d.]+\)/,
+    );
   });
 
   const hopeless: Spec = {
