@@ -35,6 +35,7 @@ classes = torch.tensor([0, 3, 1, 2, 3, 0])
 some = torch.tensor([0, 3, -100, 2, -100, 1])
 words = torch.randint(0, 5, (2, 4))
 many = torch.randint(0, 700, (3,))
+some40 = torch.arange(7) * 6
 yes = torch.tensor([[1.0], [0.0], [1.0], [0.25]])
 y = torch.randn(5, 2)
 w = [0.5, 2.0, 1.0, 0.25]
@@ -76,6 +77,7 @@ cases = [
         words,
         lambda x: F.cross_entropy(x.reshape(8, 5), words.reshape(8)),
     ),
+    case("cross-entropy of some classes", ce, (7, 40), some40, lambda x: F.cross_entropy(x, some40)),
     case("cross-entropy of many classes", ce, (3, 700), many, lambda x: F.cross_entropy(x, many)),
     case(
         "binary cross-entropy",
@@ -102,7 +104,21 @@ cases = [
         lambda x: 0.3 * F.mse_loss(x, y) + 2 * F.huber_loss(x, y),
     ),
 ]
-vectors = {"torch": torch.__version__.split("+")[0], "cases": cases}
+
+
+def distillation(temperature):
+    """Hinton et al. 2015, by PyTorch's divergence of Kullback and Leibler."""
+    torch.manual_seed(4)
+    student, teacher = (2 * torch.randn(6, 4)).requires_grad_(), 2 * torch.randn(6, 4)
+    soft = (F.log_softmax(student / temperature, 1), F.softmax(teacher / temperature, 1))
+    value = F.kl_div(*soft, reduction="batchmean") * temperature**2
+    value.backward()
+    numbers_of = {"x": numbers(student), "teacher": numbers(teacher), "gradient": numbers(student.grad)}
+    return {"temperature": temperature, "shape": [6, 4], "value": float(value.detach()), **numbers_of}
+
+
+taught = [distillation(1), distillation(4)]
+vectors = {"torch": torch.__version__.split("+")[0], "cases": cases, "distillations": taught}
 target = pathlib.Path(__file__).parents[2] / "packages/autodiff/src/loss-vectors.json"
 target.write_text(json.dumps(vectors) + "\n")
 print(f"{target.name}: {len(cases)} cases")

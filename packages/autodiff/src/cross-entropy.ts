@@ -6,8 +6,8 @@ import type { Value } from './value.js';
 
 const { add, div, exp, logSoftmax, mul, neg, reshape, sub, sum, times } = op;
 
-/** Classes beyond which a matrix of ones and zeros costs more than looking single elements up. */
-const manyClasses = 512;
+/** Classes beyond which a matrix of ones and zeros costs more than looking single elements up: a third at 65. */
+const manyClasses = 32;
 
 /**
  * −Σ q · log softmax(x), over the weight of the rows, with q the targets as distributions. The gradient is in closed form:

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { emit } from './emit.js';
 import { gradients } from './gradients.js';
-import { lossOf } from './losses.js';
+import { distillationLoss, lossOf } from './losses.js';
 import { runnable } from './run-for-tests.js';
 import type { LossTerm } from './step-options.js';
 import { input } from './value.js';
@@ -16,6 +16,14 @@ const vectors = JSON.parse(readFileSync(fileURLToPath(new URL('loss-vectors.json
     readonly shape: readonly number[];
     readonly x: readonly number[];
     readonly targets: readonly number[];
+    readonly value: number;
+    readonly gradient: readonly number[];
+  }[];
+  readonly distillations: readonly {
+    readonly temperature: number;
+    readonly shape: readonly number[];
+    readonly x: readonly number[];
+    readonly teacher: readonly number[];
     readonly value: number;
     readonly gradient: readonly number[];
   }[];
@@ -41,5 +49,22 @@ describe(`losses and their gradients are PyTorch ${vectors.torch}'s`, () => {
     const off = one.gradient.map((wanted, i) => Math.abs(wanted - got['gradient']![i]!));
     expect(Math.max(...off)).toBeLessThan(1e-6);
     expect(got['gradient']).toHaveLength(one.gradient.length);
+  });
+
+  it.each(vectors.distillations)('distillation at a temperature of $temperature', async (one) => {
+    const [x, teacher] = [input('x', one.shape), input('teacher', one.shape)];
+    const value = distillationLoss(x, teacher, one.temperature);
+    const outputs = new Map([
+      ['loss', value],
+      ['gradient', gradients(value, [x]).get(x)!],
+    ]);
+    const run = await runnable(emit({ name: 'loss', inputs: [x, teacher], outputs }));
+    const got = await run({
+      x: { dims: one.shape, data: Float32Array.from(one.x) },
+      teacher: { dims: one.shape, data: Float32Array.from(one.teacher) },
+    });
+    expect(got['loss']![0]).toBeCloseTo(one.value, 5);
+    const off = one.gradient.map((wanted, i) => Math.abs(wanted - got['gradient']![i]!));
+    expect(Math.max(...off)).toBeLessThan(1e-6);
   });
 });

@@ -88,8 +88,13 @@ export function distillationLoss(student: Value, teacher: Value, temperature: nu
   }
   const learned = logSoftmax(times(student, 1 / temperature), 1);
   const taught = logSoftmax(times(teacher, 1 / temperature), 1);
-  const divergence = sum(mul(exp(taught), sub(taught, learned)));
-  return times(divergence, temperature ** 2 / batch);
+  const shares = exp(taught);
+  const value = times(sum(mul(shares, sub(taught, learned))), temperature ** 2 / batch);
+  value.shortcut = {
+    operands: [student],
+    gradients: (g) => [() => mul(sub(exp(learned), shares), times(g, temperature / batch))],
+  };
+  return value;
 }
 
 /** mix · soft + (1 − mix) · hard. */
