@@ -196,8 +196,8 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
     });
     const nexts = kept.map(({ tensor, after }) => [tensor.output, after] as const);
     const roots = new Map([...told(normOf(rows.map(({ g }) => g))), ...nexts]);
-    const used = new Set(topological([...roots.values()]));
-    const fed = inputs.filter((value) => used.has(value) || value === features || value === hard.targets);
+    const used = new Set(topological([...roots.values()]).map(nameOf));
+    const fed = inputs.filter((value) => used.has(nameOf(value)));
     return {
       model: emit({ name: `${name}.gathering`, inputs: fed, outputs: roots }),
       state: kept.map(({ tensor }) => tensor),

@@ -155,12 +155,16 @@ describe('a training', () => {
     const plain = { layers: [dense(32, 'relu'), dense(10)], optimizer: adam };
     const large = await run(orderOf({ ...plain, batchSize: 64, steps: 20n }));
     const parts = { ...plain, optimizer: { ...adam, accumulate: 4 }, batchSize: 16, steps: 80n };
-    const small = await run(orderOf(parts, { checkpointMs: 0 }));
+    const small = await run(orderOf(parts));
     expect(small.metrics['loss']).toBeCloseTo(large.metrics['loss']!, 4);
-    for (const step of [4, 5, 78]) {
-      const { path } = small.checkpoints.find((checkpoint) => checkpoint.step === step)!;
-      const resumed = await run(orderOf(parts, { checkpointPath: path }));
-      expect({ step, same: resumed.model.equals(small.model) }).toEqual({ step, same: true });
+    const statistics = { optimizer: { ...adam, accumulate: 3 }, batchSize: 16, steps: 80n };
+    for (const spec of [parts, statistics]) {
+      const whole = await run(orderOf(spec, { checkpointMs: 0 }));
+      for (const step of [4, 5, 78]) {
+        const { path } = whole.checkpoints.find((checkpoint) => checkpoint.step === step)!;
+        const resumed = await run(orderOf(spec, { checkpointPath: path }));
+        expect({ step, same: resumed.model.equals(whole.model) }).toEqual({ step, same: true });
+      }
     }
     // what was gathered by the last step is not lost
     const shortAt = async (learningRate: number) => {

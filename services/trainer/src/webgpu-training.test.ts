@@ -54,6 +54,10 @@ const pooled: Spec = {
     { kind: { $case: 'dense', dense: { units: 10 } } },
   ],
 };
+const gathered: Spec = {
+  ...cnn,
+  optimizer: { kind: { $case: 'adam', adam: { learningRate: 0.005 } }, accumulate: 3 },
+};
 const transformer: Spec = {
   data: { dataset: 'sayings', context: 16 },
   preset: { kind: { $case: 'gpt', gpt: { layers: 2, heads: 2, width: 16, dropout: 0.1 } } },
@@ -114,6 +118,7 @@ if (environment === undefined) {
     it.each([
       ['convolutional network', cnn, {}],
       ['network whose pools give positions', pooled, {}],
+      ['network that gathers gradients', gathered, {}],
       ['transformer', transformer, { dataset: ofText }],
     ] as const)('gives a %s the losses it has on the CPU', async (_, spec, changes) => {
       const [there, here] = [await train(spec, 'webgpu', changes), await train(spec, 'cpu', changes)];
