@@ -13,19 +13,19 @@ const slots: { readonly [K in TrainingPlan['optimizer']['kind']]: number } = {
 };
 
 /**
- * Bytes a training will hold at its largest, roughly: weights, slots and gradients now and after the step, and what every
- * layer gives to a batch with its gradient.
+ * Bytes a training will hold at its largest, roughly: weights and slots now, after the step and at the last evaluation, the
+ * weights of the best one, gradients, and what every layer gives to a batch with its gradient.
  */
 export function memoryEstimate(
-  { optimizer, ema }: Pick<TrainingPlan, 'optimizer' | 'ema'>,
+  { optimizer, ema, accumulate, restoreBest }: Pick<TrainingPlan, 'optimizer' | 'ema' | 'accumulate' | 'restoreBest'>,
   parameters: number,
   layers: readonly BuiltLayer[],
   batchSize: number,
 ): number {
-  const copies = 1 + slots[optimizer.kind] + (ema > 0 ? 1 : 0);
+  const copies = 1 + slots[optimizer.kind] + (ema > 0 ? 1 : 0) + (accumulate > 1 ? 1 : 0);
   const outputs = layers.map(({ outputShape }) => outputShape.reduce((product, size) => product * size, 1));
   const given = outputs.reduce((sum, count) => sum + count, 0);
-  return 4 * (parameters * (2 * copies + 1) + 2 * batchSize * given);
+  return 4 * (parameters * (3 * copies + (restoreBest ? 2 : 1)) + 2 * batchSize * given);
 }
 
 /** Most of what this machine, or its container, has. */

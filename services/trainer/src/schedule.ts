@@ -53,8 +53,9 @@ const courses: { readonly [K in Exclude<ScheduleKind, 'plateau'>]: (course: Cour
   linear: ({ share, schedule: { finalShare } }) => 1 + (finalShare - 1) * share,
   cosine: ({ share, schedule: { finalShare } }) => halfCosine(1, finalShare, share),
   cosine_restarts({ step, stepsPerEpoch, schedule: { warmupSteps, everyEpochs, cycleFactor, finalShare } }) {
-    let into = step - warmupSteps;
     let length = everyEpochs * stepsPerEpoch;
+    let into = step - warmupSteps;
+    if (cycleFactor === 1) into %= length;
     while (into >= length) {
       into -= length;
       length *= cycleFactor;
