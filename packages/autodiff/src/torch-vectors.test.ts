@@ -76,8 +76,8 @@ describe(`PyTorch ${vectors.torch}`, () => {
       }
       const off = (got: Float32Array, wanted: readonly number[]) =>
         Math.max(...wanted.map((value, i) => Math.abs(value - got[i]!)));
-      expect(off(state.get(names.weight)!, end.weight)).toBeLessThan(2e-6);
-      expect(off(state.get(names.bias)!, end.bias)).toBeLessThan(2e-6);
+      expect(off(state.get(names.weight)!, end.weight)).toBeLessThan(1e-6);
+      expect(off(state.get(names.bias)!, end.bias)).toBeLessThan(1e-6);
     },
   );
 

@@ -186,12 +186,13 @@ describe('trainingStep', () => {
     for (const { input } of kept) expect(state[input]!.data.every((value) => value === 0)).toBe(true);
   });
 
-  it('keeps the zeros of pruned matrices, and lets zero biases move', async () => {
+  const muon: OptimizerSpec = { kind: 'muon', momentum: 0.9, weightDecay: 0.1, adam, adamRate: 0.1 };
+  it.each([adam, muon])('keeps the zeros of pruned matrices by $kind, and lets zero biases move', async (optimizer) => {
     const pruned = importForTraining(perceptron);
     const name = 'layer0.weight';
     const values = numbers(30).map((value, i) => (i % 3 === 0 ? 0 : value));
     pruned.graph.initializers.set(name, floatTensor(name, [6, 5], values));
-    const { after } = await gradientsOf(pruned, 6, { keepZeros: true, optimizer: adam });
+    const { after } = await gradientsOf(pruned, 6, { keepZeros: true, optimizer });
     const next = after[`next/${name}`]!;
     expect([...next].every((value, i) => (value === 0) === (i % 3 === 0))).toBe(true);
     expect(after['next/layer0.bias']!.every((value) => value !== 0)).toBe(true);

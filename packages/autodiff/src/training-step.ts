@@ -96,7 +96,7 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
   const moving = trained.flatMap(([name, weight]) => {
     const g = found.get(weight);
     const mask = options.keepZeros ? maskOf(forward, name, weight) : undefined;
-    return g ? [{ name, weight, g: mask ? mul(g, mask) : g }] : [];
+    return g ? [{ name, weight, g: mask ? mul(g, mask) : g, mask }] : [];
   });
   const rows = updateRows(moving, options, hiddenMatrices(output));
   const gathered = gatheredOf(rows, options.accumulate ?? 1, fresh);
@@ -119,8 +119,10 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
         : updateBy(optimizer, d, rates, fresh, of, row.layout);
     slots.push(...update.slots);
     row.parts(update.taken).forEach((taken, i) => {
-      const { weight } = row.members[i]!;
-      nextOf.set(weight, moved(weight, taken, rates.learningRate, row.decay));
+      const { weight, mask } = row.members[i]!;
+      // an orthogonal update mixes the elements of its gradient, zeros among them
+      const kept = row.layout && mask ? mul(taken, mask) : taken;
+      nextOf.set(weight, moved(weight, kept, rates.learningRate, row.decay));
     });
   }
   slots.push(...gathered.map(({ before }) => ({ now: before, next: zeros(before.shape) })));

@@ -10,6 +10,8 @@ export interface Moving {
   readonly name: string;
   readonly weight: Value;
   readonly g: Value;
+  /** 1 where it may change; undefined where it may everywhere. */
+  readonly mask: Value | undefined;
 }
 
 /** Weights that are updated in the same way at once. */
