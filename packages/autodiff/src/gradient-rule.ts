@@ -22,3 +22,10 @@ export interface GradientQuestion {
  * one: the walk sums it back to the input's.
  */
 export type GradientRule = (question: GradientQuestion) => readonly ((() => Value) | undefined)[];
+
+/** dL/dx of an element-wise function of one input. */
+export const unary =
+  (gradient: (question: GradientQuestion & { readonly input: Value }) => Value): GradientRule =>
+  (question) => [() => gradient({ ...question, input: question.x[0]! })];
+
+export const axisOf = (axis: number, { shape }: Value): number => (axis < 0 ? axis + shape.length : axis);

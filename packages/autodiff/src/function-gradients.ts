@@ -1,4 +1,5 @@
-import type { GradientQuestion, GradientRule } from './gradient-rule.js';
+import { unary } from './gradient-rule.js';
+import type { GradientRule } from './gradient-rule.js';
 import * as op from './ops.js';
 import { scalar } from './value.js';
 import type { Value } from './value.js';
@@ -10,16 +11,11 @@ const square = (x: Value) => mul(x, x);
 const root = (x: Value) => op.sqrt(x);
 const function1 = (opType: string, x: Value) => op.make(opType, [x], x.shape, x.dataType);
 
-/** dL/dx of an element-wise function of one input. */
-const unary =
-  (gradient: (question: GradientQuestion & { readonly input: Value }) => Value): GradientRule =>
-  (question) => [() => gradient({ ...question, input: question.x[0]! })];
-
 /** Steps: flat wherever they have a derivative. */
 const flat: GradientRule = ({ x: [x] }) => [() => op.zeros(x!.shape)];
 
 /** Functions of one input that networks use less often than others. */
-export const elementwiseGradients: Readonly<Record<string, GradientRule>> = {
+export const functionGradients: Readonly<Record<string, GradientRule>> = {
   Tan: unary(({ g, y }) => mul(g, add(one, square(y)))),
   Asin: unary(({ g, input }) => div(g, root(sub(one, square(input))))),
   Acos: unary(({ g, input }) => op.neg(div(g, root(sub(one, square(input)))))),
