@@ -15,6 +15,11 @@ export const activations: Readonly<Record<string, GradientRule>> = {
     () => where(op.greater(x!, zero), zero, mul(g, x!)),
   ],
   Elu: unary(({ g, input, y, float }) => where(op.greater(input, zero), g, mul(g, add(y, scalar(float('alpha', 1)))))),
+  Celu: unary(({ g, input, y, float }) =>
+    where(op.greater(input, zero), g, mul(g, add(op.times(y, 1 / float('alpha', 1)), one))),
+  ),
+  ThresholdedRelu: unary(({ g, input, float }) => where(op.greater(input, scalar(float('alpha', 1))), g, zero)),
+  Shrink: unary(({ g, input, float }) => where(op.greater(op.abs(input), scalar(float('lambd', 0.5))), g, zero)),
   Selu: unary(({ g, input, y, float }) => {
     const alpha = float('alpha', 1.6732632423543772);
     const gamma = float('gamma', 1.0507009873554805);

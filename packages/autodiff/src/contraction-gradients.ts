@@ -1,10 +1,11 @@
-import { einsumGradient } from './einsum-gradient.js';
+import { einsum } from './einsum-gradients.js';
 import type { GradientRule } from './gradient-rule.js';
 import * as op from './ops.js';
 import { size } from './value.js';
 import type { Shape, Value } from './value.js';
 
 export const contractions: Readonly<Record<string, GradientRule>> = {
+  Einsum: einsum,
   MatMul: ({ x: [a, b], g }) => [() => matMulLeft(g, a!, b!), () => matMulRight(g, a!, b!)],
   Gemm: ({ x: [a, b], g, int, float }) => {
     const transA = int('transA', 0) !== 0;
@@ -16,7 +17,6 @@ export const contractions: Readonly<Record<string, GradientRule>> = {
       () => op.times(g, float('beta', 1)),
     ];
   },
-  Einsum: einsumGradient,
 };
 
 function matMulLeft(g: Value, a: Value, b: Value): Value {

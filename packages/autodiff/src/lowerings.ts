@@ -1,10 +1,11 @@
 import type { Tensor } from '@modelmill/onnx';
 import { instanceNormalization } from './instance-normalization.js';
 import * as op from './ops.js';
-import { rectifiedMaxPoolInput, tiles } from './pooling-gradients.js';
+import { dilatedAveragePool, rectifiedMaxPoolInput, tiles } from './pooling-gradients.js';
 import type { Reading } from './reading.js';
 import { recurrentLowering } from './recurrent-lowerings.js';
-import { constant, operation, scalar, size } from './value.js';
+import { padsOf, sourceOf } from './slice-gradients.js';
+import { constant, ints, operation, scalar, size } from './value.js';
 import type { Value } from './value.js';
 import { windowsOf } from './windows.js';
 
@@ -12,9 +13,10 @@ const { add, sub, mul, div } = op;
 
 /**
  * Operators that training computes in another way than inference: with fed random numbers, with the statistics of the
- * batch, with an output that a gradient needs, or because operator set 18 lacks them. Each row gives the node's outputs.
+ * batch, with an output that a gradient needs, or because operator set 18 lacks them. Each row gives the node's outputs,
+ * or undefined for a node that stays as it is.
  */
-export const lowerings: Readonly<Record<string, (reading: Reading) => readonly Value[]>> = {
+export const lowerings: Readonly<Record<string, (reading: Reading) => readonly Value[] | undefined>> = {
   Constant: ({ node }) => {
     const value = node.attributes.get('value');
     return value?.kind === 'tensor' ? [constantOf(value.value)] : [];
@@ -85,6 +87,12 @@ export const lowerings: Readonly<Record<string, (reading: Reading) => readonly V
     }
     return [y!, positions!];
   },
+  Pad: aroundPad,
+  AveragePool: ({ node, x: [x], outputs, int }) => {
+    const windows = windowsOf({ ...node, node: node.name, inputs: [x], outputs: [] }, x!.shape);
+    if (windows.dilations.every((gap) => gap === 1)) return undefined;
+    return [dilatedAveragePool(x!, outputs[0]!.shape, windows, int('count_include_pad', 0) !== 0)];
+  },
   LSTM: recurrentLowering('LSTM'),
   GRU: recurrentLowering('GRU'),
   RNN: recurrentLowering('RNN'),
@@ -109,6 +117,21 @@ function groupNormalization({ x: [x, scale, bias], int, float }: Reading): Value
   }
   const perChannelOf = (v: Value) => op.reshape(v, [channels, ...rest.map(() => 1)]);
   return add(mul(op.reshape(normalized, x!.shape), perChannelOf(scale!)), perChannelOf(bias!));
+}
+
+/** Operator set 18 has no padding that goes around; positions do the same. */
+function aroundPad({ node, x, outputs }: Reading): readonly Value[] | undefined {
+  const mode = node.attributes.get('mode');
+  if (mode?.kind !== 'string' || mode.value !== 'wrap') return undefined;
+  const [before] = padsOf(x, x[0]!);
+  return [
+    op.axesOf(x[0]!).reduce((wide, axis) => {
+      const length = x[0]!.shape[axis]!;
+      const count = outputs[0]!.shape[axis]!;
+      const from = Array.from({ length: count }, (_, i) => sourceOf(i - before[axis]!, length, 'wrap'));
+      return op.gather(wide, ints(from), axis);
+    }, x[0]!),
+  ];
 }
 
 const constantOf = (tensor: Tensor): Value => ({

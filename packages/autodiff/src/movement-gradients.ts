@@ -1,12 +1,8 @@
 import { constantsOf } from './constants-of.js';
-import { UnsupportedOpError } from './errors.js';
 import { axisOf } from './gradient-rule.js';
 import type { GradientRule } from './gradient-rule.js';
 import * as op from './ops.js';
-import { arrangementGradients } from './indexing-gradients.js';
 import { resizeGradient } from './resize-gradient.js';
-import { constant } from './value.js';
-import type { Operation, Value } from './value.js';
 
 /** Same elements in another arrangement. */
 const rearranged: GradientRule = ({ x: [x], g }) => [() => op.reshape(g, x!.shape)];
@@ -44,74 +40,36 @@ export const movements: Readonly<Record<string, GradientRule>> = {
         axisOf(int('axis', 0), x!),
       ),
   ],
-  Slice: ({ operation, x: [x], y, g }) => [() => sliceInput(operation, x!, y, g)],
-  Pad: ({ operation, x: [x], g, word }) => [
+  Tile: ({ operation, x: [x], g }) => [
     () => {
-      const mode = word('mode', 'constant');
-      if (mode !== 'constant') {
-        throw new UnsupportedOpError('Pad', operation.node, `has no gradient for mode '${mode}'`);
-      }
-      const rank = x!.shape.length;
-      const stated = constantsOf(operation.inputs[1]);
-      const axes = operation.inputs[3]
-        ? constantsOf(operation.inputs[3]).map((axis) => axisOf(axis, x!))
-        : op.axesOf(x!);
-      const pads = Array<number>(2 * rank).fill(0);
-      axes.forEach((axis, i) => {
-        pads[axis] = stated[i]!;
-        pads[rank + axis] = stated[axes.length + i]!;
-      });
-      return op.pad(
+      const repeats = constantsOf(operation.inputs[1]);
+      const apart = op.reshape(
         g,
-        pads.slice(0, rank).map((count) => -count),
-        pads.slice(rank).map((count) => -count),
+        x!.shape.flatMap((length, axis) => [repeats[axis]!, length]),
+      );
+      return op.reduceSum(
+        apart,
+        repeats.map((_, axis) => 2 * axis),
+        false,
       );
     },
   ],
-  ...arrangementGradients,
+  DepthToSpace: ({ x: [x], g, int, word }) => [
+    () => {
+      const block = int('blocksize', 1);
+      if (word('mode', 'DCR') === 'DCR') {
+        return op.make('SpaceToDepth', [g], x!.shape, g.dataType, { blocksize: op.int(block) });
+      }
+      const [batch = 0, , height = 0, width = 0] = x!.shape;
+      const apart = op.reshape(g, [batch, g.shape[1]!, height, block, width, block]);
+      return op.reshape(op.transpose(apart, [0, 1, 3, 5, 2, 4]), x!.shape);
+    },
+  ],
+  SpaceToDepth: ({ x: [x], g, int }) => [
+    () => op.make('DepthToSpace', [g], x!.shape, g.dataType, { blocksize: op.int(int('blocksize', 1)) }),
+  ],
   Resize: resizeGradient,
   Trilu: ({ operation, g }) => [
     () => op.make('Trilu', [g, operation.inputs[1]], g.shape, g.dataType, Object.fromEntries(operation.attributes)),
   ],
 };
-
-/** Zeros where the slice did not reach; steps other than 1 scatter. */
-function sliceInput({ inputs }: Operation, x: Value, y: Value, g: Value): Value {
-  const starts = constantsOf(inputs[1]);
-  const axes = inputs[3] ? constantsOf(inputs[3]).map((axis) => axisOf(axis, x)) : [...starts.keys()];
-  const steps = inputs[4] ? constantsOf(inputs[4]) : starts.map(() => 1);
-  const first = axes.map((axis, i) => {
-    const length = x.shape[axis]!;
-    const start = starts[i]! < 0 ? starts[i]! + length : starts[i]!;
-    return Math.min(Math.max(start, 0), steps[i]! > 0 ? length : length - 1);
-  });
-  if (steps.every((step) => step === 1)) {
-    const before = x.shape.map(() => 0);
-    axes.forEach((axis, i) => (before[axis] = first[i]!));
-    return op.pad(
-      g,
-      before,
-      x.shape.map((length, axis) => length - y.shape[axis]! - before[axis]!),
-    );
-  }
-  let scattered = g;
-  axes.forEach((axis, i) => {
-    const shape = scattered.shape.map((length, at) => (at === axis ? x.shape[axis]! : length));
-    const at = Array.from({ length: y.shape[axis]! }, (_, k) => first[i]! + k * steps[i]!);
-    const along = constant(
-      at,
-      scattered.shape.map((_, a) => (a === axis ? at.length : 1)),
-      'int64',
-    );
-    scattered = op.make(
-      'ScatterElements',
-      [op.zeros(shape), op.expand(along, scattered.shape), scattered],
-      shape,
-      g.dataType,
-      {
-        axis: op.int(axis),
-      },
-    );
-  });
-  return scattered;
-}

@@ -139,6 +139,12 @@ export function concat(xs: readonly Value[], axis: number): Value {
   return make('Concat', xs, shape, first.dataType, { axis: int(axis) });
 }
 
+/** What lies at the positions along an axis. */
+export const gather = (x: Value, indices: Value, axis: number): Value =>
+  make('Gather', [x, indices], [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)], x.dataType, {
+    axis: int(axis),
+  });
+
 /** Slices of the given lengths along an axis. */
 export function split(x: Value, lengths: readonly number[], axis: number): readonly Value[] {
   return operation(
@@ -183,16 +189,17 @@ export const flip = (x: Value, axes: readonly number[]): Value =>
     axes.filter((axis) => x.shape[axis] !== 1).map((axis) => ({ axis, start: x.shape[axis]! - 1, end: -1, step: -1 })),
   );
 
-/** Zeros before and after each axis; negative counts crop. */
-export function pad(x: Value, before: readonly number[], after: readonly number[]): Value {
+/** Zeros, or `by`, before and after each axis; negative counts crop. */
+export function pad(x: Value, before: readonly number[], after: readonly number[], by?: Value): Value {
   if ([...before, ...after].every((count) => count === 0)) return x;
   const shape = x.shape.map((d, axis) => d + before[axis]! + after[axis]!);
-  return make('Pad', [x, ints([...before, ...after])], shape);
+  return make('Pad', [x, ints([...before, ...after]), by], shape);
 }
 
 // reduction
 
-const reduceBy = (opType: string) => (x: Value, axes: readonly number[], keep: boolean) => {
+/** A reduction by name. */
+export const reduceBy = (opType: string) => (x: Value, axes: readonly number[], keep: boolean) => {
   if (axes.length === 0) return x; // ONNX would take an empty list for all axes
   const shape = x.shape.flatMap((d, axis) => (!axes.includes(axis) ? [d] : keep ? [1] : []));
   return make(opType, [x, ints(axes)], shape, x.dataType, keep ? {} : { keepdims: int(0) });

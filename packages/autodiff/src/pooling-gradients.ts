@@ -1,14 +1,16 @@
 import { div, equal, expand, indicator, int, intList, make, mul, positive, reshape, times, zeros } from './ops.js';
 import { constant, ints, size } from './value.js';
 import type { Shape, Value } from './value.js';
-import { leftOver } from './windows.js';
+import { reachOf } from './windows.js';
 import type { Windows } from './windows.js';
 
 /** Each window's gradient goes to its maximum; `indices` are MaxPool's second output, flat over the whole input. */
 export function maxPoolInput(g: Value, indices: Value, x: Shape, windows: Windows): Value {
   const { kernel, strides, before, after, dilations } = windows;
   const overlapping = kernel.some((k, i) => strides[i]! < dilations[i]! * (k - 1) + 1);
-  if (overlapping) {
+  const { after: reached } = reachOf(x.slice(2), g.shape.slice(2), windows);
+  // MaxUnpool knows no sizes rounded up
+  if (overlapping || reached.some((n, i) => n > after[i]!)) {
     const flat = (v: Value) => reshape(v, [size(v.shape)]);
     const scattered = make('ScatterElements', [zeros([size(x)]), flat(indices), flat(g)], [size(x)], g.dataType, {
       axis: int(0),
@@ -47,38 +49,66 @@ export const tiles = (x: Shape, { kernel, strides, before, after, dilations }: W
 
 /** Each window's gradient goes to all of it in equal parts. */
 export function averagePoolInput(g: Value, x: Shape, windows: Windows, countPadding: boolean): Value {
-  const { kernel, strides, before, after, dilations } = windows;
+  const area = size(windows.kernel);
+  const outputs = g.shape.slice(2);
+  const bare = [...windows.before, ...reachOf(x.slice(2), outputs, windows).after].every((beyond) => beyond === 0);
+  const share = bare ? constant([1 / area], []) : sharesOf(outputs, x.slice(2), windows, countPadding);
+  return windowSums(mul(g, share), x, windows);
+}
+
+/** Each element gets the sum of what arrives at the windows it lies in. */
+export function windowSums(g: Value, x: Shape, windows: Windows): Value {
+  const { kernel, strides, before, dilations } = windows;
   const [batch = 0, channels = 0, ...spatial] = x;
-  const area = size(kernel);
-  const bare = [...before, ...after].every((zerosThere) => zerosThere === 0);
+  const outputs = g.shape.slice(2);
   if (tiles(x, windows)) {
-    const outputs = g.shape.slice(2);
     const apart = [batch, channels, ...outputs.flatMap((n) => [n, 1])];
     const wide = [batch, channels, ...outputs.flatMap((n, i) => [n, kernel[i]!])];
-    return reshape(expand(reshape(mul(g, constant([1 / area], [])), apart), wide), x);
+    return reshape(expand(reshape(g, apart), wide), x);
   }
-  const share = countPadding || bare ? constant([1 / area], []) : sharesOf(g.shape.slice(2), spatial, windows);
-  const ones = constant(new Float32Array(channels * area).fill(1), [channels, 1, ...kernel]);
-  return make('ConvTranspose', [mul(g, share), ones], x, g.dataType, {
+  const { after, missing } = reachOf(spatial, outputs, windows);
+  return make('ConvTranspose', [g, onesOf(channels, kernel)], x, g.dataType, {
     kernel_shape: intList(kernel),
     strides: intList(strides),
     dilations: intList(dilations),
     pads: intList([...before, ...after]),
-    output_padding: intList(leftOver(spatial, windows)),
+    output_padding: intList(missing),
     group: int(channels),
   });
 }
 
-/** One over the number of elements a window has within the input, [1, 1, …outputs]. */
-function sharesOf(outputs: Shape, spatial: Shape, { kernel, strides, dilations, before }: Windows): Value {
+/** A kernel that adds up each channel's window. */
+const onesOf = (channels: number, kernel: readonly number[]): Value =>
+  constant(new Float32Array(channels * size(kernel)).fill(1), [channels, 1, ...kernel]);
+
+/** AveragePool with gaps between the elements of a window, which operator set 18 has not: a depthwise convolution. */
+export function dilatedAveragePool(x: Value, y: Shape, windows: Windows, countPadding: boolean): Value {
+  const { kernel, strides, dilations, before } = windows;
+  const spatial = x.shape.slice(2);
+  const { after } = reachOf(spatial, y.slice(2), windows);
+  const sums = make('Conv', [x, onesOf(x.shape[1]!, kernel)], y, x.dataType, {
+    kernel_shape: intList(kernel),
+    strides: intList(strides),
+    dilations: intList(dilations),
+    pads: intList([...before, ...after]),
+    group: int(x.shape[1]!),
+  });
+  return mul(sums, sharesOf(y.slice(2), spatial, windows, countPadding));
+}
+
+/** One over the number of elements a window has within the input, or within its stated padding too; [1, 1, …outputs]. */
+function sharesOf(outputs: Shape, spatial: Shape, windows: Windows, countPadding: boolean): Value {
+  const { kernel, strides, dilations, before, after } = windows;
   let counts = [1];
   outputs.forEach((n, i) => {
+    const from = countPadding ? -before[i]! : 0;
+    const to = countPadding ? spatial[i]! + after[i]! : spatial[i]!;
     const along = Array.from({ length: n }, (_, at) => {
       const taps = Array.from(
         { length: kernel[i]! },
         (_unused, k) => at * strides[i]! - before[i]! + k * dilations[i]!,
       );
-      return taps.filter((position) => position >= 0 && position < spatial[i]!).length;
+      return taps.filter((position) => position >= from && position < to).length;
     });
     counts = counts.flatMap((count) => along.map((here) => count * here));
   });

@@ -104,7 +104,7 @@ export function readGraph(model: Model, batchSize: number, exampleShape: readonl
         if (statistic) statistic.next = next;
       },
     };
-    const made = (lowerings[node.opType] ?? inSet18)(reading);
+    const made = lowerings[node.opType]?.(reading) ?? inSet18(reading);
     node.outputs.forEach((name, i) => {
       const value = made[i];
       if (name !== '' && value) values.set(name, value);

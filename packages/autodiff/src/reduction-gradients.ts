@@ -5,8 +5,11 @@ import * as op from './ops.js';
 import { scalar, size } from './value.js';
 import type { Operation, Value } from './value.js';
 
-const { sub, mul, div, where } = op;
+const { add, sub, mul, div, where } = op;
 const zero = scalar(0);
+const one = scalar(1);
+
+type OfInput = GradientQuestion & { readonly input: Value };
 
 /** Normalization and reduction. */
 export const reductions: Readonly<Record<string, GradientRule>> = {
@@ -30,12 +33,15 @@ export const reductions: Readonly<Record<string, GradientRule>> = {
   ),
   ReduceSumSquare: unary(({ g, input, y, operation }) => mul(op.times(input, 2), kept(g, input, y, operation))),
   ReduceL1: unary(({ g, input, y, operation }) => mul(op.sign(input), kept(g, input, y, operation))),
+  // where all are zero, zero
+  ReduceL2: unary(({ g, input, y, operation }) => {
+    const norm = kept(y, input, y, operation);
+    return mul(input, div(kept(g, input, y, operation), where(op.greater(norm, zero), norm, one)));
+  }),
   ReduceLogSum: unary(({ g, input, y, operation }) =>
-    op.expand(div(kept(g, input, y, operation), op.exp(kept(y, input, y, operation))), input.shape),
+    op.expand(kept(div(g, op.exp(y)), input, y, operation), input.shape),
   ),
-  ReduceL2: unary(({ g, input, y, operation }) =>
-    mul(input, div(kept(g, input, y, operation), kept(y, input, y, operation))),
-  ),
+  ReduceProd: unary(reducedProduct),
   ReduceLogSumExp: unary(({ g, input, y, operation }) =>
     mul(kept(g, input, y, operation), op.exp(sub(input, kept(y, input, y, operation)))),
   ),
@@ -43,16 +49,34 @@ export const reductions: Readonly<Record<string, GradientRule>> = {
   ReduceMin: unary(reducedExtreme),
 };
 
-function reducedExtreme({ g, input, y, operation }: GradientQuestion & { readonly input: Value }): Value {
-  return where(op.equal(input, kept(y, input, y, operation)), kept(g, input, y, operation), zero);
+/** g goes to the elements that equal the extreme, in equal parts. */
+function reducedExtreme({ g, input, y, operation }: OfInput): Value {
+  const mask = op.indicator(op.equal(input, kept(y, input, y, operation)));
+  const axes = reducedAxes(input, operation);
+  return mul(mask, div(kept(g, input, y, operation), op.reduceSum(mask, axes, true)));
+}
+
+/** The product of the others: with one zero among them only that one has any, with two none has. */
+function reducedProduct({ g, input, y, operation }: OfInput): Value {
+  const axes = reducedAxes(input, operation);
+  const zeros = op.indicator(op.equal(input, zero));
+  const others = add(input, zeros);
+  const count = sub(op.reduceSum(zeros, axes, true), zeros);
+  const product = div(op.reduceBy('ReduceProd')(others, axes, true), others);
+  return mul(kept(g, input, y, operation), where(op.equal(count, zero), product, zero));
+}
+
+function reducedAxes(input: Value, { inputs, attributes }: Operation): number[] {
+  const named = constantsOf(inputs[1]);
+  if (named.length > 0) return named.map((axis) => axisOf(axis, input));
+  const noop = attributes.get('noop_with_empty_axes');
+  return noop?.kind === 'int' && noop.value === 1 ? [] : op.axesOf(input);
 }
 
 /** A value of the reduced shape with the reduced axes put back as ones. */
-function kept(value: Value, input: Value, y: Value, { inputs, attributes }: Operation): Value {
+function kept(value: Value, input: Value, y: Value, operation: Operation): Value {
   if (y.shape.length === input.shape.length) return value;
-  const keepdims = attributes.get('keepdims');
-  if (keepdims?.kind !== 'int' || keepdims.value !== 0) return value;
-  const axes = inputs[1] ? constantsOf(inputs[1]).map((axis) => axisOf(axis, input)) : op.axesOf(input);
+  const axes = reducedAxes(input, operation);
   return op.reshape(
     value,
     input.shape.map((length, axis) => (axes.includes(axis) ? 1 : length)),

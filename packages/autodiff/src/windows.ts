@@ -59,3 +59,18 @@ export function samePadding(
 /** What the last window leaves over at the end of each axis. */
 export const leftOver = (spatial: Shape, { kernel, strides, dilations, before, after }: Windows): number[] =>
   spatial.map((size, i) => (size + before[i]! + after[i]! - dilations[i]! * (kernel[i]! - 1) - 1) % strides[i]!);
+
+/**
+ * What padding after each axis makes a transposed convolution give `spatial` from `outputs`, and what it has to add:
+ * where sizes are rounded up, the last window reaches further than the padding stated.
+ */
+export function reachOf(
+  spatial: Shape,
+  outputs: Shape,
+  { kernel, strides, dilations, before }: Windows,
+): { readonly after: number[]; readonly missing: number[] } {
+  const beyond = spatial.map(
+    (size, i) => strides[i]! * (outputs[i]! - 1) + dilations[i]! * (kernel[i]! - 1) + 1 - before[i]! - size,
+  );
+  return { after: beyond.map((n) => Math.max(n, 0)), missing: beyond.map((n) => Math.max(-n, 0)) };
+}

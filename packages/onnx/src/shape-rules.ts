@@ -35,6 +35,7 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
     },
   ],
   Cast: ({ x: [x], int }) => [{ dataType: typeByNumber.get(int('to', 1)) ?? 'float', shape: known(x).shape }],
+  CastLike: ({ x: [x, like] }) => [{ dataType: known(like).dataType, shape: known(x).shape }],
   QuantizeLinear: ({ x: [x, , zero], int }) => [
     { dataType: zero?.dataType ?? typeByNumber.get(int('output_dtype', 2)) ?? 'uint8', shape: known(x).shape },
   ],
@@ -65,8 +66,10 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
       { dataType: 'int64', shape },
     ];
   },
-  AveragePool: (question) => [{ dataType: known(question.x[0]).dataType, shape: poolShape(question) }],
-  ...rows('GlobalAveragePool GlobalMaxPool', ({ x: [x] }) => [
+  ...rows('AveragePool LpPool', (question) => [
+    { dataType: known(question.x[0]).dataType, shape: poolShape(question) },
+  ]),
+  ...rows('GlobalAveragePool GlobalMaxPool GlobalLpPool', ({ x: [x] }) => [
     { dataType: known(x).dataType, shape: known(x).shape.map((size, axis) => (axis < 2 ? size : 1)) },
   ]),
   MaxUnpool: ({ x: [x], ints }) => [{ dataType: known(x).dataType, shape: given(ints(2), 'output_shape') }],

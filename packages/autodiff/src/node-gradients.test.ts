@@ -1,0 +1,60 @@
+import { int64Tensor } from '@modelmill/onnx';
+import { elementWiseCases } from './element-wise-cases-for-tests.js';
+import { gradients } from './gradients.js';
+import { movementCases } from './movement-cases-for-tests.js';
+import { compare, modelOf } from './node-gradients-for-tests.js';
+import type { NodeCase } from './node-gradients-for-tests.js';
+import * as op from './ops.js';
+import { readGraph } from './read-graph.js';
+import { windowCases } from './window-cases-for-tests.js';
+
+const cases: readonly NodeCase[] = [...movementCases, ...elementWiseCases, ...windowCases];
+const named = cases.map((one) => [`${one.op}${one.what ? `, ${one.what}` : ''}`, one] as const);
+const at = int64Tensor('', [1, 2], [0, 1]);
+
+/** Operators that ONNX Runtime, or the way training computes them, has in floats only. */
+const inFloats = [
+  ...'Acos Acosh Asin Asinh Atan Atanh AveragePool Celu Conv ConvTranspose Cosh Gelu GlobalLpPool GlobalMaxPool'.split(
+    ' ',
+  ),
+  ...'LpPool Mean Shrink Sinh Tan'.split(' '),
+];
+
+describe('the step graph of a node', () => {
+  const notInDoubles = new Set<string>();
+
+  it.each(named)('computes %s, and gradients that agree with central differences', async (_, one) => {
+    const { double, shapes, apart, worst, steepest } = await compare(one);
+    if (!double) notInDoubles.add(one.op);
+    const [wanted] = shapes;
+    expect(shapes).toEqual([wanted, wanted, wanted]);
+    expect(apart).toBeLessThan(double ? 1e-6 : 1e-5);
+    for (const error of worst) expect(error).toBeLessThan(double ? 1e-5 : 2e-3);
+    expect(steepest > 0.01).toBe(!one.flat);
+  });
+
+  it('is compared in doubles, but for some operators', () => {
+    expect([...notInDoubles].sort()).toEqual(inFloats);
+  });
+
+  it.each<[string, NodeCase, RegExp]>([
+    [
+      'a scatter that multiplies',
+      { op: 'ScatterElements', x: [[2, 2], at, [1, 2]], attributes: { axis: 1, reduction: 'mul' } },
+      /ScatterElements \(node 'it'\) has no gradient for reduction 'mul'/,
+    ],
+    [
+      'a scatter of rows that keeps the largest',
+      { op: 'ScatterND', x: [[2, 2], at, [1]], attributes: { reduction: 'max' } },
+      /ScatterND \(node 'it'\) has no gradient for reduction 'max'/,
+    ],
+    [
+      'a diagonal',
+      { op: 'Einsum', x: [[2, 2]], attributes: { equation: 'ii->i' } },
+      /Einsum \(node 'it'\) has no gradient where an operand names an axis twice: 'ii->i'/,
+    ],
+  ])('refuses %s by name', (_, one, message) => {
+    const { features, output } = readGraph(modelOf(one), 2);
+    expect(() => gradients(op.sum(output), [features])).toThrow(message);
+  });
+});
