@@ -1,10 +1,18 @@
 import type { Tensor } from '@modelmill/onnx';
+import { attention } from './attention.js';
 import { instanceNormalization } from './instance-normalization.js';
 import * as op from './ops.js';
 import { dilatedAveragePool, rectifiedMaxPoolInput, tiles } from './pooling-gradients.js';
 import type { Reading } from './reading.js';
 import { recurrentLowering } from './recurrent-lowerings.js';
 import { padsOf, sourceOf } from './slice-gradients.js';
+import {
+  groupNormalization,
+  localResponseNormalization,
+  lpNormalization,
+  meanVarianceNormalization,
+  rmsNormalization,
+} from './standardized.js';
 import { constant, ints, operation, scalar, size } from './value.js';
 import type { Value } from './value.js';
 import { windowsOf } from './windows.js';
@@ -29,20 +37,11 @@ export const lowerings: Readonly<Record<string, (reading: Reading) => readonly V
     reading.int('training_mode', 0) === 0 ? [frozenBatchNorm(reading)] : [trainingBatchNorm(reading)],
   InstanceNormalization: (reading) => [instanceNormalization(reading)],
   GroupNormalization: (reading) => [groupNormalization(reading)],
-  RMSNormalization: ({ x: [x, scale], int, float }) => {
-    const axis = int('axis', -1);
-    const axes = op.axesOf(x!).slice(axis);
-    const meanSquare = op.reduceMean(mul(x!, x!), axes, true);
-    return [mul(div(x!, op.sqrt(add(meanSquare, scalar(float('epsilon', 1e-5))))), scale!)];
-  },
-  MeanVarianceNormalization: ({ node, x: [x] }) => {
-    const stated = node.attributes.get('axes');
-    const axes =
-      stated?.kind === 'ints' ? stated.value.map((axis) => (axis < 0 ? axis + x!.shape.length : axis)) : [0, 2, 3];
-    const centred = sub(x!, op.reduceMean(x!, axes, true));
-    const deviation = op.sqrt(op.reduceMean(mul(centred, centred), axes, true));
-    return [div(centred, add(deviation, scalar(1e-9)))];
-  },
+  RMSNormalization: (reading) => [rmsNormalization(reading)],
+  MeanVarianceNormalization: (reading) => [meanVarianceNormalization(reading)],
+  LRN: (reading) => [localResponseNormalization(reading)],
+  LpNormalization: (reading) => [lpNormalization(reading)],
+  Attention: (reading) => [attention(reading)],
   // operator set 10 put Resize in its place
   Upsample: ({ node, x, outputs }) => {
     const mode = node.attributes.get('mode');
@@ -102,22 +101,6 @@ export const lowerings: Readonly<Record<string, (reading: Reading) => readonly V
   },
   Swish: ({ x: [x], float }) => [mul(x!, op.sigmoid(op.times(x!, float('alpha', 1))))],
 };
-
-/** Over the channels of a group; scale and bias are per channel, or per group where they are as many (operator set 18). */
-function groupNormalization({ x: [x, scale, bias], int, float }: Reading): Value {
-  const [n = 1, channels = 1, ...rest] = x!.shape;
-  const groups = int('num_groups', 1);
-  const grouped = op.reshape(x!, [n, groups, size(x!.shape) / (n * groups)]);
-  const centred = sub(grouped, op.reduceMean(grouped, [2], true));
-  const variance = op.reduceMean(mul(centred, centred), [2], true);
-  const normalized = div(centred, op.sqrt(add(variance, scalar(float('epsilon', 1e-5)))));
-  if (size(scale!.shape) === groups && groups !== channels) {
-    const perGroup = (v: Value) => op.reshape(v, [groups, 1]);
-    return op.reshape(add(mul(normalized, perGroup(scale!)), perGroup(bias!)), x!.shape);
-  }
-  const perChannelOf = (v: Value) => op.reshape(v, [channels, ...rest.map(() => 1)]);
-  return add(mul(op.reshape(normalized, x!.shape), perChannelOf(scale!)), perChannelOf(bias!));
-}
 
 /** Operator set 18 has no padding that goes around; positions do the same. */
 function aroundPad({ node, x, outputs }: Reading): readonly Value[] | undefined {

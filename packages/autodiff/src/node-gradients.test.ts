@@ -2,13 +2,14 @@ import { int64Tensor } from '@modelmill/onnx';
 import { elementWiseCases } from './element-wise-cases-for-tests.js';
 import { gradients } from './gradients.js';
 import { movementCases } from './movement-cases-for-tests.js';
+import { normalizationCases } from './normalization-cases-for-tests.js';
 import { compare, modelOf } from './node-gradients-for-tests.js';
 import type { NodeCase } from './node-gradients-for-tests.js';
 import * as op from './ops.js';
 import { readGraph } from './read-graph.js';
 import { windowCases } from './window-cases-for-tests.js';
 
-const cases: readonly NodeCase[] = [...movementCases, ...elementWiseCases, ...windowCases];
+const cases: readonly NodeCase[] = [...movementCases, ...elementWiseCases, ...windowCases, ...normalizationCases];
 const named = cases.map((one) => [`${one.op}${one.what ? `, ${one.what}` : ''}`, one] as const);
 const at = int64Tensor('', [1, 2], [0, 1]);
 
@@ -17,7 +18,8 @@ const inFloats = [
   ...'Acos Acosh Asin Asinh Atan Atanh AveragePool Celu Conv ConvTranspose Cosh Gelu GlobalLpPool GlobalMaxPool'.split(
     ' ',
   ),
-  ...'LpPool Mean Shrink Sinh Tan'.split(' '),
+  ...'GroupNormalization InstanceNormalization LRN LayerNormalization LpPool Mean MeanVarianceNormalization'.split(' '),
+  ...'Resize Shrink Sinh Tan'.split(' '),
 ];
 
 describe('the step graph of a node', () => {

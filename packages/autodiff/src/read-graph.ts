@@ -117,9 +117,10 @@ export function readGraph(model: Model, batchSize: number, exampleShape: readonl
 
 /** Names of the weights of a training form: float initializers of at least one axis that are no statistics. */
 export function trainableWeights({ graph }: Model): string[] {
-  const statistics = new Set([...runningStatistics(graph.nodes), ...settledStatistics(graph.nodes)]);
+  const { nodes } = graph;
+  const kept = new Set([...runningStatistics(nodes), ...settledStatistics(nodes), ...settingsOf(nodes)]);
   const floats = [...graph.initializers].filter(([, { dataType, dims }]) => dataType === 'float' && dims.length > 0);
-  return floats.map(([name]) => name).filter((name) => !statistics.has(name));
+  return floats.map(([name]) => name).filter((name) => !kept.has(name));
 }
 
 const constantTensor = (tensor: Tensor): Value => ({
@@ -141,6 +142,16 @@ function settledStatistics(nodes: readonly Node[]): Set<string> {
   const settled = nodes.filter((node) => node.opType === 'BatchNormalization' && !isTrainingBatchNorm(node));
   return new Set(settled.flatMap(({ inputs }) => inputs.slice(3, 5)));
 }
+
+/** Floats that say how a node works, by the inputs they come in. */
+const settings: Readonly<Record<string, readonly [from: number, to: number]>> = {
+  Resize: [1, 3],
+  Upsample: [1, 2],
+  CastLike: [1, 2],
+};
+
+const settingsOf = (nodes: readonly Node[]): Set<string> =>
+  new Set(nodes.flatMap(({ opType, inputs }) => inputs.slice(...(settings[opType] ?? [0, 0]))));
 
 export const isTrainingBatchNorm = ({ opType, attributes }: Node): boolean => {
   const mode = attributes.get('training_mode');

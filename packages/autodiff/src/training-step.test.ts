@@ -279,10 +279,12 @@ describe('trainingStep', () => {
   it('refuses what it cannot differentiate, or train, in words', () => {
     const odd = importForTraining(perceptron);
     const gemm = odd.graph.nodes.at(-1)!;
-    odd.graph.nodes.push(makeNode('LRN', [gemm.outputs[0]!], ['floored'], {}, 'the odd one'));
-    odd.graph.outputs = [{ ...odd.graph.outputs[0]!, name: 'floored' }];
+    odd.graph.nodes.push(
+      makeNode('DequantizeLinear', [gemm.outputs[0]!, gemm.outputs[0]!], ['scaled'], {}, 'the odd one'),
+    );
+    odd.graph.outputs = [{ ...odd.graph.outputs[0]!, name: 'scaled' }];
     expect(() => trainingStep(odd, options)).toThrow(UnsupportedOpError);
-    expect(() => trainingStep(odd, options)).toThrow("LRN (node 'the odd one')");
+    expect(() => trainingStep(odd, options)).toThrow("DequantizeLinear (node 'the odd one')");
     expect(() =>
       trainingStep(perceptron, { ...options, loss: { kind: 'mse' }, distillation: { temperature: 2, mix: 0.5 } }),
     ).toThrow(TrainingFormError);

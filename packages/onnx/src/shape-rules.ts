@@ -2,6 +2,7 @@ import { dataTypes, ShapeError } from './model.js';
 import type { Attribute, DataType, Tensor } from './model.js';
 import { sizes } from './quoted.js';
 import { rearrangedShapes } from './rearranged-shapes.js';
+import { attentionTypes } from './attention-shapes.js';
 import { axisOf, broadcast, given, known, product } from './shape-question.js';
 import type { ShapeQuestion, ShapeRule, StaticType } from './shape-question.js';
 import { floatTensor, int64Tensor } from './tensor.js';
@@ -22,7 +23,7 @@ const comparison: ShapeRule = (question) => [{ ...elementwise(question)[0]!, dat
 export const shapeRules: Readonly<Record<string, ShapeRule>> = {
   ...rearrangedShapes,
   ...rows(
-    'Identity Neg Exp Log Sqrt Reciprocal Abs Sign Floor Ceil Round Relu LeakyRelu Elu Selu Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Erf Sin Cos Atan Softmax LogSoftmax Gelu Mish Not Clip Trilu CumSum ThresholdedRelu Shrink LRN Celu Hardmax Tan Asin Acos Sinh Cosh Asinh Acosh Atanh Swish GroupNormalization RMSNormalization MeanVarianceNormalization',
+    'Identity Neg Exp Log Sqrt Reciprocal Abs Sign Floor Ceil Round Relu LeakyRelu Elu Selu Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Erf Sin Cos Atan Softmax LogSoftmax Gelu Mish Not Clip Trilu CumSum ThresholdedRelu Shrink LRN Celu Hardmax Tan Asin Acos Sinh Cosh Asinh Acosh Atanh Swish GroupNormalization RMSNormalization MeanVarianceNormalization LpNormalization',
     same,
   ),
   ...rows('Add Sub Mul Div Pow Min Max PRelu Mod Sum Mean And Or Xor', elementwise),
@@ -56,6 +57,7 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
     if (inner !== innerOfB) throw new ShapeError(`takes [m, ${inner}] and [${inner}, n], got [${innerOfB}, n]`);
     return [{ dataType: known(a).dataType, shape: [rows, columns] }];
   },
+  Attention: attentionTypes,
   ...rows('LSTM GRU RNN', recurrentTypes),
   Conv: (question) => [{ dataType: known(question.x[0]).dataType, shape: convShape(question) }],
   ConvTranspose: (question) => [{ dataType: known(question.x[0]).dataType, shape: convTransposeShape(question) }],
