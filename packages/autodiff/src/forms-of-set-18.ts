@@ -29,7 +29,7 @@ const laterAttributes: Readonly<Record<string, Readonly<Record<string, (value: A
 };
 
 /** Operators that came after set 18 and are not written in others' terms here. */
-const later: ReadonlySet<string> = new Set(['RotaryEmbedding', 'TensorScatter', 'CumProd', 'BitCast']);
+const later: ReadonlySet<string> = new Set(['TensorScatter', 'CumProd', 'BitCast']);
 
 const flattened: ReadonlySet<string> = new Set(['Softmax', 'LogSoftmax', 'Hardmax']);
 

@@ -6,6 +6,7 @@ import { dilatedAveragePool, rectifiedMaxPoolInput, tiles } from './pooling-grad
 import type { Reading } from './reading.js';
 import { recurrentLowering } from './recurrent-lowerings.js';
 import { padsOf, sourceOf } from './slice-gradients.js';
+import { rotaryEmbedding } from './rotary-embedding.js';
 import {
   groupNormalization,
   localResponseNormalization,
@@ -42,6 +43,7 @@ export const lowerings: Readonly<Record<string, (reading: Reading) => readonly V
   LRN: (reading) => [localResponseNormalization(reading)],
   LpNormalization: (reading) => [lpNormalization(reading)],
   Attention: (reading) => [attention(reading)],
+  RotaryEmbedding: (reading) => [rotaryEmbedding(reading)],
   // operator set 10 put Resize in its place
   Upsample: ({ node, x, outputs }) => {
     const mode = node.attributes.get('mode');

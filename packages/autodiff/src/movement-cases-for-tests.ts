@@ -49,6 +49,7 @@ export const movementCases: readonly NodeCase[] = [
     outputs: 2,
     distinct: true,
   },
+  { op: 'ReverseSequence', x: [[4, 3], list(3, 1, 4)], attributes: { time_axis: 0, batch_axis: 1 } },
   { op: 'DepthToSpace', x: [[2, 8, 2, 3]], attributes: { blocksize: 2 } },
   { op: 'DepthToSpace', what: 'column first', x: [[1, 8, 2, 3]], attributes: { blocksize: 2, mode: 'CRD' } },
   { op: 'SpaceToDepth', x: [[2, 2, 4, 6]], attributes: { blocksize: 2 } },

@@ -54,6 +54,10 @@ export const movements: Readonly<Record<string, GradientRule>> = {
       );
     },
   ],
+  // turned around twice is as before
+  ReverseSequence: ({ operation: { inputs, attributes }, g }) => [
+    () => op.make('ReverseSequence', [g, inputs[1]], g.shape, g.dataType, Object.fromEntries(attributes)),
+  ],
   DepthToSpace: ({ x: [x], g, int, word }) => [
     () => {
       const block = int('blocksize', 1);

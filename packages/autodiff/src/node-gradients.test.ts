@@ -1,5 +1,6 @@
 import { int64Tensor } from '@modelmill/onnx';
 import { elementWiseCases } from './element-wise-cases-for-tests.js';
+import { UnsupportedOpError } from './errors.js';
 import { gradients } from './gradients.js';
 import { movementCases } from './movement-cases-for-tests.js';
 import { normalizationCases } from './normalization-cases-for-tests.js';
@@ -18,8 +19,8 @@ const inFloats = [
   ...'Acos Acosh Asin Asinh Atan Atanh AveragePool Celu Conv ConvTranspose Cosh Gelu GlobalLpPool GlobalMaxPool'.split(
     ' ',
   ),
-  ...'GroupNormalization InstanceNormalization LRN LayerNormalization LpPool Mean MeanVarianceNormalization'.split(' '),
-  ...'Resize Shrink Sinh Tan'.split(' '),
+  ...'GroupNormalization InstanceNormalization LRN LayerNormalization LpPool MaxUnpool Mean'.split(' '),
+  ...'MeanVarianceNormalization Resize RotaryEmbedding Shrink Sinh Tan'.split(' '),
 ];
 
 describe('the step graph of a node', () => {
@@ -55,8 +56,30 @@ describe('the step graph of a node', () => {
       { op: 'Einsum', x: [[2, 2]], attributes: { equation: 'ii->i' } },
       /Einsum \(node 'it'\) has no gradient where an operand names an axis twice: 'ii->i'/,
     ],
+    [
+      'attention to keys of earlier calls',
+      {
+        op: 'Attention',
+        opset: 23,
+        x: [[2, 1, 2, 2], [2, 1, 2, 2], [2, 1, 2, 2], undefined, [2, 1, 3, 2], [2, 1, 3, 2]],
+      },
+      /Attention \(node 'it'\) has past keys/,
+    ],
+    [
+      'a resize by cubics',
+      {
+        op: 'Resize',
+        x: [[2, 1, 2, 2], undefined, undefined, int64Tensor('', [4], [2, 1, 4, 4])],
+        attributes: { mode: 'cubic' },
+      },
+      /Resize \(node 'it'\) has no gradient for mode 'cubic'/,
+    ],
   ])('refuses %s by name', (_, one, message) => {
-    const { features, output } = readGraph(modelOf(one), 2);
-    expect(() => gradients(op.sum(output), [features])).toThrow(message);
+    const read = () => {
+      const { features, output } = readGraph(modelOf(one), 2);
+      gradients(op.sum(output), [features]);
+    };
+    expect(read).toThrow(UnsupportedOpError);
+    expect(read).toThrow(message);
   });
 });

@@ -25,6 +25,22 @@ const attention = (what: string, x: NodeCase['x'], attributes: Attributes = {}):
   x,
   attributes,
 });
+const rotary = (what: string, x: NodeCase['x'], attributes: Attributes = {}): NodeCase => ({
+  op: 'RotaryEmbedding',
+  what,
+  opset: 23,
+  x,
+  attributes,
+});
+const angles = (...dims: number[]) => {
+  const count = dims.reduce((all, length) => all * length, 1);
+  return floatTensor(
+    '',
+    dims,
+    Array.from({ length: count }, (_, i) => Math.cos(i + 1)),
+  );
+};
+const places = int64Tensor('', [2, 3], [0, 2, 1, 3, 4, 0]);
 const bools = { ...intTensor('', 'uint8', [2, 3], [1, 0, 1, 1, 1, 0]), dataType: 'bool' as const };
 
 export const normalizationCases: readonly NodeCase[] = [
@@ -107,6 +123,15 @@ export const normalizationCases: readonly NodeCase[] = [
     ],
     { q_num_heads: 4, kv_num_heads: 2, is_causal: 1 },
   ),
+  attention(
+    'causal, with more keys than queries',
+    [
+      [1, 1, 2, 3],
+      [1, 1, 4, 3],
+      [1, 1, 4, 2],
+    ],
+    { is_causal: 1 },
+  ),
   attention('with conditions', [[1, 2, 2, 3], [1, 2, 3, 3], [1, 2, 3, 2], bools], { scale: floatAttribute(0.7) }),
   attention(
     'with a mask and a cap',
@@ -118,5 +143,11 @@ export const normalizationCases: readonly NodeCase[] = [
     ],
     { softcap: floatAttribute(2) },
   ),
+  rotary('by halves', [[1, 2, 3, 4], angles(1, 3, 2), angles(1, 3, 2)]),
+  rotary('side by side', [[1, 2, 3, 4], angles(1, 3, 2), angles(1, 3, 2)], { interleaved: 1 }),
+  rotary('by positions, in part', [[2, 3, 12], angles(5, 2), angles(5, 2), places], {
+    num_heads: 2,
+    rotary_embedding_dim: 4,
+  }),
   attention('of one operand', [[1, 3, 4], { same: 0 }, { same: 0 }], { q_num_heads: 2, kv_num_heads: 2 }),
 ];

@@ -148,6 +148,7 @@ const settings: Readonly<Record<string, readonly [from: number, to: number]>> = 
   Resize: [1, 3],
   Upsample: [1, 2],
   CastLike: [1, 2],
+  RotaryEmbedding: [1, 3],
 };
 
 const settingsOf = (nodes: readonly Node[]): Set<string> =>

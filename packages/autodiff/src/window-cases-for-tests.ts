@@ -1,3 +1,4 @@
+import { int64Tensor } from '@modelmill/onnx';
 import type { NodeCase } from './node-gradients-for-tests.js';
 
 type Attributes = NonNullable<NodeCase['attributes']>;
@@ -56,6 +57,11 @@ export const windowCases: readonly NodeCase[] = [
   forward('auto_pad SAME_UPPER', [1, 2, 5, 4], [2, 2, 2, 3], { auto_pad: 'SAME_UPPER', strides: [2, 1] }),
   forward('auto_pad SAME_LOWER', [1, 2, 5, 4], [2, 2, 2, 2], { auto_pad: 'SAME_LOWER' }),
   forward('auto_pad VALID', [1, 2, 5, 4], [2, 2, 2, 3], { auto_pad: 'VALID', strides: [2, 1] }),
+  {
+    op: 'MaxUnpool',
+    x: [[1, 1, 2, 2], int64Tensor('', [1, 1, 2, 2], [1, 2, 12, 11]), int64Tensor('', [4], [1, 1, 4, 4])],
+    attributes: { kernel_shape: [2, 2], strides: [2, 2] },
+  },
   pool('LpPool', 'side by side', [1, 2, 4, 4], { kernel_shape: [2, 2], strides: [2, 2] }),
   pool('LpPool', 'overlapping, of power 3', [1, 2, 4, 5], { kernel_shape: [2, 3], p: 3, pads: [0, 1, 0, 1] }),
   pool('LpPool', 'of power 1, with a rest', [1, 1, 5], { kernel_shape: [2], strides: [2], p: 1 }),

@@ -43,6 +43,13 @@ export const windowRules: Readonly<Record<string, GradientRule>> = {
       return mul(mask, div(g, op.reduceSum(mask, axes, true)));
     },
   ],
+  MaxUnpool: ({ x: [x, indices], g }) => [
+    () => {
+      const flat = (v: Value) => op.reshape(v, [size(v.shape)]);
+      const found = op.make('GatherElements', [flat(g), flat(indices!)], [size(x!.shape)], g.dataType);
+      return op.reshape(found, x!.shape);
+    },
+  ],
   LpPool: ({ operation, x: [x], y, g, int }) => [
     () => {
       const power = int('p', 2);

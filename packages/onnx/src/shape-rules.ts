@@ -23,7 +23,7 @@ const comparison: ShapeRule = (question) => [{ ...elementwise(question)[0]!, dat
 export const shapeRules: Readonly<Record<string, ShapeRule>> = {
   ...rearrangedShapes,
   ...rows(
-    'Identity Neg Exp Log Sqrt Reciprocal Abs Sign Floor Ceil Round Relu LeakyRelu Elu Selu Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Erf Sin Cos Atan Softmax LogSoftmax Gelu Mish Not Clip Trilu CumSum ThresholdedRelu Shrink LRN Celu Hardmax Tan Asin Acos Sinh Cosh Asinh Acosh Atanh Swish GroupNormalization RMSNormalization MeanVarianceNormalization LpNormalization',
+    'Identity Neg Exp Log Sqrt Reciprocal Abs Sign Floor Ceil Round Relu LeakyRelu Elu Selu Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Erf Sin Cos Atan Softmax LogSoftmax Gelu Mish Not Clip Trilu CumSum ThresholdedRelu Shrink LRN Celu Hardmax Tan Asin Acos Sinh Cosh Asinh Acosh Atanh Swish GroupNormalization RMSNormalization MeanVarianceNormalization LpNormalization RotaryEmbedding ReverseSequence',
     same,
   ),
   ...rows('Add Sub Mul Div Pow Min Max PRelu Mod Sum Mean And Or Xor', elementwise),
