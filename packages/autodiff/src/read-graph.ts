@@ -49,13 +49,14 @@ export function readGraph(model: Model, batchSize: number, exampleShape: readonl
       `input '${features.name}' has an open size at axis ${open}: only the batch may be open, unless the example's shape is given`,
     );
   }
-  const { types, constants } = inferValues(model, new Map([[features.name, shape as number[]]]));
+  const trainable = trainableWeights(model);
+  const { types, constants } = inferValues(model, new Map([[features.name, shape as number[]]]), trainable);
 
   const values = new Map<string, Value>();
   const fed = input(features.name, shape as number[], features.dataType);
   values.set(features.name, fed);
   const running = runningStatistics(graph.nodes);
-  const trained = new Set(trainableWeights(model));
+  const trained = new Set(trainable);
   const weights = new Map<string, Value>();
   const statistics = new Map<string, { now: Value; next: Value }>();
   for (const [name, tensor] of graph.initializers) {

@@ -255,6 +255,17 @@ describe('trainingStep', () => {
     expect(after[step.outputs.loss]).toEqual(usual.after[usual.step.outputs.loss]);
   });
 
+  it('trains weights that the graph reads in another form, however small', async () => {
+    const odd = importForTraining(perceptron);
+    const [gemm] = odd.graph.nodes;
+    odd.graph.nodes.unshift(makeNode('Neg', [gemm!.inputs[2]!], ['negated']));
+    gemm!.inputs[2] = 'negated';
+    const { step, after } = await gradientsOf(odd, 6);
+    const bias = step.state.find(({ dims }) => dims.length === 1)!;
+    expect(bias.dims).toEqual([5]);
+    expect(Math.max(...after[bias.output]!.map((now, i) => Math.abs(now - bias.initial[i]!)))).toBeGreaterThan(1e-4);
+  });
+
   it('takes the mean squared error of numbers', async () => {
     const forward = build([{ kind: 'dense', units: 1 }]);
     const step = trainingStep(forward, { ...options, loss: { kind: 'mse' } });

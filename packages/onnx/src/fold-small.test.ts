@@ -83,4 +83,10 @@ describe('shapes computed in the graph', () => {
     const { constants } = inferValues(modelOf([makeNode('Neg', ['x'], ['y'])]), fixed);
     expect(constants.has('y')).toBe(false);
   });
+
+  it('stay unknown where they follow from what is to change', () => {
+    const model = modelOf([makeNode('Neg', ['weight'], ['y'])], [ints('weight', [1])]);
+    expect(inferValues(model, fixed).constants.has('y')).toBe(true);
+    expect(inferValues(model, fixed, ['weight']).constants.has('y')).toBe(false);
+  });
 });

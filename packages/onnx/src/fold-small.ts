@@ -85,12 +85,26 @@ const folds: Readonly<Record<string, Fold>> = {
     return indices.values.map((index) => data.values[axisOf(index, data.dims[0]!)]!);
   },
   Slice: ({ x: [data], list, output: { shape } }) => {
-    const [start] = list(1, 'starts') ?? [];
-    const [step = 1] = list(4, 'steps') ?? [];
-    if (!data || start === undefined || data.dims.length !== 1) return undefined;
-    const length = data.dims[0]!;
-    const first = Math.min(Math.max(start < 0 ? start + length : start, 0), step > 0 ? length : length - 1);
-    return Array.from({ length: shape[0]! }, (_, i) => data.values[first + i * step]!);
+    const starts = list(1, 'starts');
+    if (!data || !starts) return undefined;
+    const axes = list(3, 'axes') ?? [...starts.keys()];
+    const steps = list(4, 'steps') ?? [];
+    const first = data.dims.map(() => 0);
+    const step = data.dims.map(() => 1);
+    axes.forEach((stated, i) => {
+      const axis = axisOf(stated, data.dims.length);
+      const length = data.dims[axis]!;
+      const start = starts[i]! < 0 ? starts[i]! + length : starts[i]!;
+      step[axis] = steps[i] ?? 1;
+      first[axis] = Math.min(Math.max(start, 0), step[axis]! > 0 ? length : length - 1);
+    });
+    return picked(data, shape, (place) => place.map((at, axis) => first[axis]! + at * step[axis]!));
+  },
+  // exporters write the padding of every axis last axis first
+  Transpose: ({ x: [data], list, output: { shape } }) => {
+    if (!data) return undefined;
+    const perm = list(1, 'perm') ?? [...data.dims.keys()].reverse();
+    return picked(data, shape, (place) => data.dims.map((_, axis) => place[perm.indexOf(axis)]!));
   },
   ReduceProd: ({ x: [x], output }) =>
     elementCount(output.shape) === 1 ? x && [x.values.reduce((product, value) => product * value, 1)] : undefined,
@@ -147,6 +161,24 @@ function tensorOf(name: string, { dataType, shape }: StaticType, values: readonl
     default:
       return undefined;
   }
+}
+
+/** The elements of a shape, each from the place in `data` that `from` gives for its own. */
+function picked(
+  { dims, values }: Known,
+  shape: readonly number[],
+  from: (place: readonly number[]) => readonly number[],
+): number[] {
+  return Array.from({ length: elementCount(shape) }, (_, flat) => {
+    let rest = flat;
+    const place = shape.map(() => 0);
+    for (let axis = shape.length - 1; axis >= 0; axis--) {
+      place[axis] = rest % shape[axis]!;
+      rest = Math.floor(rest / shape[axis]!);
+    }
+    const at = from(place).reduce((sum, index, axis) => sum * dims[axis]! + index, 0);
+    return values[at]!;
+  });
 }
 
 /** The values a tensor has when it is broadcast to a shape. */

@@ -84,15 +84,20 @@ function outputTypes(
 export const inferShapes = (model: Model, fixed?: ReadonlyMap<string, readonly number[]>): Map<string, StaticType> =>
   inferValues(model, fixed).types;
 
-/** As inferShapes, with the small values that follow from constants and shapes alone: what exporters compute shapes by. */
+/**
+ * As inferShapes, with the small values that follow from constants and shapes alone: what exporters compute shapes by.
+ * Nothing follows from the values of initializers that are to change, such as trained weights.
+ */
 export function inferValues(
   model: Model,
   fixed: ReadonlyMap<string, readonly number[]> = new Map(),
+  changing: readonly string[] = [],
 ): { readonly types: Map<string, StaticType>; readonly constants: ReadonlyMap<string, Tensor> } {
   const { graph } = model;
   const opset = model.opsets.get('') ?? latestOpset;
   const types = new Map<string, StaticType>();
   const constants = new Map<string, Tensor>(graph.initializers);
+  for (const name of changing) constants.delete(name);
   for (const [name, { dataType, dims }] of graph.initializers) types.set(name, { dataType, shape: dims });
   for (const [name, { values, dims }] of graph.sparseInitializers) {
     types.set(name, { dataType: values.dataType, shape: dims });
