@@ -60,6 +60,7 @@ export async function checkTraining(
   checkMetrics(plan, form);
   const trainRows = trainRowsOf(dataset);
   if (form.isText && trainRows <= plan.context) throw errors.textShort(name, trainRows, plan.context);
+  if (plan.mode === 'full_batch' && form.isText) throw errors.fullBatchOfText(name);
   if (plan.mode === 'full_batch' && trainRows > mostBatch) throw errors.fullBatchTooLarge(trainRows, mostBatch);
   const batchSize = plan.mode === 'full_batch' ? trainRows : plan.batchSize;
   if (!form.isText && batchSize > trainRows) throw errors.batchTooLarge(batchSize, trainRows);

@@ -36,6 +36,8 @@ export const textShort = (dataset: string, got: number, context: number) =>
 export const textNormalized = (got: string) => invalid(`data.normalize is '${got}', which text has no use for`);
 export const onlyText = (field: string, dataset: string) =>
   invalid(`${field} is set, but dataset '${dataset}' is no text`);
+export const fullBatchOfText = (dataset: string) =>
+  invalid(`mode is 'full_batch', but dataset '${dataset}' is a text, whose windows are drawn without end`);
 export const fullBatchTooLarge = (rows: number, most: number) =>
   invalid(`mode is 'full_batch', but the training split has ${rows} rows, at most ${most} fit a batch`);
 export const outOfRange = (field: string, got: number | string, wanted: string) =>
