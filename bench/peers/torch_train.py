@@ -12,8 +12,6 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-torch.set_num_threads(int(sys.argv[2]))
-
 
 def conv(inputs, outputs, padding=1):
     return [nn.Conv2d(inputs, outputs, 3, padding=padding), nn.ReLU()]
@@ -116,27 +114,34 @@ networks = {
     "lstm": (TextClassifier, tokens(10_000, 32, 64), 32, 2),
     "resnet": (resnet, numbers(32, 3, 32, 32), 32, 10),
 }
-name = sys.argv[1]
-make, features, places, classes = networks[name]
-targets = torch.arange(places).remainder(classes)
-network = make()
-if name == "gpt":
-    matrices = [p for p in network.parameters() if p.dim() == 2]
-    others = [p for p in network.parameters() if p.dim() != 2]
-    groups = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, 0.001, betas=(0.9, 0.99), weight_decay=0.1)
-else:
-    optimizer = torch.optim.Adam(network.parameters(), 0.001)
 
-print("ready", flush=True)
-for line in sys.stdin:
-    steps = int(line)
-    started = time.perf_counter()
-    for _ in range(steps):
-        optimizer.zero_grad()
-        F.cross_entropy(network(features), targets).backward()
-        if name == "gpt":
-            nn.utils.clip_grad_norm_(network.parameters(), 1.0)
-        optimizer.step()
-    speed = steps * len(features) / (time.perf_counter() - started)
-    print(speed, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
+def main():
+    torch.set_num_threads(int(sys.argv[2]))
+    name = sys.argv[1]
+    make, features, places, classes = networks[name]
+    targets = torch.arange(places).remainder(classes)
+    network = make()
+    if name == "gpt":
+        matrices = [p for p in network.parameters() if p.dim() == 2]
+        others = [p for p in network.parameters() if p.dim() != 2]
+        groups = [{"params": matrices}, {"params": others, "weight_decay": 0.0}]
+        optimizer = torch.optim.AdamW(groups, 0.001, betas=(0.9, 0.99), weight_decay=0.1)
+    else:
+        optimizer = torch.optim.Adam(network.parameters(), 0.001)
+
+    print("ready", flush=True)
+    for line in sys.stdin:
+        steps = int(line)
+        started = time.perf_counter()
+        for _ in range(steps):
+            optimizer.zero_grad()
+            F.cross_entropy(network(features), targets).backward()
+            if name == "gpt":
+                nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+            optimizer.step()
+        speed = steps * len(features) / (time.perf_counter() - started)
+        print(speed, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,9 +1,11 @@
+import type { OutgoingHttpHeaders } from 'node:http2';
 import { Metadata, status } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
 import { RpcError, injectContext } from '@modelmill/service-kit';
 import * as errors from './errors.js';
 import type { Named } from './model-name.js';
 import type { ReplicaSet, Target } from './replica-set.js';
+import { ConnectionLostError, NotBegunError } from './unary-connection.js';
 
 /** What a forwarded call takes from the one that came in. */
 export interface Caller {
@@ -47,9 +49,7 @@ export async function forwardUnary(route: Route, request: Buffer, caller: Caller
   }
 }
 
-/** grpc-js says so where the connection could not be made. */
-const neverLeft = ({ cause }: Error) =>
-  cause instanceof Error && /No connection established/.test((cause as ServiceError).details);
+const neverLeft = ({ cause }: Error) => cause instanceof NotBegunError;
 
 /** The same request to every replica; fails with the first failure. The first one's answer. */
 export async function forwardToAll(route: Route, request: Buffer, caller: Caller): Promise<Buffer> {
@@ -59,27 +59,17 @@ export async function forwardToAll(route: Route, request: Buffer, caller: Caller
   return answers[0]!;
 }
 
-export function callUnary(target: Target, path: string, request: Buffer, caller: Caller): Promise<Buffer> {
+export async function callUnary(target: Target, path: string, request: Buffer, caller: Caller): Promise<Buffer> {
+  const { signal, deadline, metadata } = caller;
   target.inFlight++;
-  return new Promise((resolve, reject) => {
-    const call = target.channel.raw.makeUnaryRequest(
-      path,
-      asItIs,
-      asItIs,
-      request,
-      metadataFor(caller),
-      { deadline: caller.deadline },
-      (error, answer) => {
-        target.inFlight--;
-        caller.signal.removeEventListener('abort', cancel);
-        if (error) reject(passedOn(error, target));
-        else resolve(answer!);
-      },
-    );
-    const cancel = () => call.cancel();
-    caller.signal.addEventListener('abort', cancel, { once: true });
-    if (caller.signal.aborted) cancel();
-  });
+  try {
+    return await target.unary.call(path, request, { signal, deadline, headers: headersFor(metadata) });
+  } catch (error) {
+    const lost = error instanceof NotBegunError || error instanceof ConnectionLostError;
+    throw lost ? errors.unreachable(target.replica.service, error) : error;
+  } finally {
+    target.inFlight--;
+  }
 }
 
 /** One request's bytes to a replica, and its answers back as they come. */
@@ -140,6 +130,12 @@ async function* answersOf(call: AnsweringCall, target: Target, signal: AbortSign
     signal.removeEventListener('abort', cancel);
     cancel();
   }
+}
+
+/** As metadataFor, in HTTP/2's words. */
+function headersFor(metadata: Metadata | undefined): OutgoingHttpHeaders {
+  const passed = Object.entries(metadata?.toHttp2Headers() ?? {}).filter(([name]) => !notPassedOn.test(name));
+  return Object.assign(injectContext({}), Object.fromEntries(passed));
 }
 
 function metadataFor({ metadata }: Caller): Metadata {

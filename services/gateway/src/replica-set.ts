@@ -3,11 +3,15 @@ import type { Channel } from '@modelmill/client';
 import type { Replica, Replicas } from '@modelmill/store';
 import { noReplica } from './errors.js';
 import type { Named } from './model-name.js';
+import { createUnaryConnection } from './unary-connection.js';
+import type { UnaryConnection } from './unary-connection.js';
 
 /** One replica with the calls that are under way to it. */
 export interface Target {
   readonly replica: Replica;
+  /** For streams. */
   readonly channel: Channel;
+  readonly unary: UnaryConnection;
   inFlight: number;
 }
 
@@ -57,8 +61,7 @@ export async function followReplicas(
 
   function targetOf(replica: Replica): Target {
     const known = targets.get(replica.address);
-    const channel = known?.channel ?? createChannel({ address: replica.address });
-    const target: Target = known ? Object.assign(known, { replica }) : { replica, channel, inFlight: 0 };
+    const target: Target = known ? Object.assign(known, { replica }) : open(replica);
     targets.set(replica.address, target);
     return target;
   }
@@ -67,7 +70,7 @@ export async function followReplicas(
     for (const [address, target] of targets) {
       if (present.has(target) || target.inFlight > 0) continue; // its last answers are on the way
       targets.delete(address);
-      target.channel.raw.close();
+      close(target);
     }
   }
 
@@ -92,9 +95,21 @@ export async function followReplicas(
       closed = true;
       clearInterval(timer);
       void watching[Symbol.asyncDispose](); // ends when the store closes, where NATS is away
-      for (const { channel } of targets.values()) channel.raw.close();
+      for (const target of targets.values()) close(target);
     },
   };
+}
+
+const open = (replica: Replica): Target => ({
+  replica,
+  channel: createChannel({ address: replica.address }),
+  unary: createUnaryConnection(replica.address),
+  inFlight: 0,
+});
+
+function close({ channel, unary }: Target): void {
+  channel.raw.close();
+  unary[Symbol.dispose]();
 }
 
 const answersFor = ({ replica }: Target, { model, version }: Named) =>
