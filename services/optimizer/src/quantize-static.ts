@@ -1,6 +1,7 @@
 import { attribute, floatTensor, floatsOf, intTensor, makeNode, producerOf } from '@modelmill/onnx';
 import { removeNode, replaceInput, uniqueName } from '@modelmill/onnx';
 import type { Graph, Model, Tensor } from '@modelmill/onnx';
+import { addConstant } from './add-constant.js';
 import { changeConstants, floatOf } from './constant-of.js';
 import { planQuantization } from './quantization-plan.js';
 import type { QuantizationPlan, QuantizedLayer } from './quantization-plan.js';
@@ -81,8 +82,8 @@ const within = ({ min, max }: ValueRange, bounds: ValueRange = { min: -Infinity,
 function addScale(graph: Graph, value: string, range: ValueRange): ScaleNames {
   const { scale, zeroPoint } = activationScale(range);
   const names = [
-    addInitializer(graph, floatTensor(`${value}_scale`, [], [scale])),
-    addInitializer(graph, intTensor(`${value}_zero_point`, 'uint8', [], [zeroPoint])),
+    addConstant(graph, floatTensor(`${value}_scale`, [], [scale])),
+    addConstant(graph, intTensor(`${value}_zero_point`, 'uint8', [], [zeroPoint])),
   ] as const;
   return { scale, names };
 }
@@ -133,9 +134,9 @@ const perChannel = (bias: Float32Array, channels: number) =>
 function addWeights(graph: Graph, name: string, values: Int8Array, scales: Float32Array, { dims, axis }: Channels) {
   const channels = scales.length;
   const inputs = [
-    addInitializer(graph, intTensor(`${name}_quantized`, 'int8', dims, values)),
-    addInitializer(graph, floatTensor(`${name}_scale`, [channels], scales)),
-    addInitializer(graph, intTensor(`${name}_zero_point`, 'int8', [channels], new Int8Array(channels))),
+    addConstant(graph, intTensor(`${name}_quantized`, 'int8', dims, values)),
+    addConstant(graph, floatTensor(`${name}_scale`, [channels], scales)),
+    addConstant(graph, intTensor(`${name}_zero_point`, 'int8', [channels], new Int8Array(channels))),
   ];
   return addDequantized(graph, name, inputs, axis);
 }
@@ -143,9 +144,9 @@ function addWeights(graph: Graph, name: string, values: Int8Array, scales: Float
 function addBias(graph: Graph, name: string, bias: Float32Array, scales: Float32Array): string {
   const channels = scales.length;
   const inputs = [
-    addInitializer(graph, intTensor(`${name}_quantized`, 'int32', [channels], quantizedBias(bias, scales))),
-    addInitializer(graph, floatTensor(`${name}_quantized_scale`, [channels], scales)),
-    addInitializer(graph, intTensor(`${name}_quantized_zero_point`, 'int32', [channels], new Int32Array(channels))),
+    addConstant(graph, intTensor(`${name}_quantized`, 'int32', [channels], quantizedBias(bias, scales))),
+    addConstant(graph, floatTensor(`${name}_quantized_scale`, [channels], scales)),
+    addConstant(graph, intTensor(`${name}_quantized_zero_point`, 'int32', [channels], new Int32Array(channels))),
   ];
   return addDequantized(graph, name, inputs, 0);
 }
@@ -154,10 +155,4 @@ function addDequantized(graph: Graph, name: string, inputs: string[], axis: numb
   const output = uniqueName(graph, `${name}_DequantizeLinear_Output`);
   graph.nodes.push(makeNode('DequantizeLinear', inputs, [output], { axis: attribute(axis) }));
   return output;
-}
-
-function addInitializer(graph: Graph, tensor: Tensor): string {
-  const name = uniqueName(graph, tensor.name);
-  graph.initializers.set(name, { ...tensor, name });
-  return name;
 }

@@ -1,0 +1,139 @@
+/** A matrix [k, n], row-major, as a MatMul takes it on its right. */
+export interface Matrix {
+  readonly values: Float32Array;
+  readonly k: number;
+  readonly n: number;
+}
+
+export interface BlockForm {
+  readonly bits: 4 | 8;
+  /** Weights along k that share a scale: a power of two of at least 16. */
+  readonly block: number;
+  /** Whether zero is in the middle of every block's range; otherwise each block has a zero point. */
+  readonly symmetric: boolean;
+}
+
+/** What MatMulNBits of com.microsoft takes; the first weight along k lies in the low bits. */
+export interface Blocks {
+  /** [n, blocks, block · bits / 8] */
+  readonly packed: Uint8Array;
+  /** [n, blocks] */
+  readonly scales: Float32Array;
+  /** [n, ⌈blocks · bits / 8⌉], or [n, blocks] where they are no whole steps; undefined: 2^(bits − 1) everywhere. */
+  readonly zeroPoints: Uint8Array | Float32Array | undefined;
+}
+
+/** How one block's weights are written: a weight is (q − zeroPoint) · scale. */
+export interface Grid {
+  readonly scale: number;
+  readonly zeroPoint: number;
+}
+
+/** Finds the grid of one block. */
+export type GridOf = (block: Float32Array, form: BlockForm) => Grid;
+
+export const blockCount = (k: number, { block }: BlockForm): number => Math.ceil(k / block);
+
+const { fround } = Math;
+
+/** Ties away from zero, as C's roundf has them. */
+export const roundAway = (value: number): number => Math.sign(value) * Math.round(Math.abs(value));
+
+/**
+ * Round to nearest, to the byte what ONNX Runtime's quantizer writes. Symmetric: the weight of largest magnitude lies on
+ * the end of the range, so that a scale may be negative. Otherwise the range is min to max, widened to hold 0.
+ */
+export const nearestGrid: GridOf = (values, { bits, symmetric }) => {
+  if (symmetric) {
+    let most = 0;
+    for (const value of values) if (Math.abs(value) > Math.abs(most)) most = value;
+    return { scale: fround(most / -(2 ** (bits - 1))), zeroPoint: 2 ** (bits - 1) };
+  }
+  let [min, max] = [0, 0];
+  for (const value of values) {
+    if (value < min) min = value;
+    if (value > max) max = value;
+  }
+  const scale = fround(fround(max - min) / (2 ** bits - 1));
+  const zero = scale === 0 ? 0 : fround(0 - fround(min / scale));
+  return { scale, zeroPoint: Math.min(Math.max(roundAway(zero), 0), 2 ** bits - 1) };
+};
+
+/** The nearest step of a grid, in float32 as ONNX Runtime rounds. */
+export function stepOf(value: number, { scale, zeroPoint }: Grid, bits: number): number {
+  const inverse = scale === 0 ? 0 : fround(1 / scale);
+  const step = roundAway(fround(fround(value * inverse) + zeroPoint));
+  return Math.min(Math.max(step, 0), 2 ** bits - 1);
+}
+
+const [norm, kappa, mostRounds] = [0.7, 1.01, 20];
+
+/**
+ * Half-quadratic quantization (Badri and Shaji 2023, https://mobiusml.github.io/hqq_blog): the zero point that makes the
+ * sum of |error|^0.7 small, so that a few large weights do not spoil the rest. The scale is that of round to nearest.
+ */
+export const halfQuadraticGrid: GridOf = (values, form) => {
+  const { bits } = form;
+  const { scale, zeroPoint } = nearestGrid(values, { ...form, symmetric: false });
+  if (scale === 0) return { scale, zeroPoint };
+  let best = { scale, zeroPoint };
+  let least = Infinity;
+  let zero = zeroPoint;
+  let beta = 10;
+  for (let round = 0; round < mostRounds; round++) {
+    let error = 0;
+    let next = 0;
+    for (const value of values) {
+      const step = stepOf(value, { scale, zeroPoint: zero }, bits);
+      const off = value - (step - zero) * scale;
+      error += Math.abs(off);
+      const kept = Math.sign(off) * Math.max(Math.abs(off) - Math.abs(off) ** (norm - 1) / beta, 0);
+      next += step - (value - (off === 0 ? 0 : kept)) / scale;
+    }
+    if (error >= least) break;
+    least = error;
+    best = { scale, zeroPoint: zero };
+    zero = fround(next / values.length);
+    beta *= kappa;
+  }
+  return best;
+};
+
+/** Writes a matrix in blocks. */
+export function quantizeBlocks({ values, k, n }: Matrix, form: BlockForm, gridOf: GridOf = nearestGrid): Blocks {
+  const { bits, block, symmetric } = form;
+  const blocks = blockCount(k, form);
+  const packed = new Uint8Array((n * blocks * block * bits) / 8);
+  const scales = new Float32Array(n * blocks);
+  const zeros = new Float32Array(n * blocks);
+  for (let column = 0; column < n; column++) {
+    for (let b = 0; b < blocks; b++) {
+      const from = b * block;
+      const part = Float32Array.from({ length: Math.min(block, k - from) }, (_, i) => values[(from + i) * n + column]!);
+      const grid = gridOf(part, form);
+      scales[column * blocks + b] = grid.scale;
+      zeros[column * blocks + b] = grid.zeroPoint;
+      const at = ((column * blocks + b) * block * bits) / 8;
+      for (let i = 0; i < part.length; i++) put(packed, at, i, stepOf(part[i]!, grid, bits), bits);
+    }
+  }
+  const whole = zeros.every(Number.isInteger);
+  return { packed, scales, zeroPoints: symmetric ? undefined : whole ? packedZeros(zeros, n, blocks, bits) : zeros };
+}
+
+/** Rows of zero points; the half byte left over at a row's end is 2^(bits − 1), too. */
+function packedZeros(zeros: Float32Array, n: number, blocks: number, bits: 4 | 8): Uint8Array {
+  const width = Math.ceil((blocks * bits) / 8);
+  const bytes = new Uint8Array(n * width);
+  for (let column = 0; column < n; column++) {
+    for (let b = 0; b < (width * 8) / bits; b++) {
+      put(bytes, column * width, b, b < blocks ? zeros[column * blocks + b]! : 2 ** (bits - 1), bits);
+    }
+  }
+  return bytes;
+}
+
+function put(bytes: Uint8Array, from: number, i: number, step: number, bits: 4 | 8): void {
+  if (bits === 8) bytes[from + i] = step;
+  else bytes[from + (i >> 1)]! |= step << (4 * (i & 1));
+}
