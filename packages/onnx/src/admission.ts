@@ -1,7 +1,14 @@
 import { AdmissionError } from './admission-error.js';
 import { checkName, defaultLimits, most } from './admission-limits.js';
 import type { AdmissionLimits } from './admission-limits.js';
-import { admittedDomains, admittedOperators, refusedOperators } from './admitted-operators.js';
+import {
+  admittedDomains,
+  admittedOperators,
+  contribDomain,
+  contribOperators,
+  refusedOperators,
+} from './admitted-operators.js';
+import { checkMatMulNBits } from './contrib-operators.js';
 import { topologicallySorted, valuesRead } from './edit.js';
 import { expandedNodes, functionKey } from './function-calls.js';
 import { OnnxFormatError } from './model.js';
@@ -127,7 +134,7 @@ function checkGraph(graph: Graph, around: Around, outer: ReadonlySet<string>, de
   checkSparse([...graph.sparseInitializers.values()], limits);
   const values = new Set([...outer, ...valuesMade(graph, limits)]);
   for (const node of graph.nodes) {
-    checkNode(node, around, values, depth);
+    checkNode(node, graph, around, values, depth);
     for (const name of valuesRead(node)) {
       if (!values.has(name)) {
         throw new AdmissionError(`node ${named(node)} reads ${quoted(name)}, which nothing in the graph makes`);
@@ -165,12 +172,14 @@ function valuesMade(graph: Graph, limits: AdmissionLimits): ReadonlySet<string> 
   return made;
 }
 
-function checkNode(node: Node, around: Around, values: ReadonlySet<string>, depth: number): void {
+function checkNode(node: Node, graph: Graph, around: Around, values: ReadonlySet<string>, depth: number): void {
   for (const name of [node.name, node.opType, ...node.inputs, ...node.attributes.keys()]) {
     checkName(name, around.limits);
   }
   if (!around.functions.has(functionKey(node.domain, node.opType))) {
-    if (!admittedDomains.has(node.domain)) {
+    if (node.domain === contribDomain && contribOperators.has(node.opType)) {
+      checkMatMulNBits(node, named(node), graph);
+    } else if (!admittedDomains.has(node.domain)) {
       throw new AdmissionError(
         `node ${named(node)} is of domain ${quoted(node.domain)}, wants operators of ai.onnx or ai.onnx.ml`,
       );

@@ -50,6 +50,9 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
     const reduced = shape.map((size, i) => (i < axis ? size : 1));
     return [known(x), { dataType, shape: reduced }, { dataType, shape: reduced }];
   },
+  MatMulNBits: ({ x: [a], int }) => [
+    { dataType: known(a).dataType, shape: [...known(a).shape.slice(0, -1), int('N', 0)] },
+  ],
   MatMul: ({ x: [a, b] }) => [{ dataType: known(a).dataType, shape: matMulShape(known(a).shape, known(b).shape) }],
   Gemm: ({ x: [a, b], int }) => {
     const [rows = 0, inner = 0] = turned(known(a).shape, int('transA', 0));

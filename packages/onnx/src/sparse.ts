@@ -45,11 +45,12 @@ function linearPositions(indices: number[], indexDims: readonly number[], dims: 
  */
 export function sparsify(model: Model, from = 0.55): Model {
   const sparse = cloneModel(model);
-  const { inputs, initializers, sparseInitializers } = sparse.graph;
-  // what is an input, too, is only a default
-  const fed = new Set(inputs.map(({ name }) => name));
+  const { inputs, nodes, initializers, sparseInitializers } = sparse.graph;
+  // what is an input, too, is only a default; operators beyond ONNX's read constants in a layout of their own
+  const contrib = nodes.filter(({ domain }) => domain !== '');
+  const kept = new Set([...inputs.map(({ name }) => name), ...contrib.flatMap((node) => node.inputs)]);
   for (const [name, tensor] of initializers) {
-    if (tensor.dataType !== 'float' || tensor.dims.length < 2 || fed.has(name)) continue;
+    if (tensor.dataType !== 'float' || tensor.dims.length < 2 || kept.has(name)) continue;
     const stored = sparseTensor(tensor, from);
     if (!stored) continue;
     initializers.delete(name);

@@ -18,8 +18,12 @@ export const badWord = (field: string, got: string, allowed: readonly string[]) 
 export const outOfRange = (field: string, got: number, wanted: string) =>
   invalid(`${field} is ${got}, wants ${wanted}`);
 export const noStudent = (at: string) => invalid(`${at}.student is empty, wants the student's layers`);
-export const afterQuantization = (at: string) =>
-  invalid(`${at} comes after a quantization, whose weights cannot be changed any more: put it before`);
+export const afterLast = (at: string, last: string) =>
+  invalid(`${at} comes after ${last}, whose weights cannot be changed any more: put it before`);
+export const wideHqq = (at: string, bits: number) =>
+  invalid(`${at}.bits is ${bits}, but method 'hqq' wants 4: ONNX Runtime takes its zero points in no other`);
+export const symmetricHqq = (at: string) =>
+  invalid(`${at}.symmetric is set, but method 'hqq' searches zero points, which symmetric blocks do not have`);
 export const distilledLater = (at: string) =>
   invalid(`${at} begins a new network, so what the passes before it made would be lost: put distillation first`);
 export const studentRefused = (at: string, code: status, message: string) => new RpcError(code, `${at}: ${message}`);

@@ -52,11 +52,37 @@ describe('an optimization plan', () => {
       { passes: [prune({ finetuneLearningRate: -1 })] },
       'passes[0].prune_magnitude.finetune_learning_rate is -1, wants 0 to 1000',
     ],
+    [{ passes: [{ quantizeWeights: { bits: 3 } }] }, 'passes[0].quantize_weights.bits is 3, wants 4 or 8'],
+    [
+      { passes: [{ quantizeWeights: { blockSize: 48 } }] },
+      'passes[0].quantize_weights.block_size is 48, wants 16, 32, 64, 128, 256',
+    ],
+    [
+      { passes: [{ quantizeWeights: { method: 'awq' } }] },
+      "passes[0].quantize_weights.method is 'awq', wants one of nearest, hqq",
+    ],
+    [
+      { passes: [{ quantizeWeights: { method: 'hqq', bits: 8 } }] },
+      "passes[0].quantize_weights.bits is 8, but method 'hqq' wants 4: ONNX Runtime takes its zero points in no other",
+    ],
+    [
+      { passes: [{ quantizeWeights: { method: 'hqq', symmetric: true } }] },
+      "passes[0].quantize_weights.symmetric is set, but method 'hqq' searches zero points, which symmetric blocks do not have",
+    ],
+    [{ passes: [{ shareWeights: { clusters: 300 } }] }, 'passes[0].share_weights.clusters is 300, wants 2 to 256'],
+    [
+      { passes: [{ shareWeights: { start: 'random' } }] },
+      "passes[0].share_weights.start is 'random', wants one of density, linear",
+    ],
+    [
+      { passes: [{ shareWeights: {} }, prune()] },
+      'passes[1] comes after share_weights, whose weights cannot be changed any more: put it before',
+    ],
     [{ passes: [distill({ student: [] })] }, "passes[0].distill.student is empty, wants the student's layers"],
     [{ passes: [distill({ mix: 2 })] }, 'passes[0].distill.mix is 2, wants 0 to 1'],
     [
       { passes: [quantize, prune()] },
-      'passes[1] comes after a quantization, whose weights cannot be changed any more: put it before',
+      'passes[1] comes after quantize_static, whose weights cannot be changed any more: put it before',
     ],
     [
       { passes: [prune(), distill()] },

@@ -4,6 +4,9 @@ import * as errors from './errors.js';
 const names = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/;
 const mostPasses = 10;
 const calibrations = ['minmax', 'percentile'] as const;
+const blockSizes = [16, 32, 64, 128, 256];
+const rounding = ['nearest', 'hqq'] as const;
+const clusterStarts = ['density', 'linear'] as const;
 const normalizations = ['standard', 'minmax', 'none'] as const;
 
 export type PlannedPass =
@@ -26,7 +29,30 @@ export type PlannedPass =
       readonly temperature: number;
       readonly mix: number;
       readonly optimizer: recipes.TrainingOptimizer | undefined;
-    };
+    }
+  | { readonly kind: 'quantize_dynamic' }
+  | {
+      readonly kind: 'quantize_weights';
+      readonly bits: 4 | 8;
+      readonly block: number;
+      readonly method: (typeof rounding)[number];
+      readonly symmetric: boolean;
+    }
+  | {
+      readonly kind: 'share_weights';
+      readonly clusters: number;
+      readonly start: (typeof clusterStarts)[number];
+    }
+  | { readonly kind: 'store_halves' };
+
+/** Passes that write weights in another form, which no other pass reads. */
+const lastKinds: ReadonlySet<PlannedPass['kind']> = new Set([
+  'quantize_static',
+  'quantize_dynamic',
+  'quantize_weights',
+  'share_weights',
+  'store_halves',
+]);
 
 /** An optimization spec with its defaults filled in. */
 export interface OptimizationPlan {
@@ -44,8 +70,8 @@ export function planOptimization(spec: optimizer.OptimizationSpec | undefined): 
   if (spec.passes.length === 0) throw errors.noPasses();
   if (spec.passes.length > mostPasses) throw errors.tooManyPasses(spec.passes.length, mostPasses);
   const passes = spec.passes.map((pass, i) => planPass(pass, `passes[${i}]`));
-  const quantized = passes.findIndex(({ kind }) => kind === 'quantize_static');
-  if (quantized >= 0 && quantized < passes.length - 1) throw errors.afterQuantization(`passes[${quantized + 1}]`);
+  const last = passes.findIndex(({ kind }) => lastKinds.has(kind));
+  if (last >= 0 && last < passes.length - 1) throw errors.afterLast(`passes[${last + 1}]`, passes[last]!.kind);
   const distilled = passes.findIndex(({ kind }, i) => i > 0 && kind === 'distill');
   if (distilled >= 0) throw errors.distilledLater(`passes[${distilled}]`);
   return {
@@ -100,7 +126,35 @@ function planPass({ kind }: optimizer.Pass, at: string): PlannedPass {
         optimizer,
       };
     }
+    case 'quantizeDynamic':
+      return { kind: 'quantize_dynamic' };
+    case 'quantizeWeights':
+      return planWeights(kind.quantizeWeights, `${at}.quantize_weights`);
+    case 'shareWeights': {
+      const { clusters, start } = kind.shareWeights;
+      return {
+        kind: 'share_weights',
+        clusters: range(clusters || 16, 2, 256, `${at}.share_weights.clusters`),
+        start: word(start || 'density', clusterStarts, `${at}.share_weights.start`),
+      };
+    }
+    case 'storeHalves':
+      return { kind: 'store_halves' };
   }
+}
+
+function planWeights(
+  { bits, blockSize, method, symmetric }: optimizer.WeightQuantization,
+  at: string,
+): Extract<PlannedPass, { kind: 'quantize_weights' }> {
+  const chosen = bits || 4;
+  if (chosen !== 4 && chosen !== 8) throw errors.outOfRange(`${at}.bits`, bits, '4 or 8');
+  const block = blockSize || 32;
+  if (!blockSizes.includes(block)) throw errors.outOfRange(`${at}.block_size`, blockSize, blockSizes.join(', '));
+  const rounded = word(method || 'nearest', rounding, `${at}.method`);
+  if (rounded === 'hqq' && chosen !== 4) throw errors.wideHqq(at, chosen);
+  if (rounded === 'hqq' && symmetric) throw errors.symmetricHqq(at);
+  return { kind: 'quantize_weights', bits: chosen, block, method: rounded, symmetric };
 }
 
 function range(value: number, lo: number, hi: number, field: string): number {

@@ -1,39 +1,16 @@
 import { trainer as contract } from '@modelmill/contracts';
-import type { jobs, trainer } from '@modelmill/contracts';
+import type { trainer } from '@modelmill/contracts';
 import { calibrationRows } from '@modelmill/data';
 import { densify, readOnnx, writeOnnx } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { JobFailedError } from '@modelmill/store';
-import type { Artifacts } from '@modelmill/store';
 import { calibrate } from './calibrate.js';
-import type { Classifier } from './classifier.js';
-import type { Examples } from './examples.js';
 import { foldBatchNorm } from './fold-batch-norm.js';
 import type { OptimizationPlan, PlannedPass } from './optimization-plan.js';
+import type { PassContext, PassResult } from './pass-context.js';
 import { pruneMagnitude } from './prune-magnitude.js';
 import { quantizableTensors, quantizeStatic } from './quantize-static.js';
-
-/** What a pass works with. */
-export interface PassContext {
-  /** Its versions are numbers. */
-  readonly plan: OptimizationPlan;
-  readonly examples: Examples;
-  readonly artifacts: Pick<Artifacts, 'put' | 'read'>;
-  readonly signal: AbortSignal;
-  classifierOf(model: Model): Classifier;
-  /** A training by the trainer, to its end. */
-  train(stage: string, spec: trainer.TrainingSpec): Promise<jobs.JobSucceeded>;
-  onProgress(stage: string, done: number): Promise<void>;
-}
-
-/** A model a pass has made. */
-export interface PassResult {
-  readonly model: Model;
-  /** What was done, as a version's lineage tells it. */
-  readonly words: string;
-  /** What the report's reader should know. */
-  readonly notes: readonly string[];
-}
+import { smallForms } from './small-forms.js';
 
 const finetuneBatch = 64;
 
@@ -44,6 +21,7 @@ const passes: { readonly [K in Kind]: (model: Model, pass: Of<K>, context: PassC
   quantize_static: quantize,
   prune_magnitude: prune,
   distill,
+  ...smallForms,
 };
 
 /** Makes one pass over a model, which is left as it is. */

@@ -151,6 +151,31 @@ describe('the optimizer service', () => {
     });
   });
 
+  it.each([
+    ['quantize_dynamic', {}, 'quantized dynamic int8', 1, /^1 layers multiply in int8/],
+    ['quantize_weights', { bits: 8 }, 'quantized weights to int8', 1, /in 8 bits, 32 to a scale, rounded/],
+    ['quantize_weights', { method: 'hqq' }, 'quantized weights to int4', 0.3, /in 4 bits, .* half-quadratic/],
+    ['quantize_weights', { block_size: 16, symmetric: true }, 'quantized weights to int4', 0.3, /in 4 bits, 16 to a/],
+    ['share_weights', {}, 'shared weights of 16 values', 0.3, /at most 16 values. Storage only/],
+    ['share_weights', { clusters: 200, start: 'linear' }, 'shared weights of 200 values', 1, /at most 200 values/],
+    ['store_halves', {}, 'stored halves', 0.6, /16-bit floats. Storage only/],
+  ])('writes weights in fewer bits: %s %o', async (kind, fields, method, share, note) => {
+    const model = `${kind}-${Object.values(fields).join('-')}`;
+    const parent = await register(mesh, model, graph);
+    const spec = specOf(model, { passes: [{ [kind]: fields }], max_accuracy_drop: 0.02 });
+    await succeeded(mesh, await submit(spec));
+    const made = await mesh.store.registry.version(model, '2');
+    expect(made.lineage).toMatchObject({ method, parentVersion: '1' });
+    expect(made.metrics).toMatchObject({ parameters: 2610 });
+    expect(Number(made.sizeBytes)).toBeLessThan(share * Number(parent.sizeBytes));
+    expect((await reportOf(mesh, made)).report.notes).toContainEqual(expect.stringMatching(note));
+    const file = await mesh.store.artifacts.read(made.artifactSha256);
+    expect(() => checkAdmission(file)).not.toThrow();
+    await expect(submit(specOf(model, { version: '2' }))).rejects.toThrow(
+      /is already quantized: start from its parent/,
+    );
+  });
+
   it('has the trainer fine-tune what it pruned, and stores the zeros as what they are: nothing', async () => {
     await using doubled = await startTrainer(mesh.store, { train: baseAsItIs });
     await register(mesh, 'pruned', graph);

@@ -143,7 +143,7 @@ describe('weights in few bits', () => {
     expect(bytes(model)).toBeLessThan(share * bytes(network()));
     expect(await fidelity(network(), model, example)).toBeGreaterThan(decibels);
     expect(await operatorsRun(model)).toMatchObject({ MatMulNBits: 4 });
-    await expectSameOptimizedOrNot(model, 4);
+    await expectSameOptimizedOrNot(model, 3); // activations are rounded to eight bits, too
   });
 
   it('leave matrices of less than a block as they are', async () => {

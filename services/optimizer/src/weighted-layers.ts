@@ -1,5 +1,5 @@
 import { elementCount, floatsOf, intsOf } from '@modelmill/onnx';
-import type { Graph, Model, Node } from '@modelmill/onnx';
+import type { Graph, Model, Node, Tensor } from '@modelmill/onnx';
 
 /** Which inputs of an operator hold weights: what training changes. A MatMul's may stand on either side. */
 const weightInputs: Readonly<Record<string, readonly number[]>> = {
@@ -7,6 +7,7 @@ const weightInputs: Readonly<Record<string, readonly number[]>> = {
   ConvTranspose: [1, 2],
   Gemm: [1, 2],
   MatMul: [0, 1],
+  MatMulInteger: [1],
   BatchNormalization: [1, 2],
   InstanceNormalization: [1, 2],
   GroupNormalization: [1, 2],
@@ -19,8 +20,9 @@ const weightInputs: Readonly<Record<string, readonly number[]>> = {
 };
 
 /** Whose large weights pruning makes zero and quantization stores in eight bits. */
-const products = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul']);
-const quantizedOperators = /^(QuantizeLinear|DequantizeLinear|DynamicQuantizeLinear|QLinear.*|(Conv|MatMul)Integer)$/;
+const products = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul', 'MatMulInteger', 'MatMulNBits']);
+const quantizedOperators =
+  /^(QuantizeLinear|DequantizeLinear|DynamicQuantizeLinear|QLinear.*|(Conv|MatMul)Integer|MatMulNBits)$/;
 
 /** One constant with weights; a quantized one is counted as what it stands for. */
 export interface Weights {
@@ -49,28 +51,67 @@ export function weightedLayers({ graph }: Model): WeightedLayer[] {
 
   function weightsIn(value: string | undefined, isMatrix: boolean): Weights[] {
     if (value === undefined || value === '') return [];
-    const producer = producers.get(value);
-    const isQuantized = producer?.opType === 'DequantizeLinear';
-    const name = isQuantized ? producer.inputs[0]! : value;
-    const zeroPoint = isQuantized ? graph.initializers.get(producer.inputs[2] ?? '') : undefined;
-    const counted = countOf(graph, name, zeroPoint ? intsOf(zeroPoint)[0]! : 0);
-    return counted ? [{ name, isQuantized, isMatrix: isMatrix && counted.rank >= 2, ...counted }] : [];
+    const stored = storedAs(graph, producers, value);
+    const counted = countOf(graph, stored.name, stored.zero);
+    return counted ? [{ ...counted, ...stored, isMatrix: isMatrix && counted.rank >= 2 }] : [];
   }
 
   function biasesAfter(value: string): Weights[] {
     const [user, another] = consumers.get(value) ?? [];
     if (user === undefined || another) return [];
-    if (user.opType === 'QuantizeLinear' || user.opType === 'DequantizeLinear') return biasesAfter(user.outputs[0]!);
+    if (between.has(user.opType)) return biasesAfter(user.outputs[0]!);
     if (user.opType !== 'Add') return [];
     return user.inputs.filter((input) => input !== value).flatMap((input) => weightsIn(input, false));
   }
 
   return graph.nodes.flatMap((node) => {
     const isProduct = products.has(node.opType);
-    const own = (weightInputs[node.opType] ?? []).flatMap((at) => weightsIn(node.inputs[at], isProduct && at < 2));
+    if (node.opType === 'Gather' && indicesOf(graph, producers, node.inputs[1]!) !== undefined) return []; // counted where it goes
+    const places = weightInputs[node.opType] ?? [];
+    const inBlocks = node.opType === 'MatMulNBits' ? blocksOf(graph, node) : [];
+    const own = [...inBlocks, ...places.flatMap((at) => weightsIn(node.inputs[at], isProduct && at < 2))];
     if (own.length === 0) return [];
-    return [{ node, weights: node.opType === 'MatMul' ? [...own, ...biasesAfter(node.outputs[0]!)] : own }];
+    return [{ node, weights: node.opType.startsWith('MatMul') ? [...own, ...biasesAfter(node.outputs[0]!)] : own }];
   });
+}
+
+/** What may lie between a product and its bias. */
+const between = new Set(['QuantizeLinear', 'DequantizeLinear', 'Cast', 'Mul']);
+
+/** The constant that stands for a value: quantized, as indices into a codebook, as halves, or itself; and its zero. */
+function storedAs(graph: Graph, producers: ReadonlyMap<string, Node>, value: string) {
+  const { opType, inputs = [] } = producers.get(value) ?? {};
+  const [first = '', second = '', third = ''] = inputs;
+  if (opType === 'DequantizeLinear') {
+    const zeroPoint = graph.initializers.get(third);
+    return { name: first, zero: zeroPoint ? intsOf(zeroPoint)[0]! : 0, isQuantized: true };
+  }
+  if (opType === 'Cast' && graph.initializers.get(first)?.dataType === 'float16') {
+    return { name: first, zero: 0, isQuantized: true };
+  }
+  const indices = opType === 'Gather' ? indicesOf(graph, producers, second) : undefined;
+  const codebook = graph.initializers.get(first);
+  if (indices !== undefined && codebook?.dims.length === 1) {
+    return { name: indices, zero: floatsOf(codebook).indexOf(0), isQuantized: true };
+  }
+  const integer = graph.initializers.get(value)?.dataType;
+  return { name: value, zero: 0, isQuantized: integer === 'int8' || integer === 'uint8' };
+}
+
+/** The constant that the indices of a lookup of shared weights come from. */
+function indicesOf(graph: Graph, producers: ReadonlyMap<string, Node>, value: string): string | undefined {
+  const { opType, inputs = [] } = producers.get(value) ?? {};
+  return opType === 'Cast' && graph.initializers.has(inputs[0]!) ? inputs[0] : undefined;
+}
+
+/** Weights of MatMulNBits: as many as the matrix has, which its blocks may round up. */
+function blocksOf(graph: Graph, { inputs, attributes }: Node): Weights[] {
+  const [k, n] = ['K', 'N'].map((name) => {
+    const found = attributes.get(name);
+    return found?.kind === 'int' ? found.value : 0;
+  });
+  if (!graph.initializers.has(inputs[1]!)) return [];
+  return [{ name: inputs[1]!, count: k! * n!, zeros: 0, isQuantized: true, isMatrix: true }];
 }
 
 /** Figures of a whole model; weights that layers share count once. */
@@ -90,9 +131,10 @@ export function weightFigures(model: Model): WeightFigures {
   };
 }
 
-/** Whether some of its arithmetic or its weights are in integers already. */
-export const isQuantized = ({ graph }: Model): boolean =>
-  graph.nodes.some(({ opType }) => quantizedOperators.test(opType));
+/** Whether some of its arithmetic is in integers already, or its weights are stored as something else than floats. */
+export const isQuantized = (model: Model): boolean =>
+  model.graph.nodes.some(({ opType }) => quantizedOperators.test(opType)) ||
+  weightedLayers(model).some(({ weights }) => weights.some((one) => one.isQuantized));
 
 export const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
 
@@ -105,10 +147,28 @@ function countOf(graph: Graph, name: string, zero: number) {
   }
   const dense = graph.initializers.get(name);
   if (!dense) return undefined;
-  const isFloat = dense.dataType === 'float' || dense.dataType === 'double';
-  const isInteger = dense.dataType === 'int8' || dense.dataType === 'uint8' || dense.dataType === 'int32';
-  const values = isFloat ? floatsOf(dense) : isInteger ? intsOf(dense) : [];
   let zeros = 0;
-  for (const value of values) if (value === zero) zeros++;
+  for (const value of numbersIn(dense)) if (value === zero) zeros++;
   return { count: elementCount(dense.dims), zeros, rank: dense.dims.length };
+}
+
+function numbersIn(tensor: Tensor): ArrayLike<number> & Iterable<number> {
+  switch (tensor.dataType) {
+    case 'float':
+    case 'double':
+      return floatsOf(tensor);
+    case 'int8':
+    case 'uint8':
+    case 'int32':
+      return intsOf(tensor);
+    case 'float16': // 0 and −0 are the halves without a bit of magnitude
+      return new Uint16Array(new Uint8Array(tensor.bytes).buffer).map((bits) => bits & 0x7fff);
+    case 'uint4':
+      return Uint8Array.from(
+        { length: elementCount(tensor.dims) },
+        (_, i) => (tensor.bytes[i >> 1]! >> (4 * (i & 1))) & 15,
+      );
+    default:
+      return [];
+  }
 }

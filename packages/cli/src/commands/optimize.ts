@@ -13,7 +13,15 @@ const optimization: SpecKind<optimizer.OptimizationSpec, optimizer.OptimizationJ
   toJson: (job) => toJson('modelmill.v1.OptimizationJob', job),
 };
 
-const verbs = { quantizeStatic: 'quantize', pruneMagnitude: 'prune', distill: 'distill' } as const;
+const verbs = {
+  quantizeStatic: 'quantize',
+  pruneMagnitude: 'prune',
+  distill: 'distill',
+  quantizeDynamic: 'quantize',
+  quantizeWeights: 'quantize weights',
+  shareWeights: 'share weights',
+  storeHalves: 'halve',
+} as const;
 
 /** Such as `prune+quantize`. */
 export function passNames({ passes }: optimizer.OptimizationSpec): string {
@@ -22,7 +30,7 @@ export function passNames({ passes }: optimizer.OptimizationSpec): string {
 
 export const optimize: Command = {
   name: 'optimize',
-  summary: 'Quantizes, prunes or distills a version, and shows how it goes.',
+  summary: 'Quantizes, prunes, distills or packs a version, and shows how it goes.',
   usage: `mill optimize SPEC.yaml [--detach] [--json]
 
   SPEC.yaml            an OptimizationSpec (protos/modelmill/v1/optimizer.proto); several documents are several jobs

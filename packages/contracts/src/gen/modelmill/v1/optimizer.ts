@@ -62,6 +62,52 @@ export interface StudentDistillation {
   optimizer: TrainingOptimizer | undefined;
 }
 
+/**
+ * Dynamic int8 quantization: products with constant matrices are made in integers, with activations quantized by the
+ * range each input has. Nothing is calibrated; convolutions stay floats.
+ */
+export interface DynamicQuantization {
+}
+
+/**
+ * Weight-only quantization: constant matrices of MatMul and Gemm in few bits with a scale per block (MatMulNBits);
+ * activations stay floats between layers.
+ */
+export interface WeightQuantization {
+  /** 4 or 8; 0 means 4. */
+  bits: number;
+  /**
+   * Weights that share a scale, along the rows' axis: 16, 32, 64, 128 or 256; 0 means 32. Matrices with fewer rows stay
+   * as they are.
+   */
+  blockSize: number;
+  /**
+   * `nearest` (default) rounds within each block's range; `hqq` searches zero points by half-quadratic quantization,
+   * in 4 bits.
+   */
+  method: string;
+  /** Every block's range is symmetric around 0, which saves the zero points. Not with `hqq`. */
+  symmetric: boolean;
+}
+
+/**
+ * Weight sharing: each large constant becomes indices into a codebook of its own, found by k-means. The file shrinks;
+ * time and memory of answers do not change.
+ */
+export interface WeightSharing {
+  /** Distinct values per layer, 2 to 256: up to 16 take 4 bits a weight, more take 8; 0 means 16. */
+  clusters: number;
+  /** Where k-means starts: `density` (default), evenly over the sorted weights, or `linear`, evenly over their range. */
+  start: string;
+}
+
+/**
+ * Float constants stored as 16-bit floats and computed with as 32-bit ones. The file shrinks; time and memory of answers
+ * do not change.
+ */
+export interface HalfStorage {
+}
+
 /** One step of an optimization. */
 export interface Pass {
   /** Exactly one is set. */
@@ -75,6 +121,18 @@ export interface Pass {
     | //
     /** Distillation into a smaller network. */
     { $case: "distill"; distill: StudentDistillation }
+    | //
+    /** Dynamic int8 quantization. */
+    { $case: "quantizeDynamic"; quantizeDynamic: DynamicQuantization }
+    | //
+    /** Weight-only quantization. */
+    { $case: "quantizeWeights"; quantizeWeights: WeightQuantization }
+    | //
+    /** Weight sharing. */
+    { $case: "shareWeights"; shareWeights: WeightSharing }
+    | //
+    /** Constants stored as 16-bit floats. */
+    { $case: "storeHalves"; storeHalves: HalfStorage }
     | undefined;
 }
 
@@ -553,6 +611,316 @@ export const StudentDistillation: MessageFns<StudentDistillation> = {
   },
 };
 
+function createBaseDynamicQuantization(): DynamicQuantization {
+  return {};
+}
+
+export const DynamicQuantization: MessageFns<DynamicQuantization> = {
+  encode(_: DynamicQuantization, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): DynamicQuantization {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseDynamicQuantization();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): DynamicQuantization {
+    return {};
+  },
+
+  toJSON(_: DynamicQuantization): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<DynamicQuantization>): DynamicQuantization {
+    return DynamicQuantization.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<DynamicQuantization>): DynamicQuantization {
+    const message = createBaseDynamicQuantization();
+    return message;
+  },
+};
+
+function createBaseWeightQuantization(): WeightQuantization {
+  return { bits: 0, blockSize: 0, method: "", symmetric: false };
+}
+
+export const WeightQuantization: MessageFns<WeightQuantization> = {
+  encode(message: WeightQuantization, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.bits !== 0) {
+      writer.uint32(8).uint32(message.bits);
+    }
+    if (message.blockSize !== 0) {
+      writer.uint32(16).uint32(message.blockSize);
+    }
+    if (message.method !== "") {
+      writer.uint32(26).string(message.method);
+    }
+    if (message.symmetric !== false) {
+      writer.uint32(32).bool(message.symmetric);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WeightQuantization {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWeightQuantization();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.bits = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.blockSize = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.method = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.symmetric = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WeightQuantization {
+    return {
+      bits: isSet(object.bits) ? globalThis.Number(object.bits) : 0,
+      blockSize: isSet(object.blockSize)
+        ? globalThis.Number(object.blockSize)
+        : isSet(object.block_size)
+        ? globalThis.Number(object.block_size)
+        : 0,
+      method: isSet(object.method) ? globalThis.String(object.method) : "",
+      symmetric: isSet(object.symmetric) ? globalThis.Boolean(object.symmetric) : false,
+    };
+  },
+
+  toJSON(message: WeightQuantization): unknown {
+    const obj: any = {};
+    if (message.bits !== 0) {
+      obj.bits = Math.round(message.bits);
+    }
+    if (message.blockSize !== 0) {
+      obj.blockSize = Math.round(message.blockSize);
+    }
+    if (message.method !== "") {
+      obj.method = message.method;
+    }
+    if (message.symmetric !== false) {
+      obj.symmetric = message.symmetric;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WeightQuantization>): WeightQuantization {
+    return WeightQuantization.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WeightQuantization>): WeightQuantization {
+    const message = createBaseWeightQuantization();
+    message.bits = object.bits ?? 0;
+    message.blockSize = object.blockSize ?? 0;
+    message.method = object.method ?? "";
+    message.symmetric = object.symmetric ?? false;
+    return message;
+  },
+};
+
+function createBaseWeightSharing(): WeightSharing {
+  return { clusters: 0, start: "" };
+}
+
+export const WeightSharing: MessageFns<WeightSharing> = {
+  encode(message: WeightSharing, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.clusters !== 0) {
+      writer.uint32(8).uint32(message.clusters);
+    }
+    if (message.start !== "") {
+      writer.uint32(18).string(message.start);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): WeightSharing {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseWeightSharing();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.clusters = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.start = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): WeightSharing {
+    return {
+      clusters: isSet(object.clusters) ? globalThis.Number(object.clusters) : 0,
+      start: isSet(object.start) ? globalThis.String(object.start) : "",
+    };
+  },
+
+  toJSON(message: WeightSharing): unknown {
+    const obj: any = {};
+    if (message.clusters !== 0) {
+      obj.clusters = Math.round(message.clusters);
+    }
+    if (message.start !== "") {
+      obj.start = message.start;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<WeightSharing>): WeightSharing {
+    return WeightSharing.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<WeightSharing>): WeightSharing {
+    const message = createBaseWeightSharing();
+    message.clusters = object.clusters ?? 0;
+    message.start = object.start ?? "";
+    return message;
+  },
+};
+
+function createBaseHalfStorage(): HalfStorage {
+  return {};
+}
+
+export const HalfStorage: MessageFns<HalfStorage> = {
+  encode(_: HalfStorage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HalfStorage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHalfStorage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): HalfStorage {
+    return {};
+  },
+
+  toJSON(_: HalfStorage): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<HalfStorage>): HalfStorage {
+    return HalfStorage.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<HalfStorage>): HalfStorage {
+    const message = createBaseHalfStorage();
+    return message;
+  },
+};
+
 function createBasePass(): Pass {
   return { kind: undefined };
 }
@@ -568,6 +936,18 @@ export const Pass: MessageFns<Pass> = {
         break;
       case "distill":
         StudentDistillation.encode(message.kind.distill, writer.uint32(26).fork()).join();
+        break;
+      case "quantizeDynamic":
+        DynamicQuantization.encode(message.kind.quantizeDynamic, writer.uint32(162).fork()).join();
+        break;
+      case "quantizeWeights":
+        WeightQuantization.encode(message.kind.quantizeWeights, writer.uint32(170).fork()).join();
+        break;
+      case "shareWeights":
+        WeightSharing.encode(message.kind.shareWeights, writer.uint32(322).fork()).join();
+        break;
+      case "storeHalves":
+        HalfStorage.encode(message.kind.storeHalves, writer.uint32(330).fork()).join();
         break;
     }
     return writer;
@@ -616,6 +996,44 @@ export const Pass: MessageFns<Pass> = {
             message.kind = { $case: "distill", distill: StudentDistillation.decode(reader, reader.uint32()) };
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.kind = {
+              $case: "quantizeDynamic",
+              quantizeDynamic: DynamicQuantization.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+          case 21: {
+            if (tag !== 170) {
+              break;
+            }
+
+            message.kind = {
+              $case: "quantizeWeights",
+              quantizeWeights: WeightQuantization.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
+          case 40: {
+            if (tag !== 322) {
+              break;
+            }
+
+            message.kind = { $case: "shareWeights", shareWeights: WeightSharing.decode(reader, reader.uint32()) };
+            continue;
+          }
+          case 41: {
+            if (tag !== 330) {
+              break;
+            }
+
+            message.kind = { $case: "storeHalves", storeHalves: HalfStorage.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -640,6 +1058,22 @@ export const Pass: MessageFns<Pass> = {
         ? { $case: "pruneMagnitude", pruneMagnitude: MagnitudePruning.fromJSON(object.prune_magnitude) }
         : isSet(object.distill)
         ? { $case: "distill", distill: StudentDistillation.fromJSON(object.distill) }
+        : isSet(object.quantizeDynamic)
+        ? { $case: "quantizeDynamic", quantizeDynamic: DynamicQuantization.fromJSON(object.quantizeDynamic) }
+        : isSet(object.quantize_dynamic)
+        ? { $case: "quantizeDynamic", quantizeDynamic: DynamicQuantization.fromJSON(object.quantize_dynamic) }
+        : isSet(object.quantizeWeights)
+        ? { $case: "quantizeWeights", quantizeWeights: WeightQuantization.fromJSON(object.quantizeWeights) }
+        : isSet(object.quantize_weights)
+        ? { $case: "quantizeWeights", quantizeWeights: WeightQuantization.fromJSON(object.quantize_weights) }
+        : isSet(object.shareWeights)
+        ? { $case: "shareWeights", shareWeights: WeightSharing.fromJSON(object.shareWeights) }
+        : isSet(object.share_weights)
+        ? { $case: "shareWeights", shareWeights: WeightSharing.fromJSON(object.share_weights) }
+        : isSet(object.storeHalves)
+        ? { $case: "storeHalves", storeHalves: HalfStorage.fromJSON(object.storeHalves) }
+        : isSet(object.store_halves)
+        ? { $case: "storeHalves", storeHalves: HalfStorage.fromJSON(object.store_halves) }
         : undefined,
     };
   },
@@ -652,6 +1086,14 @@ export const Pass: MessageFns<Pass> = {
       obj.pruneMagnitude = MagnitudePruning.toJSON(message.kind.pruneMagnitude);
     } else if (message.kind?.$case === "distill") {
       obj.distill = StudentDistillation.toJSON(message.kind.distill);
+    } else if (message.kind?.$case === "quantizeDynamic") {
+      obj.quantizeDynamic = DynamicQuantization.toJSON(message.kind.quantizeDynamic);
+    } else if (message.kind?.$case === "quantizeWeights") {
+      obj.quantizeWeights = WeightQuantization.toJSON(message.kind.quantizeWeights);
+    } else if (message.kind?.$case === "shareWeights") {
+      obj.shareWeights = WeightSharing.toJSON(message.kind.shareWeights);
+    } else if (message.kind?.$case === "storeHalves") {
+      obj.storeHalves = HalfStorage.toJSON(message.kind.storeHalves);
     }
     return obj;
   },
@@ -683,6 +1125,36 @@ export const Pass: MessageFns<Pass> = {
       case "distill": {
         if (object.kind?.distill !== undefined && object.kind?.distill !== null) {
           message.kind = { $case: "distill", distill: StudentDistillation.fromPartial(object.kind.distill) };
+        }
+        break;
+      }
+      case "quantizeDynamic": {
+        if (object.kind?.quantizeDynamic !== undefined && object.kind?.quantizeDynamic !== null) {
+          message.kind = {
+            $case: "quantizeDynamic",
+            quantizeDynamic: DynamicQuantization.fromPartial(object.kind.quantizeDynamic),
+          };
+        }
+        break;
+      }
+      case "quantizeWeights": {
+        if (object.kind?.quantizeWeights !== undefined && object.kind?.quantizeWeights !== null) {
+          message.kind = {
+            $case: "quantizeWeights",
+            quantizeWeights: WeightQuantization.fromPartial(object.kind.quantizeWeights),
+          };
+        }
+        break;
+      }
+      case "shareWeights": {
+        if (object.kind?.shareWeights !== undefined && object.kind?.shareWeights !== null) {
+          message.kind = { $case: "shareWeights", shareWeights: WeightSharing.fromPartial(object.kind.shareWeights) };
+        }
+        break;
+      }
+      case "storeHalves": {
+        if (object.kind?.storeHalves !== undefined && object.kind?.storeHalves !== null) {
+          message.kind = { $case: "storeHalves", storeHalves: HalfStorage.fromPartial(object.kind.storeHalves) };
         }
         break;
       }

@@ -1,0 +1,28 @@
+import type { jobs, trainer } from '@modelmill/contracts';
+import type { Model } from '@modelmill/onnx';
+import type { Artifacts } from '@modelmill/store';
+import type { Classifier } from './classifier.js';
+import type { Examples } from './examples.js';
+import type { OptimizationPlan } from './optimization-plan.js';
+
+/** What a pass works with. */
+export interface PassContext {
+  /** Its versions are numbers. */
+  readonly plan: OptimizationPlan;
+  readonly examples: Examples;
+  readonly artifacts: Pick<Artifacts, 'put' | 'read'>;
+  readonly signal: AbortSignal;
+  classifierOf(model: Model): Classifier;
+  /** A training by the trainer, to its end. */
+  train(stage: string, spec: trainer.TrainingSpec): Promise<jobs.JobSucceeded>;
+  onProgress(stage: string, done: number): Promise<void>;
+}
+
+/** A model a pass has made. */
+export interface PassResult {
+  readonly model: Model;
+  /** What was done, as a version's lineage tells it. */
+  readonly words: string;
+  /** What the report's reader should know. */
+  readonly notes: readonly string[];
+}

@@ -1,0 +1,71 @@
+import { densify } from '@modelmill/onnx';
+import type { Model } from '@modelmill/onnx';
+import { JobFailedError } from '@modelmill/store';
+import type { PlannedPass } from './optimization-plan.js';
+import type { PassContext, PassResult } from './pass-context.js';
+import { quantizeDynamic } from './quantize-dynamic.js';
+import { quantizeWeights } from './quantize-weights.js';
+import { shareWeights, storeHalves } from './share-weights.js';
+
+type Of<K extends PlannedPass['kind']> = Extract<PlannedPass, { kind: K }>;
+
+const storageOnly = 'Storage only: the file is smaller; memory and time of answers stay as they were.';
+
+/** Passes that write weights in fewer bits and look at nothing but the weights. */
+export const smallForms = {
+  async quantize_dynamic(parent: Model): Promise<PassResult> {
+    const model = densify(parent);
+    const layers = quantizeDynamic(model);
+    if (layers === 0)
+      throw nothingTo('quantize: no MatMul or Gemm has a constant matrix, and convolutions want quantize_static');
+    return {
+      model,
+      words: 'quantized dynamic int8',
+      notes: [`${layers} layers multiply in int8, their activations by the range that each input has.`],
+    };
+  },
+
+  async quantize_weights(parent: Model, pass: Of<'quantize_weights'>, context: PassContext): Promise<PassResult> {
+    const model = densify(parent);
+    const onLayer = (done: number) => step(context, 'quantizing', done);
+    const layers = await quantizeWeights(model, { ...pass, onLayer });
+    if (layers === 0)
+      throw nothingTo(`quantize: no MatMul or Gemm has a constant matrix of ${pass.block} rows or more`);
+    const rounded = pass.method === 'hqq' ? 'zero points by half-quadratic quantization' : 'rounded to nearest';
+    return {
+      model,
+      words: `quantized weights to int${pass.bits}`,
+      notes: [`${layers} layers keep their weights in ${pass.bits} bits, ${pass.block} to a scale, ${rounded}.`],
+    };
+  },
+
+  async share_weights(parent: Model, pass: Of<'share_weights'>, context: PassContext): Promise<PassResult> {
+    const model = densify(parent);
+    const onLayer = (done: number) => step(context, 'clustering', done);
+    const layers = await shareWeights(model, { ...pass, onLayer });
+    if (layers === 0) throw nothingTo('share: no convolution or matrix product has 64 weights or more');
+    return {
+      model,
+      words: `shared weights of ${pass.clusters} values`,
+      notes: [`${layers} layers look their weights up in codebooks of at most ${pass.clusters} values. ${storageOnly}`],
+    };
+  },
+
+  async store_halves(parent: Model): Promise<PassResult> {
+    const model = densify(parent);
+    const constants = storeHalves(model);
+    if (constants === 0) throw nothingTo('store in halves: no constant has 64 floats or more');
+    return {
+      model,
+      words: 'stored halves',
+      notes: [`${constants} constants are stored as 16-bit floats. ${storageOnly}`],
+    };
+  },
+};
+
+async function step({ signal, onProgress }: PassContext, stage: string, done: number): Promise<void> {
+  signal.throwIfAborted();
+  await onProgress(stage, done);
+}
+
+const nothingTo = (what: string) => new JobFailedError(`there is nothing to ${what}`);
