@@ -1,12 +1,13 @@
 /** The architecture. An arrow says "stands on", and permits what lies beneath, too. docs/architecture.md draws it. */
 module.exports = {
   'services/gateway': ['client', 'data', 'onnx', 'store', 'service-kit'],
-  'services/trainer': ['autodiff', 'data', 'runtime', 'store', 'service-kit'],
+  'services/trainer': ['tfjs', 'data', 'runtime', 'store', 'service-kit'],
   'services/optimizer': ['client', 'data', 'runtime', 'store', 'service-kit'],
   'services/inference': ['runtime', 'store', 'service-kit'],
   'packages/cli': ['client'],
   'packages/client': ['contracts'],
   'packages/store': ['contracts'],
+  'packages/tfjs': ['autodiff'],
   'packages/autodiff': ['onnx'],
   'packages/runtime': ['onnx'],
   'packages/onnx': [],

@@ -12,9 +12,9 @@ export { globPattern } from './fine-tuning/glob.js';
 // training
 export { groupFault } from './parameter-groups.js';
 export { trainableWeights } from './read-graph.js';
-export { trainingStep } from './training-step.js';
+export { dividedStep, trainingStep } from './training-step.js';
 export type { AdamSpec, LossSpec, LossTerm, OptimizerSpec, ParameterGroup, StepOptions } from './step-options.js';
-export type { StateTensor, TrainingStep } from './training-step.js';
+export type { DividedStep, StateTensor, TrainingStep } from './training-step.js';
 export type { DropoutMask } from './reading.js';
 export { gradientRules } from './gradient-rules.js';
 export type { GradientQuestion, GradientRule } from './gradient-rule.js';

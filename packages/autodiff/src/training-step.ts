@@ -58,12 +58,85 @@ export interface TrainingStep {
   readonly outputs: { readonly loss: string; readonly logits: string; readonly gradientNorm: string };
 }
 
+/** One step as two graphs, for an engine that differentiates by itself: up to the loss, and from gradients on. */
+export interface DividedStep extends Omit<TrainingStep, 'model' | 'gather'> {
+  /** Of features, targets, masks, weights and running statistics: loss, logits, and the statistics after the batch. */
+  readonly loss: Model;
+  /** Of gradients and the rest: the norm, and the state after the update. */
+  readonly update: Model;
+  /** Accumulation only: what a batch that completes no update does in place of `update`. */
+  readonly gather?: Model;
+  /** The weights that are trained, by the names their gradients are fed under. */
+  readonly gradients: ReadonlyMap<string, string>;
+}
+
 /**
  * Writes forward pass, loss, gradients, clipping and update into one graph. `forward` is the training form: one float
  * input, one output, trained weights as float initializers of at least one axis. Throws ShapeError, TrainingFormError,
  * and UnsupportedOpError for an operator without a gradient rule.
  */
 export function trainingStep(forward: Model, options: StepOptions): TrainingStep {
+  const { name, inputs, tell, update, gather, described } = stepValues(forward, options, (found) => found);
+  const outputs = (told: readonly Named[]) => new Map([...told, ...update]);
+  return {
+    model: emit({ name: `${name}.training`, inputs, outputs: outputs(tell('update')) }),
+    ...(gather ? { gather: gatherForm(gather) } : {}),
+    ...described,
+  };
+
+  /** Keeps the gradients of a batch, and statistics, and nothing else. */
+  function gatherForm({ state, next }: NonNullable<StepValues['gather']>): NonNullable<TrainingStep['gather']> {
+    const roots = new Map([...tell('gather'), ...next]);
+    return { model: emit({ name: `${name}.gathering`, inputs: usedBy(roots, inputs), outputs: roots }), state };
+  }
+}
+
+/** As trainingStep, but for the gradients, which are fed. */
+export function dividedStep(forward: Model, options: StepOptions): DividedStep {
+  const fed = new Map<string, Value>();
+  const values = stepValues(forward, options, (found, weight, fresh) => {
+    const gradient = input(fresh(`gradient/${weight}`), found.shape);
+    fed.set(weight, gradient);
+    return gradient;
+  });
+  const { name, inputs, tell, update, gather, described } = values;
+  const isStatistic = new Set(described.state.flatMap((of) => (of.kind === 'running statistic' ? [of.output] : [])));
+  const [loss, logits] = tell('update') as [Named, Named];
+  const part = (of: string, roots: readonly Named[]) => {
+    const outputs = new Map(roots);
+    return emit({ name: `${name}.${of}`, inputs: usedBy(outputs, [...inputs, ...fed.values()]), outputs });
+  };
+  const rest = (named: readonly Named[]) => named.filter(([output]) => !isStatistic.has(output));
+  return {
+    loss: part('loss', [loss, logits, ...update.filter(([output]) => isStatistic.has(output))]),
+    update: part('update', [tell('update')[2]!, ...rest(update)]),
+    ...(gather ? { gather: part('gather', [tell('gather')[2]!, ...rest(gather.next)]) } : {}),
+    gradients: new Map([...fed].map(([weight, value]) => [weight, nameOf(value)])),
+    ...described,
+  };
+}
+
+/** A value with the name of the output it goes to. */
+type Named = readonly [output: string, value: Value];
+
+/** What a step computes. */
+interface StepValues {
+  readonly name: string;
+  readonly inputs: readonly Value[];
+  /** Loss, logits, and the gradients' norm. */
+  tell(form: 'update' | 'gather'): readonly Named[];
+  /** The state after the step. */
+  readonly update: readonly Named[];
+  readonly gather: { readonly state: readonly StateTensor[]; readonly next: readonly Named[] } | undefined;
+  readonly described: Omit<TrainingStep, 'model' | 'gather'>;
+}
+
+/** `gradientOf`: what stands for the gradient that was found of a weight. */
+function stepValues(
+  forward: Model,
+  options: StepOptions,
+  gradientOf: (found: Value, weight: string, fresh: (name: string) => string) => Value,
+): StepValues {
   const { features, output, weights, statistics, dropout } = readGraph(
     forward,
     options.batchSize,
@@ -94,7 +167,8 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
   );
   if (found.size === 0) throw new TrainingFormError('no weight lies between the input and the loss');
   const moving = trained.flatMap(([name, weight]) => {
-    const g = found.get(weight);
+    const arrived = found.get(weight);
+    const g = arrived && gradientOf(arrived, name, fresh);
     const mask = options.keepZeros ? maskOf(forward, name, weight) : undefined;
     return g ? [{ name, weight, g: mask ? mul(g, mask) : g, mask }] : [];
   });
@@ -179,47 +253,47 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
     ...dropout.map(({ name, shape }) => input(name, shape)),
     ...state.map(({ value }) => value),
   ];
-  const told = (gradientNorm: Value) =>
-    [
-      [outputs.loss, loss],
-      [outputs.logits, output],
-      [outputs.gradientNorm, gradientNorm],
-    ] as const;
-  const { name } = forward.graph;
-  const nextState = state.map(({ next }, i) => [tensors[i]!.output, next] as const);
-  const model = emit({ name: `${name}.training`, inputs, outputs: new Map([...told(norm), ...nextState]) });
-
-  /** Keeps the gradients of a batch, and statistics, and nothing else. */
-  function gatherForm(): NonNullable<TrainingStep['gather']> {
-    const sums = new Map(gathered.map(({ before, sum }) => [before, sum]));
-    const kept = state.flatMap(({ kind, value, next }, i) => {
-      const after = kind === 'running statistic' ? next : sums.get(value);
-      return after ? [{ tensor: tensors[i]!, after }] : [];
-    });
-    const nexts = kept.map(({ tensor, after }) => [tensor.output, after] as const);
-    const roots = new Map([...told(normOf(rows.map(({ g }) => g))), ...nexts]);
-    const used = new Set(topological([...roots.values()]).map(nameOf));
-    const fed = inputs.filter((value) => used.has(nameOf(value)));
-    return {
-      model: emit({ name: `${name}.gathering`, inputs: fed, outputs: roots }),
-      state: kept.map(({ tensor }) => tensor),
-    };
-  }
-
+  const told = (gradientNorm: Value): readonly Named[] => [
+    [outputs.loss, loss],
+    [outputs.logits, output],
+    [outputs.gradientNorm, gradientNorm],
+  ];
+  const sums = new Map(gathered.map(({ before, sum }) => [before, sum]));
+  const kept = state.flatMap(({ kind, value, next }, i) => {
+    const after = kind === 'running statistic' ? next : sums.get(value);
+    return after ? [{ tensor: tensors[i]!, after }] : [];
+  });
   return {
-    model,
-    ...(gathered.length > 0 ? { gather: gatherForm() } : {}),
-    state: tensors,
-    inputs: {
-      features: nameOf(features),
-      targets: nameOf(hard.targets),
-      learningRate: nameOf(learningRate),
-      ...(adam ? { corrections: { c1: nameOf(corrections.c1), c2: nameOf(corrections.c2) } } : {}),
-      ...(teacher ? { teacher: nameOf(teacher) } : {}),
-      dropout,
+    name: forward.graph.name,
+    inputs,
+    tell: (form) => told(form === 'update' ? norm : normOf(rows.map(({ g }) => g))),
+    update: state.map(({ next }, i) => [tensors[i]!.output, next]),
+    gather:
+      gathered.length > 0
+        ? {
+            state: kept.map(({ tensor }) => tensor),
+            next: kept.map(({ tensor, after }) => [tensor.output, after]),
+          }
+        : undefined,
+    described: {
+      state: tensors,
+      inputs: {
+        features: nameOf(features),
+        targets: nameOf(hard.targets),
+        learningRate: nameOf(learningRate),
+        ...(adam ? { corrections: { c1: nameOf(corrections.c1), c2: nameOf(corrections.c2) } } : {}),
+        ...(teacher ? { teacher: nameOf(teacher) } : {}),
+        dropout,
+      },
+      outputs,
     },
-    outputs,
   };
+}
+
+/** Those of the inputs that the roots are computed from. */
+function usedBy(roots: ReadonlyMap<string, Value>, inputs: readonly Value[]): readonly Value[] {
+  const used = new Set(topological([...roots.values()]).map(nameOf));
+  return inputs.filter((value) => used.has(nameOf(value)));
 }
 
 const normOf = (gs: readonly Value[]): Value => sqrt(gs.map((g) => sumSquare(g)).reduce(add));

@@ -2,6 +2,7 @@ import {
   LayerError,
   TrainingFormError,
   UnsupportedOpError,
+  dividedStep,
   groupFault,
   trainableWeights,
   trainingStep,
@@ -21,6 +22,7 @@ import type { Target } from './fitting-loss.js';
 import { exampleShapeOf, initialGraph, layersOf } from './initial-graph.js';
 import type { InitialGraph, Surroundings } from './initial-graph.js';
 import { memoryEstimate, memoryLimit } from './memory-estimate.js';
+import { stepOptions } from './prepared-training.js';
 import type { TrainingInputs } from './training-messages.js';
 import type { TrainingPlan } from './training-plan.js';
 
@@ -78,6 +80,7 @@ export async function checkTraining(
       : based(await store.artifacts.read(base.sha256), { ...plan, batchSize }, form, loss);
   const fault = groupFault(trainableWeights(built.forward), plan.groups);
   if (fault !== undefined) throw errors.badGroups(fault);
+  if (plan.engine === 'tfjs') await checkTfjs(built, { ...plan, batchSize }, form, loss);
   const estimate = memoryEstimate(plan, built.parameters, built.layers, batchSize);
   if (estimate > memoryLimit()) throw errors.tooMuchMemory(estimate, memoryLimit(), batchSize);
   const sigmoid = isBinary(loss);
@@ -88,6 +91,19 @@ export async function checkTraining(
     parameters: BigInt(parameters),
   }));
   return { dataset, inputs, loss, batchSize, summary: { layers, parameters: BigInt(built.parameters), signature } };
+}
+
+/** The second engine has fewer operators. */
+async function checkTfjs(
+  { forward }: InitialGraph,
+  plan: TrainingPlan,
+  { featureShape }: Form,
+  loss: readonly LossTerm[],
+): Promise<void> {
+  const { unsupportedByTfjs } = await import('@modelmill/tfjs');
+  const step = checked(() => dividedStep(forward, stepOptions(plan, loss, featureShape)));
+  const what = unsupportedByTfjs(step);
+  if (what !== undefined) throw errors.notByTfjs(what);
 }
 
 export const defaultSplits: datasets.Splits = { train: 0.8, validation: 0, test: 0.2, seed: 0n };

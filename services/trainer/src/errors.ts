@@ -15,7 +15,10 @@ export const badWord = (field: string, got: string, allowed: readonly string[]) 
   invalid(`${field} is '${got}', wants one of ${allowed.join(', ')}`);
 export const providerMissing = (provider: string, why: string) =>
   new RpcError(status.FAILED_PRECONDITION, `provider is '${provider}', which this trainer cannot use: ${why}`);
-export const unbuilt = (field: string) => invalid(`${field} is set, which this release cannot do yet`);
+export const tfjsOnCpu = (provider: string) =>
+  invalid(`engine is 'tfjs', which trains on the cpu, but provider is '${provider}'`);
+export const notByTfjs = (what: string) =>
+  invalid(`engine is 'tfjs', which cannot train through ${what}: leave engine out, or change the layers`);
 const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 export const tooMuchMemory = (estimate: number, limit: number, batchSize: number) =>
   invalid(

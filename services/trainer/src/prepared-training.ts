@@ -1,5 +1,5 @@
-import { trainingStep } from '@modelmill/autodiff';
-import type { TrainingStep } from '@modelmill/autodiff';
+import { dividedStep, trainingStep } from '@modelmill/autodiff';
+import type { DividedStep, LossTerm, StepOptions, TrainingStep } from '@modelmill/autodiff';
 import { counterRandom } from '@modelmill/data';
 import type { Table } from '@modelmill/data';
 import { readOnnx, writeOnnx } from '@modelmill/onnx';
@@ -10,6 +10,7 @@ import { exampleShapeOf, initialGraph } from './initial-graph.js';
 import type { InitialGraph } from './initial-graph.js';
 import type { Material } from './material.js';
 import type { TrainingOrder } from './training-messages.js';
+import type { TrainingPlan } from './training-plan.js';
 
 /** Streams of a job's seed: weights take those from here on, one each. */
 const weightStreams = 100;
@@ -19,7 +20,8 @@ export interface PreparedTraining {
   readonly examples: Examples;
   /** What a teacher is asked about; undefined for text. */
   readonly asked: { readonly table: Table; readonly rows: Uint32Array } | undefined;
-  readonly step: TrainingStep;
+  /** Divided where the engine differentiates by itself. */
+  readonly step: TrainingStep | DividedStep;
   /** Classes of the target, or tokens of the vocabulary; 0 where the target is a number. */
   readonly classes: number;
   readonly isText: boolean;
@@ -33,22 +35,9 @@ export async function prepareFrom(order: TrainingOrder, material: Material): Pro
   const { plan, loss } = order;
   const graph = await graphOf(order, material);
   const { forward } = graph;
-  const { batchSize, optimizer, groups, decayMatricesOnly, accumulate, clipValue, clipNorm, ema, distillation, start } =
-    plan;
-  const step = trainingStep(forward, {
-    batchSize,
-    exampleShape: material.featureShape,
-    loss,
-    optimizer,
-    groups,
-    decayMatricesOnly,
-    accumulate,
-    clipValue,
-    clipNorm,
-    ema,
-    ...(distillation ? { distillation } : {}),
-    keepZeros: 'keepZeros' in start && start.keepZeros,
-  });
+  const { batchSize } = plan;
+  const options = stepOptions(plan, loss, material.featureShape);
+  const step = plan.engine === 'tfjs' ? dividedStep(forward, options) : trainingStep(forward, options);
   const { classes, tokenizer } = material;
   const sigmoid = isBinary(loss);
   const exampleShape = exampleShapeOf(forward, material.featureShape);
@@ -65,6 +54,29 @@ export async function prepareFrom(order: TrainingOrder, material: Material): Pro
       return writeOnnx(model);
     },
     parameters: weights.reduce((sum, { initial }) => sum + initial.length, 0),
+  };
+}
+
+/** What a plan says of a step. */
+export function stepOptions(
+  { start, distillation, ...plan }: TrainingPlan,
+  loss: readonly LossTerm[],
+  exampleShape: readonly number[],
+): StepOptions {
+  const { batchSize, optimizer, groups, decayMatricesOnly, accumulate, clipValue, clipNorm, ema } = plan;
+  return {
+    batchSize,
+    exampleShape,
+    loss,
+    optimizer,
+    groups,
+    decayMatricesOnly,
+    accumulate,
+    clipValue,
+    clipNorm,
+    ema,
+    ...(distillation ? { distillation } : {}),
+    keepZeros: 'keepZeros' in start && start.keepZeros,
   };
 }
 

@@ -216,6 +216,20 @@ describe('the trainer service', () => {
     expect(at.state.succeeded.metrics['r2']).toBeGreaterThan(0.4);
   });
 
+  it('trains with TensorFlow.js as with its own engine', async () => {
+    const by = async (engine: string) => {
+      const spec = specOf(`by-${engine}`, { engine, epochs: 2, artifactOnly: true });
+      const { artifactSha256, metrics } = success(await ended(await submit(spec)));
+      const { graph } = readOnnx(await mesh.store.artifacts.read(artifactSha256));
+      return { graph, metrics };
+    };
+    const [ours, theirs] = [await by('onnx'), await by('tfjs')];
+    expect(theirs.metrics['accuracy']).toBeGreaterThan(0.8);
+    expect(Math.abs(theirs.metrics['loss']! - ours.metrics['loss']!)).toBeLessThan(0.01);
+    expect([...theirs.graph.initializers.keys()]).toEqual([...ours.graph.initializers.keys()]);
+    expect(theirs.graph.nodes).toEqual(ours.graph.nodes);
+  });
+
   it('trains a network by name, then adapters on it, and serves the structure it had', async () => {
     const preset = { kind: { $case: 'mlp' as const, mlp: { hidden: [32, 32] } } };
     const first = success(await ended(await submit(specOf('tuned', { layers: [], preset, artifactOnly: true }))));
@@ -499,6 +513,8 @@ describe('the trainer service', () => {
       ['a metric of numbers', 'm', { metrics: ['accuracy', 'r2'] }, status.INVALID_ARGUMENT, /^metrics name 'r2', which says nothing of a target of 10 classes/], // prettier-ignore
       ['to stop by what is not measured', 'm', { earlyStopping: { metric: 'f1' } }, status.INVALID_ARGUMENT, /^early_stopping.metric is 'f1', what is measured is loss, accuracy/], // prettier-ignore
       ['a provider that finds no device', 'm', { provider: 'webgpu' }, status.FAILED_PRECONDITION, /^provider is 'webgpu', which this trainer cannot use: it finds no device$/], // prettier-ignore
+      ['an engine it does not know', 'm', { engine: 'torch' }, status.INVALID_ARGUMENT, /^engine is 'torch', wants one of onnx, tfjs$/], // prettier-ignore
+      ['a provider that an engine has not', 'm', { engine: 'tfjs', provider: 'webgpu' }, status.INVALID_ARGUMENT, /^engine is 'tfjs', which trains on the cpu, but provider is 'webgpu'$/], // prettier-ignore
       ['a provider it does not know', 'm', { provider: 'tpu' }, status.INVALID_ARGUMENT, /^provider is 'tpu', wants one of cpu, webgpu, cuda$/], // prettier-ignore
       ['no such base', 'narrow', from('7'), status.NOT_FOUND, /^model 'narrow' has no version or label '7'/],
       ['a base of other features', 'narrow', from('1'), status.INVALID_ARGUMENT, /^the base takes \[3\] .* \[64\]/],

@@ -1,15 +1,28 @@
 import { fitWebGpu, notOnWebGpu } from '@modelmill/autodiff';
-import type { TrainingStep } from '@modelmill/autodiff';
+import type { DividedStep, TrainingStep } from '@modelmill/autodiff';
 import { writeOnnx } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { openStatefulSession } from '@modelmill/runtime';
 import type { StatefulSession } from '@modelmill/runtime';
 import type { TrainingPlan } from './training-plan.js';
 
-/** Opens a step, and the one that only gathers gradients where there is one, on the plan's provider. */
-export function openSteps(
-  { model, gather, state }: TrainingStep,
+/** A training's steps, whatever computes them: what is asked of an engine. */
+export type Steps = Omit<StatefulSession, 'provider'>;
+
+/** Opens a step, and the one that only gathers gradients where there is one, by the engine it was made for. */
+export async function openSteps(
+  step: TrainingStep | DividedStep,
   { provider }: Pick<TrainingPlan, 'provider'>,
+  threads: number,
+): Promise<Steps> {
+  if ('model' in step) return openByOnnxRuntime(step, provider, threads);
+  const { openTfjsSession } = await import('@modelmill/tfjs'); // megabytes that other jobs do not need
+  return openTfjsSession(step);
+}
+
+function openByOnnxRuntime(
+  { model, gather, state }: TrainingStep,
+  provider: TrainingPlan['provider'],
   threads: number,
 ): Promise<StatefulSession> {
   const fitted = (form: Model) => writeOnnx(provider === 'webgpu' ? fitWebGpu(form) : form);

@@ -5,7 +5,7 @@ import { fineTuningSpec } from './fine-tuning-specs.js';
 import { layerSpecs } from './layer-specs.js';
 import { presetSpec } from './preset-specs.js';
 import { range, word } from './spec-fields.js';
-import { badName, excludes, oneStart, outOfRange, specMissing, unbuilt } from './errors.js';
+import { badName, excludes, oneStart, outOfRange, specMissing, tfjsOnCpu } from './errors.js';
 import { planRecipe } from './recipe-plan.js';
 import type { RecipePlan } from './recipe-plan.js';
 
@@ -14,6 +14,7 @@ const normalizations = ['standard', 'minmax', 'none'] as const;
 const losses = ['cross_entropy', 'binary_cross_entropy', 'mse', 'mae', 'huber'] as const;
 const modes = ['mini_batch', 'full_batch', 'stochastic'] as const;
 /** Where steps are computed. */
+const engines = ['onnx', 'tfjs'] as const;
 const providers = ['cpu', 'webgpu', 'cuda'] as const;
 const tokenizers = ['character', 'byte_pair'] as const;
 
@@ -66,6 +67,8 @@ export interface TrainingPlan extends RecipePlan {
   readonly batchSize: number;
   /** Whether it is there to be used is another question. */
   readonly provider: (typeof providers)[number];
+  /** What runs and differentiates the steps. */
+  readonly engine: (typeof engines)[number];
   /** Decimal, because JSON knows no 64-bit integers. */
   readonly seed: string;
   readonly distillation:
@@ -77,7 +80,6 @@ export interface TrainingPlan extends RecipePlan {
 export function planTraining(spec: trainer.TrainingSpec | undefined): TrainingPlan {
   if (spec === undefined) throw specMissing();
   const { optimizer, distillation, earlyStopping } = spec;
-  refuseUnbuilt(spec);
   if (spec.label !== '') name(spec.label, 'label');
   return {
     model: name(spec.model, 'model'),
@@ -103,6 +105,7 @@ export function planTraining(spec: trainer.TrainingSpec | undefined): TrainingPl
     evaluateEvery: range(spec.evaluateEvery, 0, 100_000_000, 'evaluate_every'),
     context: range(spec.data?.context || 64, 1, 65_536, 'data.context'),
     tokenizer: tokenizerOf(spec.data?.tokenizer),
+    engine: engineOf(spec),
     provider: word(spec.provider || 'cpu', providers, 'provider'),
     seed: spec.seed.toString(),
     distillation: distillation && {
@@ -200,11 +203,8 @@ function name(got: string, field: string): string {
   return got;
 }
 
-/** Fields whose meaning is settled and whose work is not done: refused, so that none is passed over in silence. */
-function refuseUnbuilt(spec: trainer.TrainingSpec): void {
-  const given: Readonly<Record<string, boolean>> = {
-    engine: spec.engine !== '' && spec.engine !== 'onnx',
-  };
-  const found = Object.keys(given).find((field) => given[field]);
-  if (found !== undefined) throw unbuilt(found);
+function engineOf({ engine, provider }: trainer.TrainingSpec): TrainingPlan['engine'] {
+  const chosen = word(engine || 'onnx', engines, 'engine');
+  if (chosen === 'tfjs' && provider !== '' && provider !== 'cpu') throw tfjsOnCpu(provider);
+  return chosen;
 }

@@ -102,6 +102,16 @@ describe('a training', () => {
     }
   });
 
+  it('gives the same bytes from a checkpoint on by the other engine, too', async () => {
+    const spec = { engine: 'tfjs', epochs: 1, batchSize: 128 };
+    const whole = await run(orderOf(spec, { checkpointMs: 0 }));
+    const { path } = whole.checkpoints.find(({ step }) => step === 5)!;
+    const resumed = await run(orderOf(spec, { checkpointPath: path }));
+    expect(resumed.model.equals(whole.model)).toBe(true);
+    const changed = await run(orderOf({ ...spec, engine: 'onnx' }, { checkpointPath: path }));
+    expect(changed.metrics['loss']).toBeCloseTo(whole.metrics['loss']!, 3);
+  });
+
   it('gives others for another seed', async () => {
     const [a, b] = [await run(orderOf({ epochs: 1 })), await run(orderOf({ epochs: 1, seed: 6n }))];
     expect(a.model.equals(b.model)).toBe(false);

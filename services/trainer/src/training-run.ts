@@ -160,7 +160,12 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   /** Goes back to the last evaluation where that is asked for. Throws TrainingFailedError otherwise. */
   async function recover(what: string, got: number, at: number): Promise<void> {
     if (!plan.rollBack || standing.rollBacks === mostRollBacks) {
-      const course = { model: step.model, good: { state: good.state, step: good.standing.step }, feedsAt, formAt };
+      const course = {
+        model: 'model' in step ? step.model : step.loss,
+        good: { state: good.state, step: good.standing.step },
+        feedsAt,
+        formAt,
+      };
       const offender = await whereItBegan(session, course, standing.step);
       throw diverged({ what, got, step: at, steps, offender, savedStep });
     }
@@ -213,7 +218,7 @@ const inUpdates = ({ accumulate }: TrainingOrder['plan'], { step, steps, stepsPe
 });
 
 /** Weights, or their averages where these are kept, and running statistics, by their names in the graph. */
-function servedTensors(step: TrainingStep, state: Feeds): Tensors {
+function servedTensors(step: Pick<TrainingStep, 'state'>, state: Feeds): Tensors {
   const averages = new Map(step.state.flatMap(({ of, input }) => (of === undefined ? [] : [[of, input] as const])));
   return new Map(
     step.state

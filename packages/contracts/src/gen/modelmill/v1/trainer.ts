@@ -160,7 +160,7 @@ export interface TrainingSpec {
    * five times.
    */
   onDivergence: string;
-  /** `onnx` (default) or `tfjs`. */
+  /** What runs and differentiates the steps: `onnx` (default) or `tfjs` (TensorFlow.js, on the CPU alone, slower). */
   engine: string;
   /** Where steps are computed: `cpu` (default), `webgpu` or `cuda`; refused where the trainer finds no such device. */
   provider: string;

@@ -1,0 +1,2 @@
+export { openTfjsSession, unsupportedByTfjs } from './session.js';
+export type { Numbers, TfjsSession } from './session.js';
