@@ -8,13 +8,14 @@ import { startRunner } from '@modelmill/runtime';
 import type { Classifier } from './classifier.js';
 import { examplesOf, numbersOf } from './evaluate.js';
 import { createRanges } from './quantization-ranges.js';
+import type { CalibrationMethod } from './quantization-ranges.js';
 
 export interface CalibrationOptions {
   readonly classifier: Classifier;
   readonly table: Table;
   /** The examples to look at. */
   readonly rows: Uint32Array;
-  readonly method: 'minmax' | 'percentile';
+  readonly method: CalibrationMethod;
   readonly signal: AbortSignal;
   /** Told after every batch, from 0 to 1. */
   onProgress(done: number): Promise<void>;
@@ -27,6 +28,7 @@ const mostBytes = 64 * 2 ** 20;
 export async function calibrate(model: Model, tensors: readonly string[], options: CalibrationOptions) {
   const { classifier, table, rows, method, signal, onProgress } = options;
   const ranges = createRanges(method);
+  const rounds = method === 'entropy' || method === 'mse' ? 2 : 1;
   const { probe, watched } = withOutputs(model, tensors);
   const chunk = rowsAtOnce(model, tensors, classifier);
 
@@ -36,16 +38,21 @@ export async function calibrate(model: Model, tensors: readonly string[], option
     await writeFile(path, writeOnnx(probe));
     await using runner = await startRunner({ providers: ['cpu'], requestTimeoutMs: 120_000 });
     await runner.load('probe', path);
-    for (let start = 0; start < rows.length; start += chunk) {
-      const examples = examplesOf(table, rows.subarray(start, start + chunk), classifier);
-      if (tensors.includes(classifier.input)) ranges.add(classifier.input, numbersOf(examples));
-      if (watched.length > 0) {
-        const { outputs } = await runner.run('probe', new Map([[classifier.input, examples]]), watched, signal);
-        for (const name of watched) ranges.add(name, numbersOf(outputs.get(name)!));
+    let round = 0;
+    do {
+      for (let start = 0; start < rows.length; start += chunk) {
+        const some = rows.subarray(start, start + chunk);
+        const examples = examplesOf(table, some, classifier);
+        if (tensors.includes(classifier.input)) ranges.add(classifier.input, numbersOf(examples), some.length);
+        if (watched.length > 0) {
+          const { outputs } = await runner.run('probe', new Map([[classifier.input, examples]]), watched, signal);
+          for (const name of watched) ranges.add(name, numbersOf(outputs.get(name)!), some.length);
+        }
+        const done = Math.min(1, (start + chunk) / rows.length);
+        await onProgress(round === 0 ? done / rounds : (1 + done) / 2);
       }
-      await onProgress(Math.min(1, (start + chunk) / rows.length));
-    }
-    return ranges.finish();
+    } while (ranges.again() && ++round);
+    return await ranges.finish();
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -24,7 +24,7 @@ describe('an optimization plan', () => {
       passes: [
         { kind: 'distill', epochs: 30, batchSize: 64, temperature: 4, mix: 0.7, optimizer: undefined },
         { kind: 'prune_magnitude', sparsity: 0.8, epochs: 10, learningRate: 0.001 },
-        { kind: 'quantize_static', samples: 256, calibration: 'minmax' },
+        { kind: 'quantize_static', samples: 256, calibration: 'minmax', cpu: 'here' },
       ],
     }));
 
@@ -37,8 +37,12 @@ describe('an optimization plan', () => {
     [{ passes: Array(11).fill(prune()) }, 'passes has 11 entries, wants at most 10'],
     [{ passes: [prune(), {}] }, 'passes[1] names no kind of pass'],
     [
-      { passes: [{ quantizeStatic: { calibration: 'entropy' } }] },
-      "passes[0].quantize_static.calibration is 'entropy', wants one of minmax, percentile",
+      { passes: [{ quantizeStatic: { calibration: 'kl' } }] },
+      "passes[0].quantize_static.calibration is 'kl', wants one of minmax, moving_average, percentile, entropy, mse",
+    ],
+    [
+      { passes: [{ quantizeDynamic: { cpu: 'avx2' } }] },
+      "passes[0].quantize_dynamic.cpu is 'avx2', wants one of here, vnni, x64, arm64",
     ],
     [
       { passes: [prune({ sparsity: 1 })] },

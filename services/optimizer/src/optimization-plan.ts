@@ -1,9 +1,13 @@
 import type { layers, optimizer, recipes, trainer } from '@modelmill/contracts';
 import * as errors from './errors.js';
+import { range, word } from './field-checks.js';
+import { cpus } from './int8-cpu.js';
+import type { Cpu } from './int8-cpu.js';
+import { calibrationMethods } from './quantization-ranges.js';
+import type { CalibrationMethod } from './quantization-ranges.js';
 
 const names = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/;
 const mostPasses = 10;
-const calibrations = ['minmax', 'percentile'] as const;
 const blockSizes = [16, 32, 64, 128, 256];
 const rounding = ['nearest', 'hqq'] as const;
 const clusterStarts = ['density', 'linear'] as const;
@@ -13,7 +17,8 @@ export type PlannedPass =
   | {
       readonly kind: 'quantize_static';
       readonly samples: number;
-      readonly calibration: (typeof calibrations)[number];
+      readonly calibration: CalibrationMethod;
+      readonly cpu: Cpu;
     }
   | {
       readonly kind: 'prune_magnitude';
@@ -30,7 +35,7 @@ export type PlannedPass =
       readonly mix: number;
       readonly optimizer: recipes.TrainingOptimizer | undefined;
     }
-  | { readonly kind: 'quantize_dynamic' }
+  | { readonly kind: 'quantize_dynamic'; readonly cpu: Cpu }
   | {
       readonly kind: 'quantize_weights';
       readonly bits: 4 | 8;
@@ -43,6 +48,7 @@ export type PlannedPass =
       readonly clusters: number;
       readonly start: (typeof clusterStarts)[number];
     }
+  | { readonly kind: 'store_bytes' }
   | { readonly kind: 'store_halves' };
 
 /** Passes that write weights in another form, which no other pass reads. */
@@ -51,6 +57,7 @@ const lastKinds: ReadonlySet<PlannedPass['kind']> = new Set([
   'quantize_dynamic',
   'quantize_weights',
   'share_weights',
+  'store_bytes',
   'store_halves',
 ]);
 
@@ -94,11 +101,12 @@ function planPass({ kind }: optimizer.Pass, at: string): PlannedPass {
   if (kind === undefined) throw errors.passWithoutKind(at);
   switch (kind.$case) {
     case 'quantizeStatic': {
-      const { calibrationSamples, calibration } = kind.quantizeStatic;
+      const { calibrationSamples, calibration, cpu } = kind.quantizeStatic;
       return {
         kind: 'quantize_static',
         samples: range(calibrationSamples || 256, 1, 1_000_000, `${at}.quantize_static.calibration_samples`),
-        calibration: word(calibration || 'minmax', calibrations, `${at}.quantize_static.calibration`),
+        calibration: word(calibration || 'minmax', calibrationMethods, `${at}.quantize_static.calibration`),
+        cpu: word(cpu || 'here', cpus, `${at}.quantize_static.cpu`),
       };
     }
     case 'pruneMagnitude': {
@@ -127,7 +135,10 @@ function planPass({ kind }: optimizer.Pass, at: string): PlannedPass {
       };
     }
     case 'quantizeDynamic':
-      return { kind: 'quantize_dynamic' };
+      return {
+        kind: 'quantize_dynamic',
+        cpu: word(kind.quantizeDynamic.cpu || 'here', cpus, `${at}.quantize_dynamic.cpu`),
+      };
     case 'quantizeWeights':
       return planWeights(kind.quantizeWeights, `${at}.quantize_weights`);
     case 'shareWeights': {
@@ -138,6 +149,8 @@ function planPass({ kind }: optimizer.Pass, at: string): PlannedPass {
         start: word(start || 'density', clusterStarts, `${at}.share_weights.start`),
       };
     }
+    case 'storeBytes':
+      return { kind: 'store_bytes' };
     case 'storeHalves':
       return { kind: 'store_halves' };
   }
@@ -155,17 +168,6 @@ function planWeights(
   if (rounded === 'hqq' && chosen !== 4) throw errors.wideHqq(at, chosen);
   if (rounded === 'hqq' && symmetric) throw errors.symmetricHqq(at);
   return { kind: 'quantize_weights', bits: chosen, block, method: rounded, symmetric };
-}
-
-function range(value: number, lo: number, hi: number, field: string): number {
-  if (!(value >= lo && value <= hi)) throw errors.outOfRange(field, value, `${lo} to ${hi}`);
-  return value;
-}
-
-function word<const Words extends readonly string[]>(got: string, allowed: Words, field: string): Words[number] {
-  const found = allowed.find((candidate) => candidate === got);
-  if (found === undefined) throw errors.badWord(field, got, allowed);
-  return found;
 }
 
 function name(got: string, field: string): string {

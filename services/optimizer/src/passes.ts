@@ -1,16 +1,12 @@
 import { trainer as contract } from '@modelmill/contracts';
 import type { trainer } from '@modelmill/contracts';
-import { calibrationRows } from '@modelmill/data';
 import { densify, readOnnx, writeOnnx } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
-import { JobFailedError } from '@modelmill/store';
-import { calibrate } from './calibrate.js';
-import { foldBatchNorm } from './fold-batch-norm.js';
 import type { OptimizationPlan, PlannedPass } from './optimization-plan.js';
 import type { PassContext, PassResult } from './pass-context.js';
 import { pruneMagnitude } from './prune-magnitude.js';
-import { quantizableTensors, quantizeStatic } from './quantize-static.js';
 import { smallForms } from './small-forms.js';
+import { makeStatic } from './static-pass.js';
 
 const finetuneBatch = 64;
 
@@ -18,7 +14,7 @@ type Kind = PlannedPass['kind'];
 type Of<K extends Kind> = Extract<PlannedPass, { kind: K }>;
 
 const passes: { readonly [K in Kind]: (model: Model, pass: Of<K>, context: PassContext) => Promise<PassResult> } = {
-  quantize_static: quantize,
+  quantize_static: makeStatic,
   prune_magnitude: prune,
   distill,
   ...smallForms,
@@ -27,31 +23,6 @@ const passes: { readonly [K in Kind]: (model: Model, pass: Of<K>, context: PassC
 /** Makes one pass over a model, which is left as it is. */
 export function makePass<K extends Kind>(model: Model, pass: Of<K>, context: PassContext): Promise<PassResult> {
   return passes[pass.kind as K](model, pass, context);
-}
-
-async function quantize(parent: Model, pass: Of<'quantize_static'>, context: PassContext): Promise<PassResult> {
-  const { plan, examples, signal, onProgress } = context;
-  const model = densify(parent);
-  const folded = foldBatchNorm(model);
-  const tensors = quantizableTensors(model);
-  if (tensors.length === 0) {
-    throw new JobFailedError('there is nothing to quantize: no convolution or matrix product has constant weights');
-  }
-  const rows = calibrationRows(examples.train, pass.samples, plan.seed);
-  const ranges = await calibrate(model, tensors, {
-    classifier: context.classifierOf(model),
-    table: examples.table,
-    rows,
-    method: pass.calibration,
-    signal,
-    onProgress: (done) => onProgress('calibrating', done),
-  });
-  const { layers } = quantizeStatic(model, ranges);
-  const notes = [
-    `${layers} layers compute in int8, calibrated on ${rows.length} training rows (${pass.calibration}).`,
-    ...(folded > 0 ? [`${folded} batch normalizations were folded into the layers before them.`] : []),
-  ];
-  return { model, words: 'quantized static int8', notes };
 }
 
 async function prune(parent: Model, pass: Of<'prune_magnitude'>, context: PassContext): Promise<PassResult> {

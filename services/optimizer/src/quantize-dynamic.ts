@@ -12,9 +12,10 @@ const float32 = 1;
 /**
  * Multiplies by constant matrices in eight bits, in place: signed weights with a scale per column, unsigned activations
  * whose range is taken anew from every input, so that nothing has to be calibrated. Convolutions stay as they are: ONNX
- * Runtime runs them in this form many times slower. Returns how many layers it changed.
+ * Runtime runs them in this form many times slower. Reduced, weights have
+ * 7 bits. Returns how many layers it changed.
  */
-export function quantizeDynamic(model: Model): number {
+export function quantizeDynamic(model: Model, reduced = false): number {
   const layers = matrixLayers(model);
   if (layers.length === 0) return 0;
   raiseOpset(model);
@@ -22,7 +23,7 @@ export function quantizeDynamic(model: Model): number {
     const activations = new Map<string, Activation>();
     const matrices = new Map<Tensor, StoredMatrix>();
     for (const layer of layers) {
-      const stored = matrices.get(layer.weights) ?? storeMatrix(model.graph, layer);
+      const stored = matrices.get(layer.weights) ?? storeMatrix(model.graph, layer, reduced);
       matrices.set(layer.weights, stored);
       replaceProduct(model.graph, layer, stored, activations);
     }
@@ -43,9 +44,9 @@ interface StoredMatrix {
   readonly scale: string;
 }
 
-function storeMatrix(graph: Graph, { weights, matrix: { values, k, n } }: MatrixLayer): StoredMatrix {
+function storeMatrix(graph: Graph, { weights, matrix: { values, k, n } }: MatrixLayer, reduced: boolean): StoredMatrix {
   const channels = { values, dims: [k, n], axis: 1 };
-  const scales = weightScales(channels);
+  const scales = weightScales(channels, reduced);
   const { name } = weights;
   return {
     quantized: addConstant(graph, intTensor(`${name}_quantized`, 'int8', [k, n], quantizedWeights(channels, scales))),

@@ -6,7 +6,7 @@ import type { Model } from '@modelmill/onnx';
 import { openSession } from '@modelmill/runtime';
 import type { Session } from '@modelmill/runtime';
 import { createRanges } from './quantization-ranges.js';
-import type { ValueRange } from './quantization-ranges.js';
+import type { ValueRange } from './value-range.js';
 import { quantizableTensors, quantizeStatic } from './quantize-static.js';
 
 /** Some numbers for the only input of a model. */
@@ -35,8 +35,9 @@ const inputOf = ({ graph }: Model) => graph.inputs.find(({ name }) => !graph.ini
 export async function quantizedOn(example: Example, model: Model) {
   const copy = cloneModel(model);
   const ranges = createRanges('minmax');
-  for (const [name, values] of await valuesOf(copy, example, quantizableTensors(copy))) ranges.add(name, values);
-  const found: Map<string, ValueRange> = ranges.finish();
+  for (const [name, values] of await valuesOf(copy, example, quantizableTensors(copy)))
+    ranges.add(name, values, example.dims[0]!);
+  const found: Map<string, ValueRange> = await ranges.finish();
   const { layers } = quantizeStatic(copy, found);
   return { model: copy, layers, ranges: found };
 }

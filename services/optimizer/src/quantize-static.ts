@@ -5,7 +5,7 @@ import { addConstant } from './add-constant.js';
 import { changeConstants, floatOf } from './constant-of.js';
 import { planQuantization } from './quantization-plan.js';
 import type { QuantizationPlan, QuantizedLayer } from './quantization-plan.js';
-import type { ValueRange } from './quantization-ranges.js';
+import type { ValueRange } from './value-range.js';
 import {
   activationScale,
   biasScales,
@@ -27,21 +27,31 @@ const rangedTensors = ({ quantized, sharing }: QuantizationPlan) =>
 
 /**
  * Writes a model of dense initializers in QDQ form, in place: activations in unsigned eight bits, weights of Conv, Gemm
- * and MatMul in signed ones with a scale per output channel, biases in 32 bits. Inputs and outputs keep names and types.
+ * and MatMul in signed ones (reduced: 7 bits) with a scale per output channel, biases in 32 bits. Inputs and outputs keep names and types.
  * Throws OnnxFormatError where the model's opset is before 13 and a node has no equal in 13.
  */
-export function quantizeStatic(model: Model, ranges: ReadonlyMap<string, ValueRange>): { layers: number } {
+export function quantizeStatic(
+  model: Model,
+  ranges: ReadonlyMap<string, ValueRange>,
+  reduced = false,
+): { layers: number } {
   const plan = planQuantization(model);
   if (plan.layers.length === 0) return { layers: 0 };
   const missing = rangedTensors(plan).filter((name) => !ranges.has(name));
   if (missing.length > 0) throw new Error(`ranges want ${missing.map((name) => `'${name}'`).join(', ')}`);
 
   raiseOpset(model);
-  changeConstants(model, () => quantize(model.graph, plan, ranges));
+  changeConstants(model, () => quantize(model.graph, plan, ranges, reduced));
   return { layers: plan.layers.length };
 }
 
-function quantize(graph: Graph, plan: QuantizationPlan, ranges: ReadonlyMap<string, ValueRange>): void {
+function quantize(
+  graph: Graph,
+  plan: QuantizationPlan,
+  ranges: ReadonlyMap<string, ValueRange>,
+  reduced: boolean,
+): void {
+  const bits: WeightBits = { stored: new Map(), reduced };
   for (const { producer, clamp } of plan.absorbed) {
     producer.outputs = producer.outputs.map((output) => (output === clamp.inputs[0] ? clamp.outputs[0]! : output));
     removeNode(graph, clamp);
@@ -51,8 +61,7 @@ function quantize(graph: Graph, plan: QuantizationPlan, ranges: ReadonlyMap<stri
     if (isTaken && node.inputs.length === 2) node.opType = 'Add'; // the same, and Add has an eight-bit form
   }
   const scales = addScales(graph, plan, ranges);
-  const stored: StoredWeights = new Map();
-  for (const layer of plan.layers) quantizeLayer(graph, layer, scales.get(layer.node.inputs[0]!)!.scale, stored);
+  for (const layer of plan.layers) quantizeLayer(graph, layer, scales.get(layer.node.inputs[0]!)!.scale, bits);
   for (const [value, { names }] of scales) addPair(graph, value, names);
 }
 
@@ -103,17 +112,21 @@ function addPair(graph: Graph, value: string, scale: ScaleNames['names']): void 
   );
 }
 
-/** Names of dequantized weights, by what they were made from. */
-type StoredWeights = Map<string, string>;
+interface WeightBits {
+  /** Names of dequantized weights, by what they were made from. */
+  readonly stored: Map<string, string>;
+  readonly reduced: boolean;
+}
 
-function quantizeLayer(graph: Graph, layer: QuantizedLayer, inputScale: number, stored: StoredWeights): void {
+function quantizeLayer(graph: Graph, layer: QuantizedLayer, inputScale: number, bits: WeightBits): void {
+  const { stored, reduced } = bits;
   const { node, axis } = layer;
   const [input, weightName, biasName] = node.inputs;
   const weights = { values: factored(layer.weights, layer, 'alpha'), dims: layer.weights.dims, axis };
   const bias = layer.bias && perChannel(factored(layer.bias, layer, 'beta'), weights.dims[axis]!);
   for (const factor of ['alpha', 'beta']) node.attributes.delete(factor);
 
-  const exact = weightScales(weights);
+  const exact = weightScales(weights, reduced);
   const scales = bias ? roomForBias(bias, inputScale, exact) : exact;
   const key = [weightName, axis, ...scales].join(); // layers that share weights go on sharing them
   const matrix = stored.get(key) ?? addWeights(graph, weightName!, quantizedWeights(weights, scales), scales, weights);

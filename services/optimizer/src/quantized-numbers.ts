@@ -1,5 +1,5 @@
 import { elementCount } from '@modelmill/onnx';
-import type { ValueRange } from './quantization-ranges.js';
+import type { ValueRange } from './value-range.js';
 
 /**
  * The arithmetic of ONNX Runtime's quantizer, to the bit: differences of ranges in float32, quotients in float64, scales
@@ -30,15 +30,15 @@ export interface Channels {
   readonly axis: number;
 }
 
-/** Signed eight bits, symmetric: a scale per channel maps its largest magnitude to 127. */
-export function weightScales(weights: Channels): Float32Array {
+/** Signed eight bits, symmetric: a scale per channel maps its largest magnitude to 127, reduced to 64. */
+export function weightScales(weights: Channels, reduced = false): Float32Array {
   const largest = new Float32Array(weights.dims[weights.axis]!);
   forEachChannel(weights, (value, channel) => {
     const magnitude = Math.abs(value);
     if (magnitude > largest[channel]!) largest[channel] = magnitude;
   });
   return largest.map((magnitude) => {
-    const scale = Math.fround(2 * magnitude) / 254;
+    const scale = Math.fround(2 * magnitude) / (reduced ? 128 : 254);
     return scale < smallestNormal ? 1 : scale;
   });
 }

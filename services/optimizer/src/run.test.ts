@@ -152,6 +152,14 @@ describe('the optimizer service', () => {
   });
 
   it.each([
+    [
+      'quantize_static',
+      { calibration: 'entropy', cpu: 'x64' },
+      'quantized static int8',
+      1,
+      /^Written for x64 without V/,
+    ],
+    ['store_bytes', {}, 'stored bytes', 0.4, /8-bit integers. Storage only/],
     ['quantize_dynamic', {}, 'quantized dynamic int8', 1, /^1 layers multiply in int8/],
     ['quantize_weights', { bits: 8 }, 'quantized weights to int8', 1, /in 8 bits, 32 to a scale, rounded/],
     ['quantize_weights', { method: 'hqq' }, 'quantized weights to int4', 0.3, /in 4 bits, .* half-quadratic/],

@@ -1,4 +1,13 @@
-import { attribute, cloneModel, floatAttribute, floatTensor, makeNode, readOnnx, writeOnnx } from '@modelmill/onnx';
+import {
+  attribute,
+  cloneModel,
+  floatAttribute,
+  floatTensor,
+  intsOf,
+  makeNode,
+  readOnnx,
+  writeOnnx,
+} from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { openSession } from '@modelmill/runtime';
 import { cluster } from './cluster.js';
@@ -7,6 +16,7 @@ import { exampleOf, fidelity, operatorsRun, valuesOf } from './quantize-for-test
 import { quantizeDynamic } from './quantize-dynamic.js';
 import { quantizeWeights } from './quantize-weights.js';
 import { shareWeights, storeHalves } from './share-weights.js';
+import { storeBytes } from './store-bytes.js';
 
 const spread = (name: string, dims: [number, number]) =>
   floatTensor(
@@ -160,7 +170,28 @@ describe('weights in few bits', () => {
   });
 });
 
+describe('weights stored in bytes', () => {
+  it('take a quarter of the size and are computed with as floats', async () => {
+    const model = network();
+    expect(storeBytes(model)).toBe(3);
+    expect(bytes(model)).toBeLessThan(0.28 * bytes(network()));
+    expect(await fidelity(network(), model, example)).toBeGreaterThan(38);
+    const run = await operatorsRun(model);
+    expect(Object.keys(run).filter((name) => /Integer|NBits|Quantize/.test(name))).toEqual([]);
+    await expectSameOptimizedOrNot(model, 5);
+  });
+});
+
 describe('dynamic quantization', () => {
+  it('reduced keeps every sum of two products within 16 bits', () => {
+    const model = network();
+    quantizeDynamic(model, true);
+    const weights = [...model.graph.initializers.values()].filter(({ dataType }) => dataType === 'int8');
+    const largest = Math.max(...weights.flatMap((tensor) => [...intsOf(tensor)].map(Math.abs)));
+    expect(largest).toBe(64);
+    expect(2 * 255 * largest).toBeLessThan(2 ** 15);
+  });
+
   it('multiplies in integers, with 25 dB and a third of the size', async () => {
     const model = network();
     expect(quantizeDynamic(model)).toBe(4);

@@ -1,11 +1,13 @@
 import { densify } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { JobFailedError } from '@modelmill/store';
+import { forCpu, int8Target } from './int8-cpu.js';
 import type { PlannedPass } from './optimization-plan.js';
 import type { PassContext, PassResult } from './pass-context.js';
 import { quantizeDynamic } from './quantize-dynamic.js';
 import { quantizeWeights } from './quantize-weights.js';
 import { shareWeights, storeHalves } from './share-weights.js';
+import { storeBytes } from './store-bytes.js';
 
 type Of<K extends PlannedPass['kind']> = Extract<PlannedPass, { kind: K }>;
 
@@ -13,15 +15,16 @@ const storageOnly = 'Storage only: the file is smaller; memory and time of answe
 
 /** Passes that write weights in fewer bits and look at nothing but the weights. */
 export const smallForms = {
-  async quantize_dynamic(parent: Model): Promise<PassResult> {
+  async quantize_dynamic(parent: Model, pass: Of<'quantize_dynamic'>): Promise<PassResult> {
     const model = densify(parent);
-    const layers = quantizeDynamic(model);
+    const target = int8Target(pass.cpu);
+    const layers = quantizeDynamic(model, target.reduced);
     if (layers === 0)
       throw nothingTo('quantize: no MatMul or Gemm has a constant matrix, and convolutions want quantize_static');
     return {
       model,
       words: 'quantized dynamic int8',
-      notes: [`${layers} layers multiply in int8, their activations by the range that each input has.`],
+      notes: [`${layers} layers multiply in int8, their activations by the range that each input has.`, forCpu(target)],
     };
   },
 
@@ -48,6 +51,17 @@ export const smallForms = {
       model,
       words: `shared weights of ${pass.clusters} values`,
       notes: [`${layers} layers look their weights up in codebooks of at most ${pass.clusters} values. ${storageOnly}`],
+    };
+  },
+
+  async store_bytes(parent: Model): Promise<PassResult> {
+    const model = densify(parent);
+    const constants = storeBytes(model);
+    if (constants === 0) throw nothingTo('store in bytes: no matrix or kernel has 256 weights or more');
+    return {
+      model,
+      words: 'stored bytes',
+      notes: [`${constants} matrices and kernels are stored as 8-bit integers. ${storageOnly}`],
     };
   },
 

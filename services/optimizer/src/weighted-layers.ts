@@ -78,7 +78,7 @@ export function weightedLayers({ graph }: Model): WeightedLayer[] {
 /** What may lie between a product and its bias. */
 const between = new Set(['QuantizeLinear', 'DequantizeLinear', 'Cast', 'Mul']);
 
-/** The constant that stands for a value: quantized, as indices into a codebook, as halves, or itself; and its zero. */
+/** The constant that stands for a value: quantized, as indices into a codebook, as bytes or halves, or itself; and its zero. */
 function storedAs(graph: Graph, producers: ReadonlyMap<string, Node>, value: string) {
   const { opType, inputs = [] } = producers.get(value) ?? {};
   const [first = '', second = '', third = ''] = inputs;
@@ -89,6 +89,10 @@ function storedAs(graph: Graph, producers: ReadonlyMap<string, Node>, value: str
   if (opType === 'Cast' && graph.initializers.get(first)?.dataType === 'float16') {
     return { name: first, zero: 0, isQuantized: true };
   }
+  const wide = opType === 'Mul' ? indicesOf(graph, producers, first) : undefined;
+  if (wide !== undefined && graph.initializers.get(wide)?.dataType === 'int8') {
+    return { name: wide, zero: 0, isQuantized: true };
+  }
   const indices = opType === 'Gather' ? indicesOf(graph, producers, second) : undefined;
   const codebook = graph.initializers.get(first);
   if (indices !== undefined && codebook?.dims.length === 1) {
@@ -98,7 +102,7 @@ function storedAs(graph: Graph, producers: ReadonlyMap<string, Node>, value: str
   return { name: value, zero: 0, isQuantized: integer === 'int8' || integer === 'uint8' };
 }
 
-/** The constant that the indices of a lookup of shared weights come from. */
+/** The constant that a value is in another type, as are the indices of a lookup of shared weights. */
 function indicesOf(graph: Graph, producers: ReadonlyMap<string, Node>, value: string): string | undefined {
   const { opType, inputs = [] } = producers.get(value) ?? {};
   return opType === 'Cast' && graph.initializers.has(inputs[0]!) ? inputs[0] : undefined;

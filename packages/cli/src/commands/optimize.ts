@@ -20,6 +20,7 @@ const verbs = {
   quantizeDynamic: 'quantize',
   quantizeWeights: 'quantize weights',
   shareWeights: 'share weights',
+  storeBytes: 'store bytes',
   storeHalves: 'halve',
 } as const;
 

@@ -32,8 +32,13 @@ import { TrainingData } from "./trainer.js";
 export interface StaticQuantization {
   /** Rows of the training split to calibrate on; 0 means 256. */
   calibrationSamples: number;
-  /** `minmax` (default) or `percentile` (99.99 % of the values). */
+  /** `minmax` (default), `moving_average`, `percentile` (99.999 % of the magnitudes), `entropy` or `mse`. */
   calibration: string;
+  /**
+   * The CPU that will serve it: `here` (default: the optimizer's), `vnni`, `arm64`, or `x64` for one without VNNI, whose
+   * 16-bit sums want weights in 7 bits.
+   */
+  cpu: string;
 }
 
 /** Magnitude pruning: the smallest weights of all prunable layers together become zero. */
@@ -67,6 +72,8 @@ export interface StudentDistillation {
  * range each input has. Nothing is calibrated; convolutions stay floats.
  */
 export interface DynamicQuantization {
+  /** As in StaticQuantization. */
+  cpu: string;
 }
 
 /**
@@ -108,6 +115,13 @@ export interface WeightSharing {
 export interface HalfStorage {
 }
 
+/**
+ * Matrices and kernels stored as 8-bit integers with a scale per output channel and computed with as floats. The file
+ * shrinks; time and memory of answers do not change.
+ */
+export interface ByteStorage {
+}
+
 /** One step of an optimization. */
 export interface Pass {
   /** Exactly one is set. */
@@ -127,6 +141,9 @@ export interface Pass {
     | //
     /** Weight-only quantization. */
     { $case: "quantizeWeights"; quantizeWeights: WeightQuantization }
+    | //
+    /** Matrices and kernels stored as 8-bit integers. */
+    { $case: "storeBytes"; storeBytes: ByteStorage }
     | //
     /** Weight sharing. */
     { $case: "shareWeights"; shareWeights: WeightSharing }
@@ -259,7 +276,7 @@ export interface WatchOptimizationResponse {
 }
 
 function createBaseStaticQuantization(): StaticQuantization {
-  return { calibrationSamples: 0, calibration: "" };
+  return { calibrationSamples: 0, calibration: "", cpu: "" };
 }
 
 export const StaticQuantization: MessageFns<StaticQuantization> = {
@@ -269,6 +286,9 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
     }
     if (message.calibration !== "") {
       writer.uint32(18).string(message.calibration);
+    }
+    if (message.cpu !== "") {
+      writer.uint32(162).string(message.cpu);
     }
     return writer;
   },
@@ -302,6 +322,14 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
             message.calibration = reader.string();
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.cpu = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -322,6 +350,7 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
         ? globalThis.Number(object.calibration_samples)
         : 0,
       calibration: isSet(object.calibration) ? globalThis.String(object.calibration) : "",
+      cpu: isSet(object.cpu) ? globalThis.String(object.cpu) : "",
     };
   },
 
@@ -333,6 +362,9 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
     if (message.calibration !== "") {
       obj.calibration = message.calibration;
     }
+    if (message.cpu !== "") {
+      obj.cpu = message.cpu;
+    }
     return obj;
   },
 
@@ -343,6 +375,7 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
     const message = createBaseStaticQuantization();
     message.calibrationSamples = object.calibrationSamples ?? 0;
     message.calibration = object.calibration ?? "";
+    message.cpu = object.cpu ?? "";
     return message;
   },
 };
@@ -612,11 +645,14 @@ export const StudentDistillation: MessageFns<StudentDistillation> = {
 };
 
 function createBaseDynamicQuantization(): DynamicQuantization {
-  return {};
+  return { cpu: "" };
 }
 
 export const DynamicQuantization: MessageFns<DynamicQuantization> = {
-  encode(_: DynamicQuantization, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+  encode(message: DynamicQuantization, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.cpu !== "") {
+      writer.uint32(10).string(message.cpu);
+    }
     return writer;
   },
 
@@ -633,6 +669,14 @@ export const DynamicQuantization: MessageFns<DynamicQuantization> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.cpu = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -645,20 +689,24 @@ export const DynamicQuantization: MessageFns<DynamicQuantization> = {
     }
   },
 
-  fromJSON(_: any): DynamicQuantization {
-    return {};
+  fromJSON(object: any): DynamicQuantization {
+    return { cpu: isSet(object.cpu) ? globalThis.String(object.cpu) : "" };
   },
 
-  toJSON(_: DynamicQuantization): unknown {
+  toJSON(message: DynamicQuantization): unknown {
     const obj: any = {};
+    if (message.cpu !== "") {
+      obj.cpu = message.cpu;
+    }
     return obj;
   },
 
   create(base?: DeepPartial<DynamicQuantization>): DynamicQuantization {
     return DynamicQuantization.fromPartial(base ?? {});
   },
-  fromPartial(_: DeepPartial<DynamicQuantization>): DynamicQuantization {
+  fromPartial(object: DeepPartial<DynamicQuantization>): DynamicQuantization {
     const message = createBaseDynamicQuantization();
+    message.cpu = object.cpu ?? "";
     return message;
   },
 };
@@ -921,6 +969,58 @@ export const HalfStorage: MessageFns<HalfStorage> = {
   },
 };
 
+function createBaseByteStorage(): ByteStorage {
+  return {};
+}
+
+export const ByteStorage: MessageFns<ByteStorage> = {
+  encode(_: ByteStorage, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ByteStorage {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseByteStorage();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(_: any): ByteStorage {
+    return {};
+  },
+
+  toJSON(_: ByteStorage): unknown {
+    const obj: any = {};
+    return obj;
+  },
+
+  create(base?: DeepPartial<ByteStorage>): ByteStorage {
+    return ByteStorage.fromPartial(base ?? {});
+  },
+  fromPartial(_: DeepPartial<ByteStorage>): ByteStorage {
+    const message = createBaseByteStorage();
+    return message;
+  },
+};
+
 function createBasePass(): Pass {
   return { kind: undefined };
 }
@@ -942,6 +1042,9 @@ export const Pass: MessageFns<Pass> = {
         break;
       case "quantizeWeights":
         WeightQuantization.encode(message.kind.quantizeWeights, writer.uint32(170).fork()).join();
+        break;
+      case "storeBytes":
+        ByteStorage.encode(message.kind.storeBytes, writer.uint32(178).fork()).join();
         break;
       case "shareWeights":
         WeightSharing.encode(message.kind.shareWeights, writer.uint32(322).fork()).join();
@@ -1018,6 +1121,14 @@ export const Pass: MessageFns<Pass> = {
             };
             continue;
           }
+          case 22: {
+            if (tag !== 178) {
+              break;
+            }
+
+            message.kind = { $case: "storeBytes", storeBytes: ByteStorage.decode(reader, reader.uint32()) };
+            continue;
+          }
           case 40: {
             if (tag !== 322) {
               break;
@@ -1066,6 +1177,10 @@ export const Pass: MessageFns<Pass> = {
         ? { $case: "quantizeWeights", quantizeWeights: WeightQuantization.fromJSON(object.quantizeWeights) }
         : isSet(object.quantize_weights)
         ? { $case: "quantizeWeights", quantizeWeights: WeightQuantization.fromJSON(object.quantize_weights) }
+        : isSet(object.storeBytes)
+        ? { $case: "storeBytes", storeBytes: ByteStorage.fromJSON(object.storeBytes) }
+        : isSet(object.store_bytes)
+        ? { $case: "storeBytes", storeBytes: ByteStorage.fromJSON(object.store_bytes) }
         : isSet(object.shareWeights)
         ? { $case: "shareWeights", shareWeights: WeightSharing.fromJSON(object.shareWeights) }
         : isSet(object.share_weights)
@@ -1090,6 +1205,8 @@ export const Pass: MessageFns<Pass> = {
       obj.quantizeDynamic = DynamicQuantization.toJSON(message.kind.quantizeDynamic);
     } else if (message.kind?.$case === "quantizeWeights") {
       obj.quantizeWeights = WeightQuantization.toJSON(message.kind.quantizeWeights);
+    } else if (message.kind?.$case === "storeBytes") {
+      obj.storeBytes = ByteStorage.toJSON(message.kind.storeBytes);
     } else if (message.kind?.$case === "shareWeights") {
       obj.shareWeights = WeightSharing.toJSON(message.kind.shareWeights);
     } else if (message.kind?.$case === "storeHalves") {
@@ -1143,6 +1260,12 @@ export const Pass: MessageFns<Pass> = {
             $case: "quantizeWeights",
             quantizeWeights: WeightQuantization.fromPartial(object.kind.quantizeWeights),
           };
+        }
+        break;
+      }
+      case "storeBytes": {
+        if (object.kind?.storeBytes !== undefined && object.kind?.storeBytes !== null) {
+          message.kind = { $case: "storeBytes", storeBytes: ByteStorage.fromPartial(object.kind.storeBytes) };
         }
         break;
       }
