@@ -1,11 +1,13 @@
 import { alternate } from './alternate.js';
 import type { Contest, Result } from './alternate.js';
+import { optimizeContests } from './optimize.js';
 import { serveContests } from './serve.js';
 import { trainContests } from './train.js';
 
 const suites: Record<string, () => Promise<{ contests: Contest[] } & AsyncDisposable>> = {
   train: trainContests,
   serve: serveContests,
+  optimize: optimizeContests,
 };
 
 const args = process.argv.slice(2);

@@ -9,6 +9,8 @@ export interface QuantizedLayer {
   /** The axis of the weights that runs along the output's channels. */
   readonly axis: number;
   readonly bias: Tensor | undefined;
+  /** The Add after a MatMul that has the bias; ONNX Runtime makes one node of both. */
+  readonly adding: Node | undefined;
 }
 
 /** A Relu or Clip that the range of its output stands for. */
@@ -53,13 +55,13 @@ interface Group {
  */
 export function planQuantization({ graph }: Model): QuantizationPlan {
   const nodes = topologicallySorted(graph);
+  const consumers = consumersByValue(nodes);
   const layers = new Map(
     nodes.flatMap((node) => {
-      const layer = layerOf(graph, node);
+      const layer = layerOf(graph, node, consumers);
       return layer ? [[node, layer] as const] : [];
     }),
   );
-  const consumers = consumersByValue(nodes);
   const groups = groupsOf(graph, nodes, layers, consumers);
   const eligible = eligibleValues(groups, layers);
   const following = groups.filter((group) => follows(group, eligible));
@@ -77,21 +79,38 @@ export function planQuantization({ graph }: Model): QuantizationPlan {
   };
 }
 
-function layerOf(graph: Graph, node: Node): QuantizedLayer | undefined {
+type Consumers = ReadonlyMap<string, readonly Node[]>;
+
+function layerOf(graph: Graph, node: Node, consumers: Consumers): QuantizedLayer | undefined {
   const isLayer = node.domain === '' && ['Conv', 'Gemm', 'MatMul'].includes(node.opType);
   const weights = isLayer ? floatConstantOf(graph, node.inputs[1]) : undefined;
   if (!weights || constantOf(graph, node.inputs[0])) return undefined;
   const bias = floatConstantOf(graph, node.inputs[2]);
   if (!bias && !isLeftOut(node.inputs[2])) return undefined;
-  if (node.opType === 'Conv') return { node, weights, axis: 0, bias };
+  if (node.opType === 'Conv') return { node, weights, axis: 0, bias, adding: undefined };
 
   if (weights.dims.length !== 2 || intAttribute(node, 'transA', 0) !== 0) return undefined;
   const axis = 1 - intAttribute(node, 'transB', 0);
   const isPerRow = bias && elementCount(bias.dims) !== 1 && elementCount(bias.dims) !== bias.dims.at(-1);
-  return isPerRow ? undefined : { node, weights, axis, bias };
+  if (isPerRow) return undefined;
+  const added = node.opType === 'MatMul' ? addedBias(graph, node, weights, consumers) : undefined;
+  return { node, weights, axis, bias: bias ?? added?.bias, adding: added?.adding };
 }
 
-function consumersByValue(nodes: readonly Node[]): ReadonlyMap<string, readonly Node[]> {
+/** What an Add with one number per column does after a MatMul that nothing else reads. */
+function addedBias(graph: Graph, { outputs }: Node, weights: Tensor, consumers: Consumers) {
+  const [value] = outputs as [string];
+  const [adding, another] = consumers.get(value) ?? [];
+  if (adding?.opType !== 'Add' || adding.domain !== '' || another) return undefined;
+  if (graph.outputs.some(({ name }) => name === value)) return undefined;
+  const bias = floatConstantOf(
+    graph,
+    adding.inputs.find((input) => input !== value),
+  );
+  return bias?.dims.length === 1 && bias.dims[0] === weights.dims[1] ? { bias, adding } : undefined;
+}
+
+function consumersByValue(nodes: readonly Node[]): Consumers {
   const consumers = new Map<string, Node[]>();
   for (const node of nodes) {
     for (const input of new Set(node.inputs)) {
@@ -107,7 +126,7 @@ function groupsOf(
   graph: Graph,
   nodes: readonly Node[],
   layers: ReadonlyMap<Node, QuantizedLayer>,
-  consumers: ReadonlyMap<string, readonly Node[]>,
+  consumers: Consumers,
 ): Group[] {
   const outputs = new Set(graph.outputs.map(({ name }) => name));
   const mayAbsorb = !nodes.some(holdsGraph); // an inner graph could read what lies before a clamp
@@ -172,7 +191,7 @@ function quantizedValues(
   groups: readonly Group[],
   eligible: ReadonlySet<string>,
   following: ReadonlySet<Group>,
-  consumers: ReadonlyMap<string, readonly Node[]>,
+  consumers: Consumers,
 ): ReadonlySet<string> {
   const groupOf = new Map(groups.map((group) => [group.node, group]));
   const backwards = new Set<string>();

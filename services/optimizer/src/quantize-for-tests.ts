@@ -51,18 +51,24 @@ export async function fidelity(model: Model, quantized: Model, example: Example)
   return 10 * Math.log10(power(wanted) / power(wanted.map((value, i) => value - got[i]!)));
 }
 
-/** What ONNX Runtime made of a model when it loaded it: how often it runs each operator. */
-export async function operatorsRun(model: Model): Promise<Record<string, number>> {
+/** The file of what ONNX Runtime made of a model when it loaded it. */
+export async function optimizedModel(model: Model): Promise<Uint8Array> {
   const folder = await mkdtemp(join(tmpdir(), 'mill-operators-'));
   try {
     const path = join(folder, 'optimized.onnx');
     await using _session = await openSession(writeOnnx(model), { providers: ['cpu'], optimizedModelPath: path });
-    const counts: Record<string, number> = {};
-    for (const { opType } of readOnnx(await readFile(path)).graph.nodes) counts[opType] = (counts[opType] ?? 0) + 1;
-    return counts;
+    return await readFile(path);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** How often ONNX Runtime runs each operator of a model. */
+export async function operatorsRun(model: Model): Promise<Record<string, number>> {
+  const counts: Record<string, number> = {};
+  for (const { opType } of readOnnx(await optimizedModel(model)).graph.nodes)
+    counts[opType] = (counts[opType] ?? 0) + 1;
+  return counts;
 }
 
 export const exampleOf = (dims: readonly number[]): Example => ({

@@ -120,7 +120,7 @@ interface WeightBits {
 
 function quantizeLayer(graph: Graph, layer: QuantizedLayer, inputScale: number, bits: WeightBits): void {
   const { stored, reduced } = bits;
-  const { node, axis } = layer;
+  const { node, axis, adding } = layer;
   const [input, weightName, biasName] = node.inputs;
   const weights = { values: factored(layer.weights, layer, 'alpha'), dims: layer.weights.dims, axis };
   const bias = layer.bias && perChannel(factored(layer.bias, layer, 'beta'), weights.dims[axis]!);
@@ -132,7 +132,14 @@ function quantizeLayer(graph: Graph, layer: QuantizedLayer, inputScale: number, 
   const matrix = stored.get(key) ?? addWeights(graph, weightName!, quantizedWeights(weights, scales), scales, weights);
   stored.set(key, matrix);
   node.inputs = [input!, matrix];
-  if (bias) node.inputs.push(addBias(graph, biasName!, bias, biasScales(inputScale, scales)));
+  if (!bias) return;
+  if (!adding) {
+    node.inputs.push(addBias(graph, biasName!, bias, biasScales(inputScale, scales)));
+    return;
+  }
+  const [product] = node.outputs;
+  const name = adding.inputs.find((other) => other !== product)!;
+  adding.inputs = [product!, addBias(graph, name, bias, biasScales(inputScale, scales))];
 }
 
 /** A Gemm's factors become part of its constants. */

@@ -6,9 +6,10 @@ import type { Command } from '../command.js';
 
 export const bench: Command = {
   name: 'bench',
-  summary: 'Measures training and serving against what they stand on.',
+  summary: 'Measures training, serving and optimization against what they stand on.',
   usage: `mill bench train [--json]
-mill bench serve [--json]`,
+mill bench serve [--json]
+mill bench optimize [--json]`,
 
   async run(args, { root }) {
     const entry = join(root, 'bench/dist/main.js');
