@@ -1,4 +1,4 @@
-import type { FreshNames } from './fresh-names.js';
+import type { FreshNames } from '@modelmill/onnx';
 import { add, times } from './ops.js';
 import type { UpdateRow } from './update-rows.js';
 import { input } from './value.js';

@@ -1,7 +1,6 @@
-import { dataTypes, emptyGraph, floatTensor, int64Tensor } from '@modelmill/onnx';
+import { dataTypes, emptyGraph, floatTensor, freshNames, int64Tensor } from '@modelmill/onnx';
 import type { Model, Node, Tensor, ValueInfo } from '@modelmill/onnx';
 import { TrainingFormError } from './errors.js';
-import { freshNames } from './fresh-names.js';
 import { topological } from './topological.js';
 import type { Value } from './value.js';
 

@@ -19,7 +19,6 @@ export type { DropoutMask } from './reading.js';
 export { gradientRules } from './gradient-rules.js';
 export type { GradientQuestion, GradientRule } from './gradient-rule.js';
 // serving
-export { fitWebGpu, notOnWebGpu } from './fit-webgpu.js';
 export { inferenceModel } from './inference-model.js';
 export type { InferenceOptions } from './inference-model.js';
 export { LayerError, TrainingFormError, UnsupportedOpError } from './errors.js';

@@ -1,8 +1,7 @@
-import { inferValues, topologicallySorted } from '@modelmill/onnx';
+import { freshNames, inferValues, topologicallySorted } from '@modelmill/onnx';
 import type { Attribute, Model, Node, Tensor } from '@modelmill/onnx';
 import { TrainingFormError } from './errors.js';
 import { inSet18 } from './forms-of-set-18.js';
-import { freshNames } from './fresh-names.js';
 import { lowerings } from './lowerings.js';
 import type { DropoutMask, Reading } from './reading.js';
 import { input } from './value.js';

@@ -1,9 +1,8 @@
-import { floatsOf } from '@modelmill/onnx';
+import { floatsOf, freshNames } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { gatheredOf } from './accumulation.js';
 import { emit } from './emit.js';
 import { TrainingFormError } from './errors.js';
-import { freshNames } from './fresh-names.js';
 import { gradients } from './gradients.js';
 import { hiddenMatrices } from './hidden-matrices.js';
 import { distillationLoss, lossOf, mixed } from './losses.js';

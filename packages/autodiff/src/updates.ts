@@ -1,4 +1,4 @@
-import type { FreshNames } from './fresh-names.js';
+import type { FreshNames } from '@modelmill/onnx';
 import type { Layout } from './hidden-matrices.js';
 import { add, div, mul, sign, sqrt, sub, times } from './ops.js';
 import { orthogonalized } from './orthogonalized.js';

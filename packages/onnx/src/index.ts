@@ -43,6 +43,8 @@ export {
   topologicallySorted,
   uniqueName,
 } from './edit.js';
+export { freshNames } from './fresh-names.js';
+export type { FreshNames } from './fresh-names.js';
 export { densify, sparsify } from './sparse.js';
 export { einsumTerms } from './einsum-terms.js';
 export { inferNode, inferShapes, inferValues } from './infer-shapes.js';

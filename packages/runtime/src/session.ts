@@ -1,8 +1,11 @@
+import { readFileSync } from 'node:fs';
+import { readOnnx, writeOnnx } from '@modelmill/onnx';
 import { InferenceSession } from 'onnxruntime-node';
 import { chosenProviders } from './providers.js';
 import type { Provider } from './providers.js';
 import { datatypeOf, typedFromOrt, typedToOrt } from './tensor.js';
 import type { TensorSignature, TypedTensor } from './tensor.js';
+import { fitWebGpu } from './webgpu/fit-webgpu.js';
 import { withoutPaths } from './without-paths.js';
 
 export interface SessionOptions {
@@ -16,8 +19,6 @@ export interface SessionOptions {
   readonly keepMemory?: boolean;
   /** Outputs that stay in the device's memory, where the provider is WebGPU; only `openStatefulSession` can take them. */
   readonly keptOnDevice?: readonly string[];
-  /** Names of nodes that WebGPU leaves to the CPU. */
-  readonly leftToCpu?: readonly string[];
   readonly graphOptimization?: 'disabled' | 'basic' | 'extended' | 'all';
 }
 
@@ -64,26 +65,33 @@ export async function createSession(model: Uint8Array | string, options: Session
 }
 
 function create(model: Uint8Array | string, provider: Provider, options: SessionOptions): Promise<InferenceSession> {
-  const {
-    threads,
-    optimizedModelPath,
-    keptOnDevice = [],
-    leftToCpu = [],
-    graphOptimization = 'all',
-    keepMemory = false,
-  } = options;
+  const { threads, optimizedModelPath, keptOnDevice = [], graphOptimization = 'all', keepMemory = false } = options;
   const ortOptions: InferenceSession.SessionOptions = {
-    executionProviders: [provider === 'webgpu' && leftToCpu.length > 0 ? withoutNodes(leftToCpu) : provider],
+    executionProviders: [provider],
     graphOptimizationLevel: graphOptimization,
     enableCpuMemArena: keepMemory, // the arena never gives memory back
     logSeverityLevel: 3,
     ...(threads === undefined ? {} : { intraOpNumThreads: threads, interOpNumThreads: 1 }),
-    ...(provider === 'webgpu' ? { preferredOutputLocation: onDevice(keptOnDevice) } : {}),
     ...(optimizedModelPath === undefined ? {} : { optimizedModelFilePath: optimizedModelPath }),
   };
+  if (provider === 'webgpu') return createOnWebGpu(model, keptOnDevice, ortOptions);
   return typeof model === 'string'
     ? InferenceSession.create(model, ortOptions)
     : InferenceSession.create(model, ortOptions);
+}
+
+/** Of a form of the model that ONNX Runtime computes right there. */
+function createOnWebGpu(
+  model: Uint8Array | string,
+  keptOnDevice: readonly string[],
+  ortOptions: InferenceSession.SessionOptions,
+): Promise<InferenceSession> {
+  const fitted = fitWebGpu(readOnnx(typeof model === 'string' ? readFileSync(model) : model));
+  return InferenceSession.create(writeOnnx(fitted.model), {
+    ...ortOptions,
+    executionProviders: [fitted.leftToCpu.length > 0 ? withoutNodes(fitted.leftToCpu) : 'webgpu'],
+    preferredOutputLocation: onDevice(keptOnDevice),
+  });
 }
 
 const withoutNodes = (names: readonly string[]) => ({ name: 'webgpu' as const, forceCpuNodeNames: [...names] });

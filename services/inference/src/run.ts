@@ -56,7 +56,9 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
   let announce = () => {};
   const onEvent = (event: RepositoryEvent) => {
     const { model, version } = event.kind === 'ready' ? event.served : event;
-    log.info({ model, version, ...(event.kind === 'failed' ? { reason: event.reason } : {}) }, `model ${event.kind}`);
+    const more = event.kind === 'failed' ? { reason: event.reason } : {};
+    const provider = event.kind === 'ready' ? { provider: event.served.loaded.provider } : {};
+    log.info({ model, version, ...provider, ...more }, `model ${event.kind}`);
     announce();
     publishEvent(store.events, config.MILL_REPLICA, event).catch(trouble('event not published', { model, version }));
   };

@@ -1,7 +1,5 @@
-import { fitWebGpu, notOnWebGpu } from '@modelmill/autodiff';
 import type { DividedStep, TrainingStep } from '@modelmill/autodiff';
 import { writeOnnx } from '@modelmill/onnx';
-import type { Model } from '@modelmill/onnx';
 import { openStatefulSession } from '@modelmill/runtime';
 import type { StatefulSession } from '@modelmill/runtime';
 import type { TrainingPlan } from './training-plan.js';
@@ -25,15 +23,13 @@ function openByOnnxRuntime(
   provider: TrainingPlan['provider'],
   threads: number,
 ): Promise<StatefulSession> {
-  const fitted = (form: Model) => writeOnnx(provider === 'webgpu' ? fitWebGpu(form) : form);
-  return openStatefulSession(fitted(model), state, {
+  return openStatefulSession(writeOnnx(model), state, {
     providers: [provider],
-    leftToCpu: [...notOnWebGpu(model), ...(gather ? notOnWebGpu(gather.model) : [])],
     ...(threads === 0 ? {} : { threads }),
     keepMemory: true,
     // blocked layouts pay where weights are constants; here each would be laid out anew at every step
     graphOptimization: 'extended',
-    ...(gather ? { other: { model: fitted(gather.model), pairs: gather.state } } : {}),
+    ...(gather ? { other: { model: writeOnnx(gather.model), pairs: gather.state } } : {}),
   });
 }
 

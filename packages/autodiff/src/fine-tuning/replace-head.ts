@@ -1,9 +1,8 @@
-import { emptyGraph, inferShapes, removeUnused, topologicallySorted } from '@modelmill/onnx';
+import { emptyGraph, freshNames, inferShapes, removeUnused, topologicallySorted } from '@modelmill/onnx';
 import type { Graph, Model, Node } from '@modelmill/onnx';
 import { startBuilding } from '../build-layers.js';
 import type { BuiltLayer } from '../build-layers.js';
 import { LayerError, TrainingFormError } from '../errors.js';
-import { freshNames } from '../fresh-names.js';
 import type { LayerSpec } from '../layer-spec.js';
 
 /** What takes the place of a graph's end. */

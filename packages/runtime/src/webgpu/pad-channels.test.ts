@@ -1,6 +1,5 @@
 import { emptyGraph, makeNode } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
-import { irVersion, opset } from './emit.js';
 import { padChannels } from './pad-channels.js';
 import { numbers, runnable } from './run-for-tests.js';
 
@@ -15,7 +14,7 @@ function convolving(channels: number, filters: number, spatial: readonly number[
   ];
   graph.outputs = [value('y', [2, filters, ...spatial.map((size) => size - 2)])];
   graph.nodes = [makeNode('Conv', ['x', 'w', 'b'], ['y'])];
-  return { irVersion, opsets: new Map([['', opset]]), producer: '', metadata: new Map(), graph, functions: [] };
+  return { irVersion: 8, opsets: new Map([['', 18]]), producer: '', metadata: new Map(), graph, functions: [] };
 }
 
 const kinds = ({ graph }: Model) => graph.nodes.map(({ opType }) => opType);

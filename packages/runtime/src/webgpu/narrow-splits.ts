@@ -1,6 +1,6 @@
-import { int64Tensor, intsOf } from '@modelmill/onnx';
-import type { Graph, Model, Node } from '@modelmill/onnx';
-import { freshNames } from './fresh-names.js';
+import { freshNames, int64Tensor, intsOf } from '@modelmill/onnx';
+import type { Model, Node, Tensor } from '@modelmill/onnx';
+import { constantsOf } from './constants-of.js';
 
 /**
  * Splits of more than `most` outputs as trees of smaller ones. WebGPU gives a shader so many buffers and no more, one of
@@ -9,13 +9,14 @@ import { freshNames } from './fresh-names.js';
 export function narrowSplits(model: Model, most: number): Model {
   const { graph } = model;
   const initializers = new Map(graph.initializers);
+  const constants = constantsOf(graph);
   const fresh = freshNames([
     ...initializers.keys(),
     ...graph.inputs.map(({ name }) => name),
     ...graph.nodes.flatMap(({ outputs }) => outputs),
   ]);
   const nodes = graph.nodes.flatMap((node) => {
-    const sizes = sizesOf(node, graph);
+    const sizes = sizesOf(node, constants);
     return sizes === undefined || sizes.length <= most ? [node] : tree(node, sizes);
   });
   return { ...model, graph: { ...graph, nodes, initializers } };
@@ -43,14 +44,28 @@ export function narrowSplits(model: Model, most: number): Model {
   }
 
   function split(like: Node, from: string, outputs: readonly string[], sizes: readonly number[]): Node {
+    const part = { ...like, name: fresh(like.name), outputs: [...outputs] };
+    if (like.attributes.has('split')) {
+      return {
+        ...part,
+        inputs: [from],
+        attributes: new Map(like.attributes).set('split', { kind: 'ints', value: sizes }),
+      };
+    }
     const lengths = fresh(`${like.name}.sizes`);
     initializers.set(lengths, int64Tensor(lengths, [sizes.length], sizes));
-    return { ...like, name: fresh(like.name), inputs: [from, lengths], outputs: [...outputs] };
+    return { ...part, inputs: [from, lengths] };
   }
 }
 
-/** Of a Split that gives them as a constant, as those of a training step do. */
-function sizesOf({ opType, domain, inputs }: Node, { initializers }: Graph): readonly number[] | undefined {
-  const sizes = initializers.get(inputs[1] ?? '');
-  return opType === 'Split' && domain === '' && sizes ? intsOf(sizes) : undefined;
+/** Of a Split that gives them as a constant or, before operator set 13, as an attribute. */
+function sizesOf(
+  { opType, domain, inputs, attributes }: Node,
+  constants: ReadonlyMap<string, Tensor>,
+): readonly number[] | undefined {
+  if (opType !== 'Split' || domain !== '') return undefined;
+  const given = attributes.get('split');
+  if (given?.kind === 'ints') return given.value;
+  const sizes = constants.get(inputs[1] ?? '');
+  return sizes && intsOf(sizes);
 }
