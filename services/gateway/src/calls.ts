@@ -69,7 +69,16 @@ const services: readonly ServiceDefinition[] = [
   trainer.TrainerService,
   optimizer.OptimizerService,
 ];
-const toEachReplica = new Set<string>([oip.repositoryModelLoad.path, oip.repositoryModelUnload.path]);
+const toEachReplica = new Set<string>([
+  oip.repositoryModelLoad.path,
+  oip.repositoryModelUnload.path,
+  oip.logSettings.path,
+]);
+const aboutNoModel = new Set<string>(
+  Object.values(oip)
+    .map(({ path }) => path)
+    .filter((path) => /SharedMemory|RepositoryIndex|TraceSetting/.test(path)),
+);
 
 export function createCalls(deps: CallsDeps): Calls {
   const unaryCalls = new Map<string, UnaryCall>();
@@ -189,11 +198,9 @@ export function createCalls(deps: CallsDeps): Calls {
   }
 }
 
-/** The model and version a request of the Open Inference Protocol is about: fields 1 and 2, but for load and unload. */
+/** The model and version a request of the Open Inference Protocol is about: fields 1 and 2 of most. */
 function namedIn(path: string, request: Buffer) {
-  return toEachReplica.has(path) || path === oip.repositoryIndex.path
-    ? { model: '', version: '' }
-    : readNamed(request, 1, 2);
+  return toEachReplica.has(path) || aboutNoModel.has(path) ? { model: '', version: '' } : readNamed(request, 1, 2);
 }
 
 const callerOf = (signal: AbortSignal, call: CallContext): Caller => ({

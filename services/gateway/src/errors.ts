@@ -158,3 +158,9 @@ export const unknownSignature = (got: string) =>
   notFound(`signature '${got}' is not known, every model has 'serving_default'`);
 export const noBatchAxis = (output: string) =>
   invalid(`output '${output}' has no row for each instance: use the column form`);
+export const noScores = (model: string) =>
+  invalid(
+    `model '${model}' has no scores to classify by: they are an FP32 or FP64 output of shape [examples, classes]`,
+  );
+export const noNumbers = (model: string) =>
+  invalid(`model '${model}' does not regress: that is an FP32 or FP64 output of shape [examples] or [examples, 1]`);

@@ -22,6 +22,14 @@ export function createOip({ unary }: Calls) {
     repositoryIndex: call(methods.repositoryIndex),
     repositoryModelLoad: call(methods.repositoryModelLoad),
     repositoryModelUnload: call(methods.repositoryModelUnload),
+    systemSharedMemoryStatus: call(methods.systemSharedMemoryStatus),
+    systemSharedMemoryRegister: call(methods.systemSharedMemoryRegister),
+    systemSharedMemoryUnregister: call(methods.systemSharedMemoryUnregister),
+    cudaSharedMemoryStatus: call(methods.cudaSharedMemoryStatus),
+    cudaSharedMemoryRegister: call(methods.cudaSharedMemoryRegister),
+    cudaSharedMemoryUnregister: call(methods.cudaSharedMemoryUnregister),
+    traceSetting: call(methods.traceSetting),
+    logSettings: call(methods.logSettings),
   };
 }
 

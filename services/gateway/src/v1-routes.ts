@@ -4,6 +4,7 @@ import type { registry } from '@modelmill/contracts';
 import { NotFoundError } from '@modelmill/store';
 import type { Store } from '@modelmill/store';
 import * as errors from './errors.js';
+import { examplesAsInstances, writeClassifyAnswer, writeRegressAnswer } from './examples.js';
 import { textOf } from './json-node.js';
 import type { Oip } from './oip.js';
 import { readPredictRequest, writePredictAnswer } from './predict.js';
@@ -31,6 +32,16 @@ export function v1Routes({ oip, registry: models, modelNames, serves, maxJsonByt
     const { message, form } = readPredictRequest(metadata, version, textOf(await body(maxJsonBytes)));
     return jsonAnswer(writePredictAnswer(await oip.modelInfer(message, caller), form));
   };
+
+  /** Of examples, as TensorFlow Serving's classify and regress have them. */
+  const ofExamples =
+    (write: (answer: inference.ModelInferResponse) => string): RestHandler =>
+    async ({ params, body, caller }) => {
+      const { model = '', version = params['label'] ?? '' } = params;
+      const metadata = await oip.modelMetadata({ name: model, version }, caller);
+      const instances = examplesAsInstances(textOf(await body(maxJsonBytes)));
+      return jsonAnswer(write(await oip.modelInfer(readPredictRequest(metadata, version, instances).message, caller)));
+    };
 
   const status: RestHandler = async ({ params }) => {
     const { model: name = '', version = params['label'] ?? '' } = params;
@@ -99,6 +110,16 @@ export function v1Routes({ oip, registry: models, modelNames, serves, maxJsonByt
         request: json(schemas.predictRequest),
         answer: json(schemas.predictAnswer),
       },
+    }),
+    ...ofModel(':classify', {
+      verb: 'POST',
+      handle: ofExamples(writeClassifyAnswer),
+      doc: { tag, summary: 'Labels and scores of examples', request: json(schemas.any), answer: json(schemas.any) },
+    }),
+    ...ofModel(':regress', {
+      verb: 'POST',
+      handle: ofExamples(writeRegressAnswer),
+      doc: { tag, summary: 'One number for each example', request: json(schemas.any), answer: json(schemas.any) },
     }),
     ...ofModel('/metadata', {
       verb: 'GET',

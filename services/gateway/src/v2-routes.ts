@@ -1,5 +1,6 @@
 import { toJson } from '@modelmill/client';
 import type { JsonValue, MessageName, MessageOf } from '@modelmill/client';
+import { compressed } from './compress.js';
 import * as errors from './errors.js';
 import { jsonLength, readInferRequest, writeInferAnswer } from './infer-json.js';
 import { isObject, plain, readJsonObject, textOf } from './json-node.js';
@@ -7,6 +8,7 @@ import type { Oip } from './oip.js';
 import { readRawRequest } from './raw-infer.js';
 import { json, jsonAnswer } from './rest-request.js';
 import type { RestHandler, RestRequest, RestRoute } from './rest-request.js';
+import { v2SettingsRoutes } from './v2-settings-routes.js';
 import { schemas } from './v2-schemas.js';
 
 export interface V2Deps {
@@ -58,7 +60,7 @@ export function v2Routes({ oip, modelNames, maxJsonBytes, maxMessageBytes }: V2D
   const infer: RestHandler = async (request) => {
     const { model, version } = modelIn(request.params);
     const { message, wish } = await readInfer(request, model, version);
-    return writeInferAnswer(await oip.modelInfer(message, request.caller), wish);
+    return compressed(writeInferAnswer(await oip.modelInfer(message, request.caller), wish), request.headers);
   };
 
   async function readInfer(request: RestRequest, model: string, version: string) {
@@ -74,6 +76,7 @@ export function v2Routes({ oip, modelNames, maxJsonBytes, maxMessageBytes }: V2D
   }
 
   const index: RestHandler = async (request) => {
+    if (request.params['repository'] !== undefined) throw errors.namedRepository();
     const body = await optionalObject(request);
     const ready = body.get('ready') ?? false;
     if (typeof ready !== 'boolean') throw errors.badReady();
@@ -82,12 +85,14 @@ export function v2Routes({ oip, modelNames, maxJsonBytes, maxMessageBytes }: V2D
   };
 
   const load: RestHandler = async (request) => {
+    if (request.params['repository'] !== undefined) throw errors.namedRepository();
     const { model: modelName } = modelIn(request.params);
     await oip.repositoryModelLoad(await repositoryRequest(request, modelName), request.caller);
     return jsonAnswer({ name: modelName, load: true });
   };
 
   const unload: RestHandler = async (request) => {
+    if (request.params['repository'] !== undefined) throw errors.namedRepository();
     const { model: modelName } = modelIn(request.params);
     const body = await repositoryRequest(request, modelName);
     const { unload_dependents: _, ...parameters } = body.parameters; // there are none here
@@ -99,6 +104,15 @@ export function v2Routes({ oip, modelNames, maxJsonBytes, maxMessageBytes }: V2D
     { ...route, path: `/v2/models/{model}${suffix}` },
     { ...route, path: `/v2/models/{model}/versions/{version}${suffix}` },
   ];
+
+  /** The one repository, and any that is named, of which there is none. */
+  const inRepository = (suffix: string, handle: RestHandler, doc: RestRoute['doc']): RestRoute[] =>
+    ['/v2/repository', '/v2/repository/{repository}'].map((path) => ({
+      verb: 'POST',
+      path: `${path}${suffix}`,
+      handle,
+      doc,
+    }));
 
   return [
     {
@@ -157,27 +171,19 @@ export function v2Routes({ oip, modelNames, maxJsonBytes, maxMessageBytes }: V2D
       doc: doc('The serving configuration, as Triton describes it', schemas.any),
     }),
     ...ofModel('/stats', { verb: 'GET', handle: statistics, doc: doc('Counts and durations', schemas.any) }),
-    {
-      verb: 'POST',
-      path: '/v2/repository/index',
-      handle: index,
-      doc: {
-        ...doc('The models of the registry and whether they are loaded', schemas.index),
-        request: json(schemas.any),
-      },
-    },
-    {
-      verb: 'POST',
-      path: '/v2/repository/models/{model}/load',
-      handle: load,
-      doc: { ...doc('Loads the admitted versions of a model', schemas.any), request: json(schemas.any) },
-    },
-    {
-      verb: 'POST',
-      path: '/v2/repository/models/{model}/unload',
-      handle: unload,
-      doc: { ...doc('Unloads a model', schemas.any), request: json(schemas.any) },
-    },
+    ...inRepository('/index', index, {
+      ...doc('The models of the registry and whether they are loaded', schemas.index),
+      request: json(schemas.any),
+    }),
+    ...inRepository('/models/{model}/load', load, {
+      ...doc('Loads the admitted versions of a model', schemas.any),
+      request: json(schemas.any),
+    }),
+    ...inRepository('/models/{model}/unload', unload, {
+      ...doc('Unloads a model', schemas.any),
+      request: json(schemas.any),
+    }),
+    ...v2SettingsRoutes(oip),
   ];
 }
 

@@ -16,6 +16,8 @@ const request = (shape: number[], values: readonly number[], rest: Partial<Check
   outputs: undefined,
   rows: shape[0]!,
   queueTimeoutMs: undefined,
+  classes: new Map(),
+  priority: Infinity,
   ...rest,
 });
 
@@ -153,6 +155,20 @@ describe('a batcher', () => {
     await reaching(executions, 3);
     executions[2]!.finish();
     expect(valuesOf((await late).get('y')!)).toEqual([-4]);
+  });
+
+  it('runs what has a priority before what has none, 1 first', async () => {
+    const { batcher, executions } = heldModel({ maxBatch: 1 });
+    const order: number[] = [];
+    const ask = (value: number, priority: number) =>
+      batcher.infer(request([1, 1], [value], { priority })).then(() => order.push(value));
+    const all = [ask(0, Infinity), ask(1, Infinity), ask(2, 2), ask(3, 1), ask(4, 2)];
+    for (let i = 0; i < all.length; i++) {
+      while (executions[i] === undefined) await new Promise((resolve) => setImmediate(resolve));
+      executions[i]!.finish();
+    }
+    await Promise.all(all);
+    expect(order).toEqual([3, 2, 4, 0, 1]);
   });
 
   it('never runs what was cancelled or waited too long', async () => {

@@ -48,6 +48,13 @@ export function createBatcher(options: BatcherOptions): Batcher {
   let draining = false;
   let drained = () => {};
 
+  /** Behind all that go first or came first. */
+  function enqueue(waiting: Waiting) {
+    let at = queue.length;
+    while (at > 0 && queue[at - 1]!.request.priority > waiting.request.priority) at--;
+    queue.splice(at, 0, waiting);
+  }
+
   /** After the requests that arrive in the same turn of the event loop, so that they share an execution. */
   function plan() {
     if (planned) return;
@@ -139,7 +146,7 @@ export function createBatcher(options: BatcherOptions): Batcher {
         if (queue.length >= maxQueue) queue = queue.filter(stillWanted);
         if (queue.length >= maxQueue) throw queueFull(model, maxQueue);
         const key = batched ? batchKey(request.inputs) : '';
-        queue.push({ request, signal, key, since: performance.now(), resolve, reject });
+        enqueue({ request, signal, key, since: performance.now(), resolve, reject });
         if (executing < lanes) plan();
       }),
     waiting: () => queue.length,

@@ -58,10 +58,26 @@ export const outOfRange = (model: string, input: string, value: number, datatype
   invalid(`value ${value} of input '${input}' for model '${model}' is outside of ${datatype}`);
 export const reservedParameter = (name: string) =>
   invalid(`parameter keys starting with 'triton_' are reserved for Triton usage, got '${name}'`);
-export const noClassification = (output: string) =>
-  new RpcError(status.UNIMPLEMENTED, `output '${output}' asks for 'classification', which this server does not do`);
+export const notClassifiable = (output: string, datatype: string) =>
+  invalid(`class result not available for output '${output}' due to unsupported type '${datatype}'`);
+export const badClassification = (output: string, got: string) =>
+  invalid(`'classification' of output '${output}' is ${got}, wanted a whole number from 1 on`);
+export const badParameter = (name: string, got: string, want: string) =>
+  invalid(`parameter '${name}' is ${got}, wanted ${want}`);
 export const noSharedMemory = () =>
   new RpcError(status.UNIMPLEMENTED, 'Client shared memory is disabled. This server has none to enable.');
+export const noRegion = (kind: string, name: string) =>
+  new RpcError(status.NOT_FOUND, `Unable to find ${kind} shared memory region: '${name}'`);
+export const unknownSetting = (name: string) => invalid(`setting '${name}' is not known`);
+export const badSetting = (name: string, want: string) => invalid(`setting '${name}' wants ${want}`);
+export const fixedLogFile = () =>
+  new RpcError(status.UNIMPLEMENTED, 'log file location can not be updated through network protocol');
+export const fixedTraceSetting = (name: string, got: string, now: string) =>
+  new RpcError(
+    status.UNIMPLEMENTED,
+    `trace setting '${name}' can not be updated through network protocol: it is '${now}', got '${got}'`,
+  );
+export const traceOfUnknown = (model: string) => new RpcError(status.NOT_FOUND, `Request for unknown model : ${model}`);
 
 export const queueFull = (model: string, limit: number) =>
   new RpcError(status.RESOURCE_EXHAUSTED, `Exceeds maximum queue size: model '${model}' has ${limit} requests waiting`);

@@ -1,10 +1,12 @@
 import type { inference } from '@modelmill/contracts';
-import type { Telemetry } from '@modelmill/service-kit';
+import type { CallContext, Telemetry } from '@modelmill/service-kit';
 import { bidi, unary } from '@modelmill/service-kit';
 import * as errors from './errors.js';
 import { modelConfigOf } from './model-config.js';
 import type { Repository } from './repository.js';
 import type { ServedVersion } from './served-version.js';
+import { changeLogSettings, checkTraceSettings, logSettings, traceSettings } from './settings.js';
+import { sharedMemoryHandlers } from './shared-memory.js';
 import { statisticsMessage } from './statistics.js';
 import { answerInOrder } from './stream-infer.js';
 
@@ -13,11 +15,22 @@ export interface InferenceDeps {
   readonly serverName: string;
   readonly serverVersion: string;
   readonly runners: number;
+  /** Whether spans leave the process. */
+  readonly isTracing: boolean;
   /** Whether what the registry wants is loaded, as far as it can be. */
   ready(): boolean;
 }
 
-const extensions = ['model_repository', 'model_configuration', 'statistics'];
+const extensions = [
+  'classification',
+  'model_repository',
+  'model_configuration',
+  'schedule_policy',
+  'binary_tensor_data',
+  'statistics',
+  'trace',
+  'logging',
+];
 
 export function inferenceHandlers(deps: InferenceDeps, telemetry: Telemetry): inference.GRPCInferenceServiceServer {
   const { repository } = deps;
@@ -42,8 +55,12 @@ export function inferenceHandlers(deps: InferenceDeps, telemetry: Telemetry): in
     }, telemetry),
     modelInfer: unary(infer, telemetry),
     modelStreamInfer: bidi(
-      (requests: AsyncIterable<inference.ModelInferRequest>, signal: AbortSignal) =>
-        answerInOrder(requests, (request) => infer(request, signal)),
+      (requests: AsyncIterable<inference.ModelInferRequest>, signal: AbortSignal, call: CallContext) =>
+        answerInOrder(
+          requests,
+          (request) => infer(request, signal),
+          call.metadata.get('triton_grpc_error')[0] === 'true',
+        ),
       telemetry,
     ),
     modelConfig: unary(
@@ -74,6 +91,16 @@ export function inferenceHandlers(deps: InferenceDeps, telemetry: Telemetry): in
     repositoryModelUnload: unary(async (request: inference.RepositoryModelUnloadRequest) => {
       await repository.unload(modelNamed(request));
       return {};
+    }, telemetry),
+    ...sharedMemoryHandlers(telemetry),
+    traceSetting: unary(async ({ settings, modelName }: inference.TraceSettingRequest) => {
+      if (modelName !== '' && !repository.knows(modelName)) throw errors.traceOfUnknown(modelName);
+      checkTraceSettings(deps.isTracing, settings);
+      return traceSettings(deps.isTracing);
+    }, telemetry),
+    logSettings: unary(async ({ settings }: inference.LogSettingsRequest) => {
+      changeLogSettings(telemetry.log, settings);
+      return logSettings(telemetry.log);
     }, telemetry),
   };
 }

@@ -1,6 +1,7 @@
-import type { inference } from '@modelmill/contracts';
+import { inference } from '@modelmill/contracts';
 import { elementBytes } from '@modelmill/runtime';
 import type { TensorData, TensorSignature } from '@modelmill/runtime';
+import { isClassifiable } from './classification.js';
 import * as errors from './errors.js';
 import { rawOfTyped } from './typed-contents.js';
 
@@ -18,12 +19,17 @@ export interface CheckedRequest {
   readonly inputs: Map<string, TensorData>;
   /** In the order asked for; undefined: all. */
   readonly outputs: readonly string[] | undefined;
+  /** How many of its largest values are wanted, by output, where classes are. */
+  readonly classes: ReadonlyMap<string, number>;
+  /** 1 goes first; without a wish it is behind all that have one. */
+  readonly priority: number;
   /** Rows; 1 where the model is not batched. */
   readonly rows: number;
   /** How long it may wait, in milliseconds. */
   readonly queueTimeoutMs: number | undefined;
 }
 
+const { InferParameter } = inference;
 const maxBytes = 2 ** 31 - 1; // what one message can carry
 
 /** Holds a request against its model. Throws what `errors.ts` says, the first thing that is wrong. */
@@ -33,7 +39,8 @@ export function checkRequest(fitting: Fitting, request: inference.ModelInferRequ
     inputs,
     outputs: checkOutputs(fitting, request.outputs),
     rows: fitting.batched ? checkRows(fitting, inputs) : 1,
-    queueTimeoutMs: checkParameters(request.parameters),
+    classes: checkClasses(fitting, request.outputs),
+    ...checkParameters(request.parameters),
   };
 }
 
@@ -134,22 +141,54 @@ function checkOutputs(
   for (const { name, parameters } of asked) {
     if (!outputs.has(name)) throw errors.unexpectedOutput(model, name);
     if (names.has(name)) throw errors.duplicateOutput(name);
-    if ('classification' in parameters) throw errors.noClassification(name);
     if ('shared_memory_region' in parameters) throw errors.noSharedMemory();
     names.add(name);
   }
   return [...names];
 }
 
+function checkClasses(
+  { outputs }: Fitting,
+  asked: readonly inference.ModelInferRequest_InferRequestedOutputTensor[],
+): ReadonlyMap<string, number> {
+  const classes = new Map<string, number>();
+  for (const { name, parameters } of asked) {
+    const parameter = parameters['classification'];
+    if (parameter === undefined) continue;
+    const most = wholeNumber(parameter);
+    if (most === undefined || most < 1) throw errors.badClassification(name, told(parameter));
+    const { datatype } = outputs.get(name)!;
+    if (!isClassifiable(datatype)) throw errors.notClassifiable(name, datatype);
+    classes.set(name, most);
+  }
+  return classes;
+}
+
+const withoutPriority = Number.MAX_SAFE_INTEGER;
+
 /** `timeout` is in microseconds, whatever number type carries it. */
-function checkParameters(parameters: inference.ModelInferRequest['parameters']): number | undefined {
+function checkParameters(parameters: inference.ModelInferRequest['parameters']) {
   for (const name in parameters) {
     if (name.startsWith('triton_') && name !== 'triton_enable_empty_final_response') {
       throw errors.reservedParameter(name);
     }
   }
-  const choice = parameters['timeout']?.parameterChoice;
-  if (choice?.$case === 'int64Param') return Number(choice.int64Param) / 1000;
-  if (choice?.$case === 'uint64Param') return Number(choice.uint64Param) / 1000;
-  return undefined;
+  const { priority, timeout } = parameters;
+  return {
+    priority: (priority && natural('priority', priority)) || withoutPriority,
+    queueTimeoutMs: timeout && natural('timeout', timeout) / 1000,
+  };
 }
+
+function natural(name: string, parameter: inference.InferParameter): number {
+  const number = wholeNumber(parameter);
+  if (number === undefined || number < 0) throw errors.badParameter(name, told(parameter), 'a whole number');
+  return number;
+}
+
+function wholeNumber({ parameterChoice: choice }: inference.InferParameter): number | undefined {
+  if (choice?.$case === 'int64Param') return Number(choice.int64Param);
+  return choice?.$case === 'uint64Param' ? Number(choice.uint64Param) : undefined;
+}
+
+const told = (parameter: inference.InferParameter) => JSON.stringify(InferParameter.toJSON(parameter));

@@ -29,6 +29,7 @@ export interface Repository extends AsyncDisposable {
   findLoaded(model: string, version: string): ServedVersion | undefined;
   /** Every loaded version, of one model or of all. */
   loaded(model?: string): ServedVersion[];
+  knows(model: string): boolean;
   index(): ModelIndex[];
   /** Loads a model's admitted versions, beyond those a label names, and waits for them. */
   load(model: string): Promise<void>;
@@ -162,6 +163,7 @@ export function createRepository({ load, onEvent, retryMs }: RepositoryOptions):
     },
     loaded: (model) =>
       [...entries.values()].filter(({ known }) => model === undefined || known.name === model).flatMap(loadedOf),
+    knows: (model) => entries.has(model),
     index: () => [...entries.values()].flatMap(indexOf),
     async load(model) {
       const entry = entries.get(model);

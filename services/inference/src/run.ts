@@ -87,7 +87,14 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
   );
 
   let serving = false;
-  const deps = { repository, serverName: config.MILL_SERVER_NAME, serverVersion, runners, ready: () => serving };
+  const deps = {
+    repository,
+    serverName: config.MILL_SERVER_NAME,
+    serverVersion,
+    runners,
+    isTracing: config.OTEL_EXPORTER_OTLP_ENDPOINT !== '',
+    ready: () => serving,
+  };
   await using server = await serve(
     {
       listen: config.MILL_LISTEN,

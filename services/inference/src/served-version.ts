@@ -6,6 +6,7 @@ import { status } from '@grpc/grpc-js';
 import { rowsAreIndependent } from './batch-probe.js';
 import type { Tensors } from './batch.js';
 import { createBatcher } from './batcher.js';
+import { classified } from './classification.js';
 import * as errors from './errors.js';
 import { checkRequest } from './infer-request.js';
 import type { Fitting } from './infer-request.js';
@@ -80,6 +81,9 @@ export async function loadVersion(
         const checked = checkRequest(served, request);
         const outputs = await batcher.infer(checked, signal);
         statistics.answered(performance.now() - begun);
+        for (const [name, most] of checked.classes) {
+          outputs.set(name, classified(name, outputs.get(name)!, most, served.batched));
+        }
         return response(model, version, request.id, checked.outputs ?? outputNames, outputs);
       } catch (error) {
         if (error instanceof RunnerError && error.kind === 'refused') onLost(error.message);

@@ -5,12 +5,18 @@ const lookAhead = 64; // requests of one stream under way at a time; the rest wa
 
 /**
  * One answer per request, in the order of the requests, while up to `lookAhead` of them are under way. A request that
- * fails is an answer with its id and the error; the stream goes on.
+ * fails is an answer with its id and the error and the stream goes on, unless it is to end with the first error's status.
  */
 export async function* answerInOrder(
   requests: AsyncIterable<inference.ModelInferRequest>,
   infer: (request: inference.ModelInferRequest) => Promise<inference.ModelInferResponse>,
+  endAtError = false,
 ): AsyncGenerator<inference.ModelStreamInferResponse> {
+  const inOneMessage = (request: inference.ModelInferRequest) =>
+    infer(request).then(answered, (error: unknown) => {
+      if (endAtError) throw error;
+      return refused(request.id, error);
+    });
   const underway: Promise<inference.ModelStreamInferResponse>[] = [];
   const source = requests[Symbol.asyncIterator]();
   let next: Promise<IteratorResult<inference.ModelInferRequest>> | undefined = source.next();
@@ -27,7 +33,9 @@ export async function* answerInOrder(
       next = undefined;
     } else {
       const request = first.read.value;
-      underway.push(infer(request).then(answered, (error: unknown) => refused(request.id, error)));
+      const answer = inOneMessage(request);
+      answer.catch(() => {}); // it is thrown in its turn
+      underway.push(answer);
       next = source.next();
     }
   }
