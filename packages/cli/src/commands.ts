@@ -1,5 +1,6 @@
 import type { Command } from './command.js';
 import { bench } from './commands/bench.js';
+import { conformance } from './commands/conformance.js';
 import { datasets } from './commands/datasets.js';
 import { demo } from './commands/demo.js';
 import { events } from './commands/events.js';
@@ -24,4 +25,5 @@ export const commands: readonly Command[] = [
   jobs,
   events,
   bench,
+  conformance,
 ];
