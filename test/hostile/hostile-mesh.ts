@@ -1,0 +1,50 @@
+import { readFileSync } from 'node:fs';
+import { classifier, identity, serve } from '../identity-models.js';
+import { startMesh } from '../start-mesh.js';
+import type { Mesh } from '../start-mesh.js';
+
+export const mib = 2 ** 20;
+/** What valid requests and the garbage collector move by themselves. */
+const noise = 64 * mib;
+const door = ['gateway', 'inference'] as const;
+
+export interface HostileMesh extends Mesh {
+  /** Does something hostile, then holds the mesh to it: no process gone, its memory bound, a valid answer within 1 s. */
+  withstands<T>(attack: () => Promise<T>, boundBytes?: number): Promise<T>;
+}
+
+/** A mesh that serves `classes` [n, 4] → [n, 3] and `same` [n] → [n], and takes messages of 4 MiB. */
+export async function startHostileMesh(env: Record<string, string> = {}): Promise<HostileMesh> {
+  const mesh = await startMesh({ MILL_MAX_MESSAGE_BYTES: String(4 * mib), MILL_RUNNERS: '1', ...env });
+  await serve(mesh, 'classes', classifier());
+  await serve(mesh, 'same', identity('float'));
+  const ask = () =>
+    mesh.mill.inference.infer({
+      model: 'classes',
+      inputs: [{ name: 'input', datatype: 'FP32', shape: [1, 4], data: [1, 2, 3, 4] }],
+    });
+  for (let i = 0; i < 50; i++) await ask();
+  return {
+    ...mesh,
+    async withstands(attack, boundBytes = 0) {
+      const before = door.map((name) => ({ pid: mesh.service(name).pid, resident: resident(mesh.service(name).pid) }));
+      const seen = await attack();
+      const began = performance.now();
+      await ask();
+      expect(performance.now() - began).toBeLessThan(1000);
+      for (const [i, name] of door.entries()) {
+        const { pid } = mesh.service(name);
+        expect(pid).toBe(before[i]!.pid);
+        expect({ name, grew: Math.max(0, resident(pid) - before[i]!.resident - noise - boundBytes) }).toEqual({
+          name,
+          grew: 0,
+        });
+      }
+      return seen;
+    },
+  };
+}
+
+function resident(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]) * 1024;
+}
