@@ -20,7 +20,8 @@ import { checkOptimization } from './check-optimization.js';
 import * as errors from './errors.js';
 import { planOptimization } from './optimization-plan.js';
 import type { OptimizationPlan } from './optimization-plan.js';
-import { childJobId } from './optimize-job.js';
+import { childJobId } from './make-passes.js';
+import { mostCandidates } from './search-space.js';
 import { distillationSpec } from './passes.js';
 import { withNumbers } from './pinned-plan.js';
 import { cancelTraining } from './train-child.js';
@@ -54,7 +55,8 @@ export function optimizerHandlers(deps: OptimizerDeps, telemetry: Telemetry): op
 
   async function submit({ spec, jobId }: optimizer.SubmitOptimizationRequest, signal: AbortSignal) {
     const plan = planOptimization(spec);
-    const most = longestJobId - childJobId('', plan.passes.length - 1).length;
+    const longest = plan.goal ? childJobId(`-c${mostCandidates}`, 9) : childJobId('', plan.passes.length - 1);
+    const most = longestJobId - longest.length;
     if (jobId.length > most) throw errors.jobIdTooLong(jobId, most);
     const wanted = contract.OptimizationSpec.encode(spec!).finish();
     if (!(await isKnown(jobId))) {

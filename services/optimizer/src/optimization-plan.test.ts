@@ -33,7 +33,7 @@ describe('an optimization plan', () => {
     [{ version: 'a b' }, "version is 'a b', wants a name of [a-zA-Z0-9][a-zA-Z0-9_-]{0,62}"],
     [{ data: {} }, "data.dataset is '', wants a name of [a-zA-Z0-9][a-zA-Z0-9_-]{0,62}"],
     [{ data: { dataset: 'digits', normalize: 'max' } }, "data.normalize is 'max', wants one of standard, minmax, none"],
-    [{ passes: [] }, 'passes is empty, wants at least one'],
+    [{ passes: [] }, 'passes is empty, wants at least one, or a goal'],
     [{ passes: Array(11).fill(prune()) }, 'passes has 11 entries, wants at most 10'],
     [{ passes: [prune(), {}] }, 'passes[1] names no kind of pass'],
     [
@@ -56,6 +56,9 @@ describe('an optimization plan', () => {
       { passes: [prune({ finetuneLearningRate: -1 })] },
       'passes[0].prune_magnitude.finetune_learning_rate is -1, wants 0 to 1000',
     ],
+    [{ goal: {} }, 'passes and goal are both set, wants one of them: a goal finds its own passes'],
+    [{ passes: [], goal: { optimize: 'best' } }, "goal.optimize is 'best', wants one of fastest, smallest"],
+    [{ passes: [], goal: { maxLatencyMs: -1 } }, 'goal.max_latency_ms is -1, wants 0 to 1000000000'],
     [{ passes: [{ quantizeWeights: { bits: 3 } }] }, 'passes[0].quantize_weights.bits is 3, wants 4 or 8'],
     [
       { passes: [{ quantizeWeights: { blockSize: 48 } }] },

@@ -11,6 +11,7 @@ const mostPasses = 10;
 const blockSizes = [16, 32, 64, 128, 256];
 const rounding = ['nearest', 'hqq'] as const;
 const clusterStarts = ['density', 'linear'] as const;
+const objectives = ['fastest', 'smallest'] as const;
 const normalizations = ['standard', 'minmax', 'none'] as const;
 
 export type PlannedPass =
@@ -69,18 +70,25 @@ export interface OptimizationPlan {
   readonly data: trainer.TrainingData;
   readonly maxAccuracyDrop: number;
   readonly seed: bigint;
+  /** What is searched for, where there are no passes. */
+  readonly goal: PlannedGoal | undefined;
+}
+
+export interface PlannedGoal {
+  readonly optimize: (typeof objectives)[number];
+  /** Infinity: any. */
+  readonly maxLatencyMs: number;
+  readonly maxBytes: number;
+  readonly budgetMs: number;
 }
 
 /** Checks what can be checked without looking anything up; throws an RpcError naming the field. */
 export function planOptimization(spec: optimizer.OptimizationSpec | undefined): OptimizationPlan {
   if (spec === undefined) throw errors.specMissing();
-  if (spec.passes.length === 0) throw errors.noPasses();
+  if (spec.passes.length === 0 && !spec.goal) throw errors.noPasses();
+  if (spec.passes.length > 0 && spec.goal) throw errors.passesAndGoal();
   if (spec.passes.length > mostPasses) throw errors.tooManyPasses(spec.passes.length, mostPasses);
-  const passes = spec.passes.map((pass, i) => planPass(pass, `passes[${i}]`));
-  const last = passes.findIndex(({ kind }) => lastKinds.has(kind));
-  if (last >= 0 && last < passes.length - 1) throw errors.afterLast(`passes[${last + 1}]`, passes[last]!.kind);
-  const distilled = passes.findIndex(({ kind }, i) => i > 0 && kind === 'distill');
-  if (distilled >= 0) throw errors.distilledLater(`passes[${distilled}]`);
+  const passes = planPasses(spec.passes);
   return {
     model: name(spec.model, 'model'),
     version: name(spec.version, 'version'),
@@ -94,7 +102,27 @@ export function planOptimization(spec: optimizer.OptimizationSpec | undefined): 
     },
     maxAccuracyDrop: range(spec.maxAccuracyDrop || 0.05, 0, 1, 'max_accuracy_drop'),
     seed: spec.seed,
+    goal: spec.goal && planGoal(spec.goal),
   };
+}
+
+function planGoal(goal: optimizer.OptimizationGoal): PlannedGoal {
+  return {
+    optimize: word(goal.optimize || 'fastest', objectives, 'goal.optimize'),
+    maxLatencyMs: range(goal.maxLatencyMs, 0, 1e9, 'goal.max_latency_ms') || Infinity,
+    maxBytes: Number(goal.maxBytes) || Infinity,
+    budgetMs: 1000 * range(goal.timeBudgetSeconds || 300, 1, 1_000_000, 'goal.time_budget_seconds'),
+  };
+}
+
+/** Passes that may follow each other in this order, with their defaults. */
+export function planPasses(wanted: readonly optimizer.Pass[]): PlannedPass[] {
+  const passes = wanted.map((pass, i) => planPass(pass, `passes[${i}]`));
+  const last = passes.findIndex(({ kind }) => lastKinds.has(kind));
+  if (last >= 0 && last < passes.length - 1) throw errors.afterLast(`passes[${last + 1}]`, passes[last]!.kind);
+  const distilled = passes.findIndex(({ kind }, i) => i > 0 && kind === 'distill');
+  if (distilled >= 0) throw errors.distilledLater(`passes[${distilled}]`);
+  return passes;
 }
 
 function planPass({ kind }: optimizer.Pass, at: string): PlannedPass {

@@ -13,13 +13,15 @@ export interface Made {
   readonly parent: registry.Version;
   readonly figures: { readonly parent: Figures; readonly candidate: Figures };
   readonly report: Report;
+  /** One version is registered under it, however often it is tried. */
+  readonly registration: string;
 }
 
-/** Registers the one version of a job, with lineage, metrics and report. */
+/** Registers a version of a job, with lineage, metrics and report. */
 export async function registerResult(
   { registry: known, artifacts }: Pick<Store, 'registry' | 'artifacts'>,
   claim: Pick<JobClaim, 'job' | 'assertOwned'>,
-  { model, artifact, parent, figures, report }: Made,
+  { model, artifact, parent, figures, report, registration }: Made,
 ): Promise<JobResult> {
   const { sha256: reportSha256 } = await artifacts.put(reportArtifact(report));
   await claim.assertOwned();
@@ -36,7 +38,7 @@ export async function registerResult(
     },
     metrics: { ...figures.candidate },
     reportSha256,
-    jobId: claim.job.id,
+    jobId: registration,
   });
   await addMetrics(known, parent, figures.parent);
   return { version, artifactSha256, metrics };

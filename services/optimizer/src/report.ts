@@ -21,6 +21,17 @@ export interface Engine {
   readonly cpu: string;
 }
 
+/** A candidate of a search. */
+export interface Tried {
+  readonly name: string;
+  /** Figures of those that could be made. */
+  readonly accuracy?: number;
+  readonly p50_ms?: number;
+  readonly size_bytes?: number;
+  /** What became of it, and why. */
+  readonly outcome: string;
+}
+
 /** What an optimization did and what it cost, as GetReport gives it to programs. */
 export interface Report {
   readonly model: string;
@@ -28,6 +39,8 @@ export interface Report {
   /** What was done, in words, pass by pass. */
   readonly passes: readonly string[];
   readonly notes: readonly string[];
+  /** Everything a search tried. */
+  readonly search?: readonly Tried[];
   readonly dataset: { readonly name: string; readonly version: string; readonly evaluated_rows: number };
   readonly parent: Figures & { readonly version: string; readonly sha256: string };
   readonly candidate: Figures & { readonly sha256: string };
@@ -50,7 +63,7 @@ export const reportArtifact = (report: Report): Uint8Array =>
   Buffer.from(JSON.stringify({ report, markdown: asMarkdown(report) }));
 
 /** The report for people. */
-export function asMarkdown({ model, passes, notes, dataset, parent, candidate, engine }: Report): string {
+export function asMarkdown({ model, passes, notes, search, dataset, parent, candidate, engine }: Report): string {
   const points = 100 * (candidate.accuracy - parent.accuracy);
   return [
     `# ${model}: ${passes.join(', then ')}`,
@@ -66,9 +79,23 @@ export function asMarkdown({ model, passes, notes, dataset, parent, candidate, e
       `in one runner (${engine.provider}, ${engine.threads} ${engine.threads === 1 ? 'thread' : 'threads'}, ` +
       `${engine.cpu}).`,
     ...(notes.length > 0 ? ['', ...notes.map((note) => `- ${note}`)] : []),
+    ...(search ? ['', ...searchTable(search)] : []),
     '',
   ].join('\n');
 }
+
+const searchTable = (search: readonly Tried[]) => [
+  '| tried | accuracy | p50 latency | size | outcome |',
+  '| --- | --- | --- | --- | --- |',
+  ...search.map(({ name, accuracy, p50_ms, size_bytes, outcome }) => {
+    const figures = [
+      accuracy?.toFixed(4),
+      p50_ms && `${p50_ms.toFixed(3)} ms`,
+      size_bytes && `${(size_bytes / 1024).toFixed(1)} KiB`,
+    ];
+    return `| ${[name, ...figures.map((figure) => figure || '-'), outcome].join(' | ')} |`;
+  }),
+];
 
 const signed = (points: number) => `${points > 0 ? '+' : '−'}${Math.abs(points).toFixed(2)}`;
 

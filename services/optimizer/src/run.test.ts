@@ -184,6 +184,42 @@ describe('the optimizer service', () => {
     );
   });
 
+  it('searches for the passes that make the least of it, and registers those that nothing else beats', async () => {
+    await using _doubled = await startTrainer(mesh.store, { train: baseAsItIs });
+    await register(mesh, 'searched', graph);
+    const spec = { passes: [], goal: { optimize: 'smallest', time_budget_seconds: 120 }, max_accuracy_drop: 0.02 };
+    const { version, metrics } = await succeeded(mesh, await submit(specOf('searched', spec)));
+    const best = await mesh.store.registry.version('searched', version);
+    const { report, markdown } = await reportOf(mesh, best);
+    expect(report.search!.map(({ name }) => name)).toEqual(
+      expect.arrayContaining(['16 shared weights', 'int4 weights', '90 % zeros']),
+    );
+    expect(report.search!.filter(({ outcome }) => outcome === 'the best')).toHaveLength(1);
+    expect(report.search!.every(({ outcome }) => outcome !== '')).toBe(true);
+    expect(markdown).toContain('| tried | accuracy |');
+    const { versions } = await mesh.store.registry.model('searched');
+    const front = report.search!.filter(({ outcome }) => /^(the best|none is better)/.test(outcome));
+    expect(versions).toHaveLength(1 + front.length);
+    for (const other of versions.filter((one) => one.version !== '1')) {
+      expect(other.metrics['size_bytes']).toBeGreaterThanOrEqual(metrics['size_bytes']!);
+      expect(other.lineage).toMatchObject({ parentVersion: '1' });
+    }
+  });
+
+  it('tells the nearest candidate where none is within the bounds, and registers nothing', async () => {
+    await register(mesh, 'bounded', graph);
+    const goal = { optimize: 'fastest', max_bytes: 10 };
+    const spec = specOf('bounded', { passes: [], goal, max_accuracy_drop: 0.02 });
+    expect((await followed(mesh, await submit(spec))).at(-1)).toMatchObject({
+      failed: {
+        reason: expect.stringMatching(
+          /^none of 7 candidates has a faster answer than its parent, an accuracy drop of at most 0.02, at most 10 bytes; the nearest is int.* bytes \(.*, more than 10\)$/,
+        ),
+      },
+    });
+    expect((await mesh.store.registry.model('bounded')).versions).toHaveLength(1);
+  });
+
   it('has the trainer fine-tune what it pruned, and stores the zeros as what they are: nothing', async () => {
     await using doubled = await startTrainer(mesh.store, { train: baseAsItIs });
     await register(mesh, 'pruned', graph);
@@ -394,7 +430,7 @@ describe('the optimizer service', () => {
     [{ version: 'canary' }, status.NOT_FOUND, "model 'strict' has no version or label 'canary'"],
     [{ data: { dataset: 'faces' } }, status.NOT_FOUND, "dataset 'faces' does not exist"],
     [{ data: { dataset: 'digits', version: '9' } }, status.NOT_FOUND, "dataset 'digits' has no version '9'"],
-    [{ passes: [] }, status.INVALID_ARGUMENT, 'passes is empty, wants at least one'],
+    [{ passes: [] }, status.INVALID_ARGUMENT, 'passes is empty, wants at least one, or a goal'],
     [{ version: '2' }, status.INVALID_ARGUMENT, "model 'strict' takes [3] per example, the dataset has [64]"],
     [{ version: '3' }, status.FAILED_PRECONDITION, "version '3' of model 'strict' was rejected: it is ugly"],
   ])('refuses %j', async (fields, code, message) => {

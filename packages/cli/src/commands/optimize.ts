@@ -25,7 +25,8 @@ const verbs = {
 } as const;
 
 /** Such as `prune+quantize`. */
-export function passNames({ passes }: optimizer.OptimizationSpec): string {
+export function passNames({ passes, goal }: optimizer.OptimizationSpec): string {
+  if (goal) return `search ${goal.optimize || 'fastest'}`;
   return passes.map(({ kind }) => (kind ? verbs[kind.$case] : 'nothing')).join('+');
 }
 

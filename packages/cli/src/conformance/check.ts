@@ -1,4 +1,5 @@
 import { MillError } from '@modelmill/client';
+import { FailedCheck } from './failed-check.js';
 import type { Answer, Server } from './server.js';
 
 /** One demand of the Open Inference Protocol. */
@@ -13,10 +14,6 @@ export interface Check {
 
 export class SkippedCheck extends Error {
   override readonly name = 'SkippedCheck';
-}
-
-export class FailedCheck extends Error {
-  override readonly name = 'FailedCheck';
 }
 
 export function expectThat(holds: boolean, seen: unknown): asserts holds {

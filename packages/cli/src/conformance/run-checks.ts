@@ -1,5 +1,6 @@
 import { inference } from '@modelmill/client';
-import { FailedCheck, SkippedCheck } from './check.js';
+import { SkippedCheck } from './check.js';
+import { FailedCheck } from './failed-check.js';
 import type { Check } from './check.js';
 import { grpcChecks } from './grpc-checks.js';
 import { grpcInferChecks } from './grpc-infer-checks.js';

@@ -1,6 +1,6 @@
 import { createChannel } from '@modelmill/client';
 import type { CallOptions, Channel, Method } from '@modelmill/client';
-import { FailedCheck } from './check.js';
+import { FailedCheck } from './failed-check.js';
 import type { ServedModel } from './served-model.js';
 
 /** An answer of the REST door: its bytes, and its JSON where it is JSON. */

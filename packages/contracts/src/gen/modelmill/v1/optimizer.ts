@@ -153,6 +153,21 @@ export interface Pass {
     | undefined;
 }
 
+/**
+ * A search for the best passes in place of a list of them. Candidates are made and measured one after the other; those of
+ * which no other is better in accuracy, latency and size become versions of the model, the best one last.
+ */
+export interface OptimizationGoal {
+  /** `fastest` (default), by the median latency of one example, or `smallest`, by the bytes of the file. */
+  optimize: string;
+  /** Milliseconds of one example that a candidate may take at the median; 0: any. */
+  maxLatencyMs: number;
+  /** Bytes that a candidate may have; 0: any. */
+  maxBytes: bigint;
+  /** Seconds after which no other candidate is begun; 0 means 300. */
+  timeBudgetSeconds: number;
+}
+
 /** What to make smaller, how, and within which bounds. */
 export interface OptimizationSpec {
   /** The model that gets a new version. */
@@ -169,6 +184,8 @@ export interface OptimizationSpec {
   maxAccuracyDrop: number;
   /** Seed of everything random. */
   seed: bigint;
+  /** Searches for passes; `passes` is empty then. */
+  goal: OptimizationGoal | undefined;
 }
 
 /** One optimization job. */
@@ -1286,8 +1303,140 @@ export const Pass: MessageFns<Pass> = {
   },
 };
 
+function createBaseOptimizationGoal(): OptimizationGoal {
+  return { optimize: "", maxLatencyMs: 0, maxBytes: 0n, timeBudgetSeconds: 0 };
+}
+
+export const OptimizationGoal: MessageFns<OptimizationGoal> = {
+  encode(message: OptimizationGoal, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.optimize !== "") {
+      writer.uint32(10).string(message.optimize);
+    }
+    if (message.maxLatencyMs !== 0) {
+      writer.uint32(17).double(message.maxLatencyMs);
+    }
+    if (message.maxBytes !== 0n) {
+      if (BigInt.asUintN(64, message.maxBytes) !== message.maxBytes) {
+        throw new globalThis.Error("value provided for field message.maxBytes of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.maxBytes);
+    }
+    if (message.timeBudgetSeconds !== 0) {
+      writer.uint32(32).uint32(message.timeBudgetSeconds);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): OptimizationGoal {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseOptimizationGoal();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.optimize = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.maxLatencyMs = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.maxBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.timeBudgetSeconds = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): OptimizationGoal {
+    return {
+      optimize: isSet(object.optimize) ? globalThis.String(object.optimize) : "",
+      maxLatencyMs: isSet(object.maxLatencyMs)
+        ? globalThis.Number(object.maxLatencyMs)
+        : isSet(object.max_latency_ms)
+        ? globalThis.Number(object.max_latency_ms)
+        : 0,
+      maxBytes: isSet(object.maxBytes)
+        ? BigInt(object.maxBytes)
+        : isSet(object.max_bytes)
+        ? BigInt(object.max_bytes)
+        : 0n,
+      timeBudgetSeconds: isSet(object.timeBudgetSeconds)
+        ? globalThis.Number(object.timeBudgetSeconds)
+        : isSet(object.time_budget_seconds)
+        ? globalThis.Number(object.time_budget_seconds)
+        : 0,
+    };
+  },
+
+  toJSON(message: OptimizationGoal): unknown {
+    const obj: any = {};
+    if (message.optimize !== "") {
+      obj.optimize = message.optimize;
+    }
+    if (message.maxLatencyMs !== 0) {
+      obj.maxLatencyMs = floatToJson(message.maxLatencyMs);
+    }
+    if (message.maxBytes !== 0n) {
+      obj.maxBytes = message.maxBytes.toString();
+    }
+    if (message.timeBudgetSeconds !== 0) {
+      obj.timeBudgetSeconds = Math.round(message.timeBudgetSeconds);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<OptimizationGoal>): OptimizationGoal {
+    return OptimizationGoal.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<OptimizationGoal>): OptimizationGoal {
+    const message = createBaseOptimizationGoal();
+    message.optimize = object.optimize ?? "";
+    message.maxLatencyMs = object.maxLatencyMs ?? 0;
+    message.maxBytes = (object.maxBytes !== undefined && object.maxBytes !== null) ? BigInt(object.maxBytes) : 0n;
+    message.timeBudgetSeconds = object.timeBudgetSeconds ?? 0;
+    return message;
+  },
+};
+
 function createBaseOptimizationSpec(): OptimizationSpec {
-  return { model: "", version: "", passes: [], data: undefined, maxAccuracyDrop: 0, seed: 0n };
+  return { model: "", version: "", passes: [], data: undefined, maxAccuracyDrop: 0, seed: 0n, goal: undefined };
 }
 
 export const OptimizationSpec: MessageFns<OptimizationSpec> = {
@@ -1312,6 +1461,9 @@ export const OptimizationSpec: MessageFns<OptimizationSpec> = {
         throw new globalThis.Error("value provided for field message.seed of type uint64 too large");
       }
       writer.uint32(48).uint64(message.seed);
+    }
+    if (message.goal !== undefined) {
+      OptimizationGoal.encode(message.goal, writer.uint32(58).fork()).join();
     }
     return writer;
   },
@@ -1377,6 +1529,14 @@ export const OptimizationSpec: MessageFns<OptimizationSpec> = {
             message.seed = reader.uint64() as bigint;
             continue;
           }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.goal = OptimizationGoal.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1401,6 +1561,7 @@ export const OptimizationSpec: MessageFns<OptimizationSpec> = {
         ? globalThis.Number(object.max_accuracy_drop)
         : 0,
       seed: isSet(object.seed) ? BigInt(object.seed) : 0n,
+      goal: isSet(object.goal) ? OptimizationGoal.fromJSON(object.goal) : undefined,
     };
   },
 
@@ -1424,6 +1585,9 @@ export const OptimizationSpec: MessageFns<OptimizationSpec> = {
     if (message.seed !== 0n) {
       obj.seed = message.seed.toString();
     }
+    if (message.goal !== undefined) {
+      obj.goal = OptimizationGoal.toJSON(message.goal);
+    }
     return obj;
   },
 
@@ -1440,6 +1604,9 @@ export const OptimizationSpec: MessageFns<OptimizationSpec> = {
       : undefined;
     message.maxAccuracyDrop = object.maxAccuracyDrop ?? 0;
     message.seed = (object.seed !== undefined && object.seed !== null) ? BigInt(object.seed) : 0n;
+    message.goal = (object.goal !== undefined && object.goal !== null)
+      ? OptimizationGoal.fromPartial(object.goal)
+      : undefined;
     return message;
   },
 };

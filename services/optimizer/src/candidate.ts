@@ -1,0 +1,70 @@
+import { writeOnnx } from '@modelmill/onnx';
+import type { ArtifactRef, JobClaim, Store } from '@modelmill/store';
+import { compareVersions } from './compare-versions.js';
+import type { Examples } from './examples.js';
+import { classifierOf, makePasses } from './make-passes.js';
+import type { MadePasses, Order, Tell } from './make-passes.js';
+import type { PinnedPlan } from './pinned-plan.js';
+import type { Engine, Figures, Report } from './report.js';
+import type { Trainers } from './trainers.js';
+import type { InTurn } from './turns.js';
+
+export type OptimizeStore = Pick<Store, 'registry' | 'datasets' | 'jobs' | 'artifacts'>;
+
+export interface CandidateDeps {
+  readonly store: OptimizeStore;
+  readonly trainers: Trainers;
+  /** Latencies are measured by one job at a time. */
+  readonly inTurn: InTurn;
+}
+
+/** What passes made, measured beside what they were made from. */
+export interface Candidate extends MadePasses {
+  readonly artifact: ArtifactRef;
+  readonly figures: { readonly parent: Figures; readonly candidate: Figures };
+  readonly engine: Engine;
+}
+
+/** Share of the work that passes make up; the rest is evaluation. */
+const passesShare = 0.8;
+
+export async function makeCandidate(
+  deps: CandidateDeps,
+  claim: JobClaim,
+  order: Order,
+  tell: Tell,
+): Promise<Candidate> {
+  const { artifacts } = deps.store;
+  const { pinned, examples } = order;
+  const made = await makePasses(deps, claim, order, (stage, done) => tell(stage, passesShare * done));
+  const artifact = await artifacts.put(writeOnnx(made.model));
+  const { engine, ...figures } = await deps.inTurn(async () => {
+    claim.signal.throwIfAborted();
+    await tell('evaluating', passesShare);
+    return compareVersions({
+      artifacts,
+      versions: {
+        parent: { sha256: pinned.parent.artifactSha256, classifier: pinned.classifier },
+        candidate: { sha256: artifact.sha256, classifier: classifierOf(pinned, made.model) },
+      },
+      table: examples.table,
+      rows: examples.test,
+      signal: claim.signal,
+      onMeasuring: () => tell('measuring', (1 + passesShare) / 2),
+    });
+  });
+  return { ...made, artifact, figures, engine };
+}
+
+/** What every report of a plan says. */
+export function parentAndRows(
+  { plan, parent, dataset }: PinnedPlan,
+  examples: Examples,
+  figures: Figures,
+): Pick<Report, 'model' | 'dataset' | 'parent'> {
+  return {
+    model: plan.model,
+    dataset: { name: dataset.dataset, version: dataset.version, evaluated_rows: examples.test.length },
+    parent: { version: parent.version, sha256: parent.artifactSha256, ...figures },
+  };
+}
