@@ -39,6 +39,8 @@ export const bodyTooLarge = (limit: number) =>
   new HttpError(413, status.RESOURCE_EXHAUSTED, `the body is larger than ${limit} bytes, the most that is taken`);
 export const bodyTooSlow = (ms: number) =>
   new HttpError(408, status.DEADLINE_EXCEEDED, `nothing of the body came for ${ms} ms`);
+export const callerGone = (cause: Error) =>
+  new RpcError(status.CANCELLED, 'the caller went away within the body', { cause });
 export const badQuery = (name: string, got: string, wanted: string) =>
   invalid(`query parameter '${name}' is '${got}', wanted ${wanted}`);
 export const unknownQuery = (name: string, known: readonly string[]) =>
