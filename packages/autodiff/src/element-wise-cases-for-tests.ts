@@ -24,8 +24,7 @@ const reduction = (op: string): NodeCase[] => [
 export const elementWiseCases: readonly NodeCase[] = [
   of('Celu', kinked, { alpha: floatAttribute(1.5) }),
   of('ThresholdedRelu', { low: 0, high: 0.9 }, { alpha: floatAttribute(0.4) }),
-  // of doubles, too, ONNX Runtime computes it in floats
-  { ...of('Shrink', kinked, { lambd: floatAttribute(0.6), bias: floatAttribute(0.2) }), inFloats: true },
+  of('Shrink', kinked, { lambd: floatAttribute(0.6), bias: floatAttribute(0.2) }),
   of('Tan', inner),
   of('Asin', inner),
   of('Acos', inner),

@@ -1,14 +1,14 @@
-import { attribute, emptyGraph, floatTensor, makeNode, writeOnnx } from '@modelmill/onnx';
+import { attribute, emptyGraph, floatTensor, makeNode } from '@modelmill/onnx';
 import type { Attribute, Model, Tensor } from '@modelmill/onnx';
-import { InferenceSession, Tensor as Fed } from 'onnxruntime-node';
-import { inDoubles } from './doubles-for-tests.js';
 import { emit } from './emit.js';
 import { gradients } from './gradients.js';
 import * as op from './ops.js';
 import { readGraph } from './read-graph.js';
-import { numbers } from './run-for-tests.js';
+import { runnableInDoubles } from './run-doubles-for-tests.js';
+import type { DoubleRun } from './run-doubles-for-tests.js';
+import { numbers, runnable } from './run-for-tests.js';
 import { constant, size } from './value.js';
-import type { Shape, Value } from './value.js';
+import type { Shape } from './value.js';
 
 /** A node as a file has it. */
 export interface NodeCase {
@@ -28,15 +28,9 @@ export interface NodeCase {
   readonly distinct?: boolean;
   /** The operands' values, where they matter. */
   readonly values?: readonly (readonly number[])[];
-  /** Compared in floats, though there is a kernel in doubles. */
-  readonly inFloats?: boolean;
   /** Gradients are zero. */
   readonly flat?: boolean;
 }
-
-type Run = (
-  values: readonly Float64Array[],
-) => Promise<Record<string, { dims: readonly number[]; data: Float64Array }>>;
 
 /** The node alone as a model: its float operands are the first input and weights. */
 export function modelOf({ op: opType, opset = 18, x, attributes = {}, outputs = 1, of = 0 }: NodeCase): Model {
@@ -58,7 +52,9 @@ export function modelOf({ op: opType, opset = 18, x, attributes = {}, outputs = 
   return { irVersion: 10, opsets: new Map([['', opset]]), producer: '', metadata: new Map(), functions: [], graph };
 }
 
-/** What the step graph computes against the node itself, and its gradients against the node's central differences. */
+type Run = (values: readonly Float64Array[]) => ReturnType<DoubleRun>;
+
+/** What the step graph computes against the node itself, and its gradients against the node's central differences: in doubles. */
 export async function compare(one: NodeCase) {
   const model = modelOf(one);
   const shapes = one.x.flatMap((operand) => (operand && isShape(operand) ? [operand] : []));
@@ -75,11 +71,18 @@ export async function compare(one: NodeCase) {
   original.graph.inputs = targets.map((x, i) => ({ name: feeds[i]!, dataType: 'float' as const, shape: x.shape }));
   for (const name of feeds) original.graph.initializers.delete(name);
 
-  const engines = await runs([original, step], feeds, targets, one.inFloats);
-  const [ofNode, ofStep] = engines.runs as [Run, Run];
-  const by = engines.double ? 1e-5 : 1 / 128;
+  const [ofNode, ofStep] = (await Promise.all([original, step].map(runnableInDoubles))).map(
+    (run) => (data: readonly Float64Array[]) =>
+      run(Object.fromEntries(data.map((list, i) => [feeds[i]!, { dims: shapes[i]!, data: list }] as const))),
+  ) as [Run, Run];
+  const inFloats = await runnable(original);
+  const by = 1e-5;
   const values = shapes.map((shape, i) => valuesOf(size(shape), i, one));
   const node = (await ofNode(values))[`y${one.of ?? 0}`]!;
+  // what computes in doubles computes what ONNX Runtime does
+  const floats = values.map((list, i) => [feeds[i]!, { dims: shapes[i]!, data: Float32Array.from(list) }] as const);
+  const runtime = (await inFloats(Object.fromEntries(floats)))[`y${one.of ?? 0}`]!;
+  const strayed = Math.max(...node.data.map((value, i) => relative(runtime[i]!, value)));
   const { y: result, ...gradientsOfStep } = await ofStep(values);
   const lossAt = async (input: number, element: number, to: number) => {
     const moved = values.map((list, i) => (i === input ? list.map((v, at) => (at === element ? v + to : v)) : list));
@@ -98,7 +101,7 @@ export async function compare(one: NodeCase) {
     }
   }
   const apart = Math.max(...node.data.map((value, i) => relative(result!.data[i]!, value)));
-  return { double: engines.double, shapes: [node.dims, result!.dims, y.shape], apart, worst, steepest };
+  return { strayed, shapes: [node.dims, result!.dims, y.shape], apart, worst, steepest };
 }
 
 const relative = (got: number, wanted: number) => {
@@ -110,42 +113,6 @@ const isShape = (operand: NonNullable<NodeCase['x'][number]>): operand is Shape 
 
 const attributeOf = (value: Attribute | number | string | readonly number[]): Attribute =>
   typeof value === 'object' && 'kind' in value ? value : attribute(value);
-
-/** In doubles where ONNX Runtime has every kernel in doubles, else in floats. */
-async function runs(models: readonly Model[], names: readonly string[], values: readonly Value[], inFloats = false) {
-  const floats = async () => ({
-    double: false,
-    runs: await Promise.all(models.map((model) => run(model, names, values, false))),
-  });
-  if (inFloats) return floats();
-  try {
-    return { double: true, runs: await Promise.all(models.map((model) => run(inDoubles(model), names, values, true))) };
-  } catch (error) {
-    if (
-      !/NOT_IMPLEMENTED|not implemented|Could not find an implementation|is invalid|INVALID_GRAPH|Type Error|kernel/i.test(
-        String(error),
-      )
-    )
-      throw error;
-    return floats();
-  }
-}
-
-async function run(model: Model, names: readonly string[], types: readonly Value[], double: boolean): Promise<Run> {
-  const options = { logSeverityLevel: 4, intraOpNumThreads: 1, graphOptimizationLevel: 'disabled' } as const;
-  const session = await InferenceSession.create(writeOnnx(model), options);
-  return async (values) => {
-    const feeds = values.map((list, i) => {
-      const { shape } = types[i]!;
-      const fed = double ? new Fed('float64', list, shape) : new Fed('float32', Float32Array.from(list), shape);
-      return [names[i]!, fed] as const;
-    });
-    const outputs = Object.entries(await session.run(Object.fromEntries(feeds)));
-    return Object.fromEntries(
-      outputs.map(([name, { dims, data }]) => [name, { dims, data: Float64Array.from(data as Float64Array) }]),
-    );
-  };
-}
 
 function valuesOf(count: number, i: number, { domain, distinct, values: given }: NodeCase): Float64Array {
   if (given) return Float64Array.from(given[i]!);

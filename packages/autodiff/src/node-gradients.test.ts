@@ -1,43 +1,45 @@
 import { int64Tensor } from '@modelmill/onnx';
 import { elementWiseCases } from './element-wise-cases-for-tests.js';
 import { UnsupportedOpError } from './errors.js';
+import { gradientRules } from './gradient-rules.js';
 import { gradients } from './gradients.js';
 import { movementCases } from './movement-cases-for-tests.js';
 import { normalizationCases } from './normalization-cases-for-tests.js';
 import { compare, modelOf } from './node-gradients-for-tests.js';
 import type { NodeCase } from './node-gradients-for-tests.js';
+import { formsWanted, ofOneOperand, operandCases } from './operand-cases-for-tests.js';
 import * as op from './ops.js';
 import { readGraph } from './read-graph.js';
 import { windowCases } from './window-cases-for-tests.js';
 
-const cases: readonly NodeCase[] = [...movementCases, ...elementWiseCases, ...windowCases, ...normalizationCases];
+const cases: readonly NodeCase[] = [
+  ...movementCases,
+  ...elementWiseCases,
+  ...windowCases,
+  ...normalizationCases,
+  ...operandCases,
+];
 const named = cases.map((one) => [`${one.op}${one.what ? `, ${one.what}` : ''}`, one] as const);
 const at = int64Tensor('', [1, 2], [0, 1]);
 
-/** Operators that ONNX Runtime, or the way training computes them, has in floats only. */
-const inFloats = [
-  ...'Acos Acosh Asin Asinh Atan Atanh AveragePool Celu Conv ConvTranspose Cosh Gelu GlobalLpPool GlobalMaxPool'.split(
-    ' ',
-  ),
-  ...'GroupNormalization InstanceNormalization LRN LayerNormalization LpPool MaxUnpool Mean'.split(' '),
-  ...'MeanVarianceNormalization Resize RotaryEmbedding Shrink Sinh Tan'.split(' '),
-];
-
 describe('the step graph of a node', () => {
-  const notInDoubles = new Set<string>();
-
   it.each(named)('computes %s, and gradients that agree with central differences', async (_, one) => {
-    const { double, shapes, apart, worst, steepest } = await compare(one);
-    if (!double) notInDoubles.add(one.op);
+    const { strayed, shapes, apart, worst, steepest } = await compare(one);
     const [wanted] = shapes;
     expect(shapes).toEqual([wanted, wanted, wanted]);
-    expect(apart).toBeLessThan(double ? 1e-6 : 1e-5);
-    for (const error of worst) expect(error).toBeLessThan(double ? 1e-5 : 2e-3);
+    expect(strayed).toBeLessThan(2e-5);
+    expect(apart).toBeLessThan(1e-6);
+    for (const error of worst) expect(error).toBeLessThan(1e-5);
     expect(steepest > 0.01).toBe(!one.flat);
   });
 
-  it('is compared in doubles, but for some operators', () => {
-    expect([...notInDoubles].sort()).toEqual(inFloats);
+  it('has a case for every way in which operands of a rule can meet', () => {
+    const known = [...Object.keys(formsWanted), ...ofOneOperand];
+    expect(known.sort()).toEqual(Object.keys(gradientRules).sort());
+    const shown = new Set(operandCases.map(({ op: rule, form }) => `${rule} ${form}`));
+    const wanted = Object.entries(formsWanted).flatMap(([rule, forms]) => forms.map((form) => `${rule} ${form}`));
+    expect(wanted.filter((one) => !shown.has(one))).toEqual([]);
+    expect(ofOneOperand.filter((rule) => operandCases.some((one) => one.op === rule))).toEqual([]);
   });
 
   it.each<[string, NodeCase, RegExp]>([

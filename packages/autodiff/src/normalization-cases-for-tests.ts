@@ -55,11 +55,9 @@ export const normalizationCases: readonly NodeCase[] = [
   },
   { op: 'InstanceNormalization', x: [[2, 2, 3, 2], [2], [2]], attributes: { epsilon } },
   { op: 'GroupNormalization', what: 'of set 18', x: [[2, 6, 3], [3], [3]], attributes: { num_groups: 3, epsilon } },
-  // its function body computes in floats, whatever it is given
   {
     op: 'GroupNormalization',
     what: 'of set 21',
-    inFloats: true,
     opset: 21,
     x: [[2, 6, 2, 2], [6], [6]],
     attributes: { num_groups: 2, epsilon },
@@ -67,7 +65,6 @@ export const normalizationCases: readonly NodeCase[] = [
   {
     op: 'GroupNormalization',
     what: 'of set 21, a group per channel',
-    inFloats: true,
     opset: 21,
     x: [[2, 3, 4], [3], [3]],
     attributes: { num_groups: 3 },
