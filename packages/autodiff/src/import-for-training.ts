@@ -1,12 +1,12 @@
-import { cloneModel, cutFinalSoftmax, densify, removeUnused } from '@modelmill/onnx';
+import { cloneModel, cutFinalSoftmax, densify, expandFunctions, removeUnused } from '@modelmill/onnx';
 import type { Graph, Model } from '@modelmill/onnx';
 
 /**
- * An inference graph in the form that is trained: a final Softmax is cut off (the loss has its own), sparse weights are
- * dense, dropout is gone, batch normalization keeps its statistics. The model given is not changed.
+ * An inference graph in the form that is trained: functions are written out, a final Softmax is cut off (the loss has its
+ * own), sparse weights are dense, dropout is gone, batch normalization keeps its statistics. The model given is not changed.
  */
 export function importForTraining(model: Model): Model {
-  const forward = densify(cloneModel(model));
+  const forward = densify(cloneModel(expandFunctions(model)));
   cutFinalSoftmax(forward);
   dropDropout(forward.graph);
   removeUnused(forward.graph);

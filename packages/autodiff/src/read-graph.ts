@@ -1,4 +1,4 @@
-import { freshNames, inferValues, topologicallySorted } from '@modelmill/onnx';
+import { expandFunctions, freshNames, inferValues, topologicallySorted } from '@modelmill/onnx';
 import type { Attribute, Model, Node, Tensor } from '@modelmill/onnx';
 import { TrainingFormError } from './errors.js';
 import { inSet18 } from './forms-of-set-18.js';
@@ -25,7 +25,8 @@ export interface ReadGraph {
  * Reads the training form of a model at a static batch size; `exampleShape` gives the sizes that an example's axes leave
  * open. Throws ShapeError and TrainingFormError.
  */
-export function readGraph(model: Model, batchSize: number, exampleShape: readonly number[] = []): ReadGraph {
+export function readGraph(given: Model, batchSize: number, exampleShape: readonly number[] = []): ReadGraph {
+  const model = expandFunctions(given);
   const { graph } = model;
   const free = graph.inputs.filter(({ name }) => !graph.initializers.has(name));
   const [features] = free;

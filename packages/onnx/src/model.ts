@@ -105,6 +105,10 @@ export interface FunctionDef {
   inputs: string[];
   outputs: string[];
   nodes: Node[];
+  /** What an attribute is where a call does not say it. */
+  readonly defaults: ReadonlyMap<string, Attribute>;
+  /** Domain to version, of its nodes. */
+  readonly opsets: ReadonlyMap<string, number>;
   /** As it was encoded. */
   readonly bytes: Uint8Array;
 }

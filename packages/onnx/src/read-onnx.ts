@@ -277,6 +277,8 @@ function readFunction(bytes: Uint8Array): FunctionDef {
     inputs: [] as string[],
     outputs: [] as string[],
     nodes: [] as Node[],
+    defaults: new Map<string, Attribute>(),
+    opsets: new Map<string, number>(),
   };
   for (const field of fields(bytes, 1)) {
     switch (field.number) {
@@ -292,11 +294,14 @@ function readFunction(bytes: Uint8Array): FunctionDef {
       case 7:
         def.nodes.push(readNode(content(field), 2));
         break;
+      case 9:
+        readOpset(content(field), def.opsets);
+        break;
       case 10:
         def.domain = plainDomain(text(field));
         break;
       case 11:
-        checkDefault(...readAttribute(content(field), 2));
+        keepDefault(def.defaults, ...readAttribute(content(field), 2));
         break;
       case 13:
         def.overload = text(field);
@@ -306,9 +311,11 @@ function readFunction(bytes: Uint8Array): FunctionDef {
   return { ...def, bytes };
 }
 
-/** Defaults of a function's attributes stay encoded, so nobody looks into a graph among them later. */
-function checkDefault(name: string, { kind }: Attribute): void {
+/** No default has a graph, so nobody looks into one later. */
+function keepDefault(defaults: Map<string, Attribute>, name: string, value: Attribute): void {
+  const { kind } = value;
   if (kind === 'graph' || kind === 'graphs' || kind === 'opaque') {
     throw new OnnxFormatError(`a function's attribute ${quoted(name)} has a graph or an unknown type as its default`);
   }
+  defaults.set(name, value);
 }
