@@ -12,3 +12,8 @@ export interface RunnerOptions {
   /** All the process inherits: what device libraries are found by, such as LD_LIBRARY_PATH. */
   readonly environment?: Readonly<Record<string, string>>;
 }
+
+export interface LoadOptions {
+  /** Where ONNX Runtime writes the graph it made of the model. */
+  readonly optimizedModelPath?: string;
+}

@@ -8,6 +8,7 @@ import { Worker } from 'node:worker_threads';
 import type { InferenceSession } from 'onnxruntime-node';
 import { decodeFrame, decodePreamble, encodeFrame, preambleBytes } from './frames.js';
 import type { Frame, FrameHeader } from './frames.js';
+import type { LoadOptions } from './runner-options.js';
 import type { Provider } from './providers.js';
 import { createSession, signatureOf } from './session.js';
 import { fromOrt, toOrt } from './tensor.js';
@@ -17,7 +18,7 @@ import { withoutPaths } from './without-paths.js';
 const channel = 3;
 
 export type RunnerRequest =
-  | { op: 'load'; id: string; path: string }
+  | ({ op: 'load'; id: string; path: string } & LoadOptions)
   | { op: 'unload'; id: string }
   | { op: 'run'; id: string; outputs?: readonly string[] }
   | { op: 'measure'; ids: readonly string[]; rounds: number; warmup: number };
@@ -48,7 +49,7 @@ class Refusal extends Error {}
 async function answer(request: RunnerRequest, tensors: Map<string, TensorData>, settings: Settings): Promise<void> {
   switch (request.op) {
     case 'load':
-      return send(await load(request.id, request.path, settings));
+      return send(await load(request, settings));
     case 'unload':
       await sessions.get(request.id)?.release();
       sessions.delete(request.id);
@@ -70,11 +71,15 @@ async function answer(request: RunnerRequest, tensors: Map<string, TensorData>, 
 }
 
 /** From bytes and with an empty working directory: there is no file next to the model that it could name. */
-async function load(id: string, path: string, { providers, threads }: Settings): Promise<FrameHeader> {
+async function load(
+  { id, path, optimizedModelPath }: RunnerRequest & { op: 'load' },
+  { providers, threads }: Settings,
+): Promise<FrameHeader> {
   const begun = performance.now();
   const { session, provider } = await createSession(readFileSync(path), {
     threads,
     ...(providers === null ? {} : { providers }),
+    ...(optimizedModelPath === undefined ? {} : { optimizedModelPath }),
   });
   const signature = signatureOf(session);
   await sessions.get(id)?.release();

@@ -2,7 +2,7 @@ import { createFrameReader, encodeFrame } from './frames.js';
 import type { Frame, FrameHeader } from './frames.js';
 import { RunnerError } from './runner-error.js';
 import type { RunnerErrorKind } from './runner-error.js';
-import type { RunnerOptions } from './runner-options.js';
+import type { LoadOptions, RunnerOptions } from './runner-options.js';
 import { residentBytes, spawnRunnerProcess } from './spawn-runner-process.js';
 import type { TensorData, TensorSignature } from './tensor.js';
 
@@ -31,7 +31,7 @@ export interface MeasuredCase {
 export interface Runner extends AsyncDisposable {
   readonly pid: number;
   /** Loads the ONNX file at a path under an id of the caller's. */
-  load(id: string, path: string): Promise<LoadedModel>;
+  load(id: string, path: string, options?: LoadOptions): Promise<LoadedModel>;
   unload(id: string): Promise<void>;
   /** Every output, or those named. Throws RunnerError. */
   run(
@@ -160,7 +160,8 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
   return {
     pid: child.pid,
     exited,
-    load: async (id, path) => (await ask({ op: 'load', id, path })).header['loaded'] as LoadedModel,
+    load: async (id, path, options) =>
+      (await ask({ op: 'load', id, path, ...options })).header['loaded'] as LoadedModel,
     unload: async (id) => void (await ask({ op: 'unload', id })),
     async run(id, inputs, outputs, signal) {
       const { header, tensors } = await request(encodeFrame({ op: 'run', id, outputs }, inputs), signal);

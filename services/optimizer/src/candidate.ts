@@ -2,6 +2,7 @@ import { writeOnnx } from '@modelmill/onnx';
 import type { ArtifactRef, JobClaim, Store } from '@modelmill/store';
 import { compareVersions } from './compare-versions.js';
 import type { Examples } from './examples.js';
+import { leftoversInWords } from './leftovers.js';
 import { classifierOf, makePasses } from './make-passes.js';
 import type { MadePasses, Order, Tell } from './make-passes.js';
 import type { PinnedPlan } from './pinned-plan.js';
@@ -38,7 +39,7 @@ export async function makeCandidate(
   const { pinned, examples } = order;
   const made = await makePasses(deps, claim, order, (stage, done) => tell(stage, passesShare * done));
   const artifact = await artifacts.put(writeOnnx(made.model));
-  const { engine, ...figures } = await deps.inTurn(async () => {
+  const { engine, left, ...figures } = await deps.inTurn(async () => {
     claim.signal.throwIfAborted();
     await tell('evaluating', passesShare);
     return compareVersions({
@@ -53,7 +54,8 @@ export async function makeCandidate(
       onMeasuring: () => tell('measuring', (1 + passesShare) / 2),
     });
   });
-  return { ...made, artifact, figures, engine };
+  const notes = left.integerProducts > 0 ? [...made.notes, leftoversInWords(left)] : made.notes;
+  return { ...made, notes, artifact, figures, engine };
 }
 
 /** What every report of a plan says. */

@@ -1,4 +1,6 @@
-import { cpus } from 'node:os';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { cpus, tmpdir } from 'node:os';
+import { join } from 'node:path';
 import type { Table } from '@modelmill/data';
 import { readOnnx } from '@modelmill/onnx';
 import { startRunner } from '@modelmill/runtime';
@@ -6,6 +8,8 @@ import type { MeasuredCase, Runner } from '@modelmill/runtime';
 import type { Artifacts } from '@modelmill/store';
 import type { Classifier } from './classifier.js';
 import { evaluate, examplesOf } from './evaluate.js';
+import { leftovers } from './leftovers.js';
+import type { Leftovers } from './leftovers.js';
 import type { Engine, Figures } from './report.js';
 import { weightFigures } from './weighted-layers.js';
 
@@ -13,6 +17,8 @@ export interface Compared {
   readonly parent: Figures;
   readonly candidate: Figures;
   readonly engine: Engine;
+  /** Of the candidate. */
+  readonly left: Leftovers;
 }
 
 export interface ComparisonOptions {
@@ -39,8 +45,17 @@ export async function compareVersions(options: ComparisonOptions): Promise<Compa
   const { artifacts, versions, table, rows, signal, onMeasuring } = options;
   await using runner = await startRunner({ providers: ['cpu'], threads, requestTimeoutMs });
   let provider = '';
-  for (const side of sides) {
-    ({ provider } = await runner.load(side, await artifacts.path(versions[side].sha256)));
+  let left: Leftovers;
+  const folder = await mkdtemp(join(tmpdir(), 'mill-comparison-'));
+  try {
+    const optimizedModelPath = join(folder, 'optimized.onnx');
+    for (const side of sides) {
+      const options = side === 'candidate' ? { optimizedModelPath } : {};
+      ({ provider } = await runner.load(side, await artifacts.path(versions[side].sha256), options));
+    }
+    left = leftovers(readOnnx(await readFile(optimizedModelPath)));
+  } finally {
+    await rm(folder, { recursive: true, force: true });
   }
   const accuracies = {
     parent: await evaluate(runner, 'parent', versions.parent.classifier, table, rows, signal),
@@ -71,6 +86,7 @@ export async function compareVersions(options: ComparisonOptions): Promise<Compa
   return {
     parent: await figuresOf('parent'),
     candidate: await figuresOf('candidate'),
+    left,
     engine: { provider, threads, cpu: cpus()[0]?.model.trim() ?? 'an unknown CPU' },
   };
 }

@@ -28,3 +28,8 @@ export function leftovers({ graph }: Model): Leftovers {
     integerProducts: count((opType) => integers.test(opType)),
   };
 }
+
+/** As a report tells it. */
+export const leftoversInWords = ({ integerProducts, floatProducts, pairs }: Leftovers): string =>
+  `As ONNX Runtime runs it, ${integerProducts} products compute in integers and ${floatProducts} in floats; ` +
+  `${pairs} QuantizeLinear and DequantizeLinear are left over.`;

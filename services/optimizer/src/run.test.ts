@@ -129,6 +129,10 @@ describe('the optimizer service', () => {
       engine: { provider: 'cpu', threads: 1 },
     });
     expect(markdown).toContain('# quantized: quantized static int8');
+    expect(report.notes).toContain(
+      'As ONNX Runtime runs it, 2 products compute in integers and 0 in floats; ' +
+        '1 QuantizeLinear and DequantizeLinear are left over.',
+    );
     expect(last).toMatchObject({ succeeded: { artifactSha256: made.artifactSha256, metrics: made.metrics } });
   });
 
