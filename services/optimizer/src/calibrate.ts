@@ -10,49 +10,64 @@ import { examplesOf, numbersOf } from './evaluate.js';
 import { createRanges } from './quantization-ranges.js';
 import type { CalibrationMethod } from './quantization-ranges.js';
 
-export interface CalibrationOptions {
+export interface WatchOptions {
   readonly classifier: Classifier;
   readonly table: Table;
   /** The examples to look at. */
   readonly rows: Uint32Array;
-  readonly method: CalibrationMethod;
   readonly signal: AbortSignal;
   /** Told after every batch, from 0 to 1. */
   onProgress(done: number): Promise<void>;
 }
+
+export interface CalibrationOptions extends WatchOptions {
+  readonly method: CalibrationMethod;
+}
+
+/** Shown each named tensor's values for so many examples at a time. */
+export type See = (name: string, values: Float32Array, examples: number) => Promise<void> | void;
 
 const mostRows = 64;
 const mostBytes = 64 * 2 ** 20;
 
 /** The ranges that the named tensors take over the examples. Memory does not grow with their number. */
 export async function calibrate(model: Model, tensors: readonly string[], options: CalibrationOptions) {
-  const { classifier, table, rows, method, signal, onProgress } = options;
+  const { method } = options;
   const ranges = createRanges(method);
   const rounds = method === 'entropy' || method === 'mse' ? 2 : 1;
+  let round = 0;
+  do {
+    const onProgress = (done: number) => options.onProgress(Math.min(1, (round + done) / rounds));
+    await watchTensors(model, tensors, { ...options, onProgress }, ranges.add);
+  } while (ranges.again() && ++round);
+  return ranges.finish();
+}
+
+/** Runs a model over the examples and shows the values of named tensors, batch by batch. */
+export async function watchTensors(
+  model: Model,
+  tensors: readonly string[],
+  { classifier, table, rows, signal, onProgress }: WatchOptions,
+  see: See,
+): Promise<void> {
   const { probe, watched } = withOutputs(model, tensors);
   const chunk = rowsAtOnce(model, tensors, classifier);
-
   const folder = await mkdtemp(join(tmpdir(), 'mill-calibration-'));
   try {
     const path = join(folder, 'probe.onnx');
     await writeFile(path, writeOnnx(probe));
     await using runner = await startRunner({ providers: ['cpu'], requestTimeoutMs: 120_000 });
     await runner.load('probe', path);
-    let round = 0;
-    do {
-      for (let start = 0; start < rows.length; start += chunk) {
-        const some = rows.subarray(start, start + chunk);
-        const examples = examplesOf(table, some, classifier);
-        if (tensors.includes(classifier.input)) ranges.add(classifier.input, numbersOf(examples), some.length);
-        if (watched.length > 0) {
-          const { outputs } = await runner.run('probe', new Map([[classifier.input, examples]]), watched, signal);
-          for (const name of watched) ranges.add(name, numbersOf(outputs.get(name)!), some.length);
-        }
-        const done = Math.min(1, (start + chunk) / rows.length);
-        await onProgress(round === 0 ? done / rounds : (1 + done) / 2);
+    for (let start = 0; start < rows.length; start += chunk) {
+      const some = rows.subarray(start, start + chunk);
+      const examples = examplesOf(table, some, classifier);
+      if (tensors.includes(classifier.input)) await see(classifier.input, numbersOf(examples), some.length);
+      if (watched.length > 0) {
+        const { outputs } = await runner.run('probe', new Map([[classifier.input, examples]]), watched, signal);
+        for (const name of watched) await see(name, numbersOf(outputs.get(name)!), some.length);
       }
-    } while (ranges.again() && ++round);
-    return await ranges.finish();
+      await onProgress(Math.min(1, (start + chunk) / rows.length));
+    }
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -66,7 +66,7 @@ describe('an optimization plan', () => {
     ],
     [
       { passes: [{ quantizeWeights: { method: 'awq' } }] },
-      "passes[0].quantize_weights.method is 'awq', wants one of nearest, hqq",
+      "passes[0].quantize_weights.method is 'awq', wants one of nearest, hqq, gptq",
     ],
     [
       { passes: [{ quantizeWeights: { method: 'hqq', bits: 8 } }] },

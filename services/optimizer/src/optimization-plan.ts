@@ -9,7 +9,7 @@ import type { CalibrationMethod } from './quantization-ranges.js';
 const names = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/;
 const mostPasses = 10;
 const blockSizes = [16, 32, 64, 128, 256];
-const rounding = ['nearest', 'hqq'] as const;
+const rounding = ['nearest', 'hqq', 'gptq'] as const;
 const clusterStarts = ['density', 'linear'] as const;
 const objectives = ['fastest', 'smallest'] as const;
 const normalizations = ['standard', 'minmax', 'none'] as const;
@@ -43,6 +43,8 @@ export type PlannedPass =
       readonly block: number;
       readonly method: (typeof rounding)[number];
       readonly symmetric: boolean;
+      /** Rows that `gptq` looks at. */
+      readonly samples: number;
     }
   | {
       readonly kind: 'share_weights';
@@ -185,7 +187,7 @@ function planPass({ kind }: optimizer.Pass, at: string): PlannedPass {
 }
 
 function planWeights(
-  { bits, blockSize, method, symmetric }: optimizer.WeightQuantization,
+  { bits, blockSize, method, symmetric, calibrationSamples }: optimizer.WeightQuantization,
   at: string,
 ): Extract<PlannedPass, { kind: 'quantize_weights' }> {
   const chosen = bits || 4;
@@ -195,7 +197,8 @@ function planWeights(
   const rounded = word(method || 'nearest', rounding, `${at}.method`);
   if (rounded === 'hqq' && chosen !== 4) throw errors.wideHqq(at, chosen);
   if (rounded === 'hqq' && symmetric) throw errors.symmetricHqq(at);
-  return { kind: 'quantize_weights', bits: chosen, block, method: rounded, symmetric };
+  const samples = range(calibrationSamples || 128, 1, 1_000_000, `${at}.calibration_samples`);
+  return { kind: 'quantize_weights', bits: chosen, block, method: rounded, symmetric, samples };
 }
 
 function name(got: string, field: string): string {

@@ -3,13 +3,16 @@ import { attribute, floatTensor, intTensor, makeNode, uniqueName } from '@modelm
 import type { Graph, Model, Tensor } from '@modelmill/onnx';
 import { addConstant } from './add-constant.js';
 import { changeConstants } from './constant-of.js';
+import { gptqBlocks } from './gptq.js';
 import { matrixLayers } from './matrix-layers.js';
 import type { MatrixLayer } from './matrix-layers.js';
 import { blockCount, halfQuadraticGrid, nearestGrid, quantizeBlocks } from './weight-blocks.js';
 import type { BlockForm, Blocks } from './weight-blocks.js';
 
 export interface WeightOnlyOptions extends BlockForm {
-  readonly method: 'nearest' | 'hqq';
+  readonly method: 'nearest' | 'hqq' | 'gptq';
+  /** What `gptq` knows of what a layer takes, [k, k]; wanted in the order of the layers. */
+  readonly hessianOf?: (layer: MatrixLayer) => Promise<Float64Array>;
   onLayer(done: number): Promise<void>;
 }
 
@@ -22,12 +25,11 @@ const eightBits = 4;
  * floats. Returns how many layers do: those of at least one whole block.
  */
 export async function quantizeWeights(model: Model, options: WeightOnlyOptions): Promise<number> {
-  const { method, onLayer } = options;
-  const layers = matrixLayers(model).filter(({ matrix }) => matrix.k >= options.block);
-  const gridOf = method === 'hqq' ? halfQuadraticGrid : nearestGrid;
+  const { onLayer } = options;
+  const layers = layersInBlocks(model, options);
   const made = new Map<Tensor, Blocks>();
-  for (const [i, { weights, matrix }] of layers.entries()) {
-    if (!made.has(weights)) made.set(weights, quantizeBlocks(matrix, options, gridOf));
+  for (const [i, layer] of layers.entries()) {
+    if (!made.has(layer.weights)) made.set(layer.weights, await blocksOf(layer, options));
     await onLayer((i + 1) / layers.length);
     await nextTurn();
   }
@@ -42,6 +44,18 @@ export async function quantizeWeights(model: Model, options: WeightOnlyOptions):
   });
   if (layers.length > 0) model.opsets.set(domain, 1);
   return layers.length;
+}
+
+/** Those of at least one whole block. */
+export const layersInBlocks = (model: Model, { block }: Pick<BlockForm, 'block'>): MatrixLayer[] =>
+  matrixLayers(model).filter(({ matrix }) => matrix.k >= block);
+
+async function blocksOf(layer: MatrixLayer, options: WeightOnlyOptions): Promise<Blocks> {
+  const { method, hessianOf } = options;
+  if (method !== 'gptq')
+    return quantizeBlocks(layer.matrix, options, method === 'hqq' ? halfQuadraticGrid : nearestGrid);
+  if (!hessianOf) throw new Error('gptq wants Hessians');
+  return gptqBlocks(layer.matrix, options, await hessianOf(layer));
 }
 
 function storeBlocks(graph: Graph, { weights, matrix }: MatrixLayer, blocks: Blocks, form: BlockForm): string[] {

@@ -166,6 +166,7 @@ describe('the optimizer service', () => {
     ['store_bytes', {}, 'stored bytes', 0.4, /8-bit integers. Storage only/],
     ['quantize_dynamic', {}, 'quantized dynamic int8', 1, /^1 layers multiply in int8/],
     ['quantize_weights', { bits: 8 }, 'quantized weights to int8', 1, /in 8 bits, 32 to a scale, rounded/],
+    ['quantize_weights', { method: 'gptq', calibration_samples: 90 }, 'quantized weights to int4', 0.3, /\(GPTQ\)/],
     ['quantize_weights', { method: 'hqq' }, 'quantized weights to int4', 0.3, /in 4 bits, .* half-quadratic/],
     ['quantize_weights', { block_size: 16, symmetric: true }, 'quantized weights to int4', 0.3, /in 4 bits, 16 to a/],
     ['share_weights', {}, 'shared weights of 16 values', 0.3, /at most 16 values. Storage only/],

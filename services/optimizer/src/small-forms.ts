@@ -1,11 +1,14 @@
+import { calibrationRows } from '@modelmill/data';
 import { densify } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { JobFailedError } from '@modelmill/store';
+import { watchTensors } from './calibrate.js';
+import { createHessians } from './hessians.js';
 import { forCpu, int8Target } from './int8-cpu.js';
 import type { PlannedPass } from './optimization-plan.js';
 import type { PassContext, PassResult } from './pass-context.js';
 import { quantizeDynamic } from './quantize-dynamic.js';
-import { quantizeWeights } from './quantize-weights.js';
+import { layersInBlocks, quantizeWeights } from './quantize-weights.js';
 import { shareWeights, storeHalves } from './share-weights.js';
 import { storeBytes } from './store-bytes.js';
 
@@ -13,7 +16,13 @@ type Of<K extends PlannedPass['kind']> = Extract<PlannedPass, { kind: K }>;
 
 const storageOnly = 'Storage only: the file is smaller; memory and time of answers stay as they were.';
 
-/** Passes that write weights in fewer bits and look at nothing but the weights. */
+const roundings = {
+  nearest: 'rounded to nearest',
+  hqq: 'zero points by half-quadratic quantization',
+  gptq: 'each rounding made up for by the weights after it (GPTQ)',
+} as const;
+
+/** Passes that write weights in fewer bits. */
 export const smallForms = {
   async quantize_dynamic(parent: Model, pass: Of<'quantize_dynamic'>): Promise<PassResult> {
     const model = densify(parent);
@@ -31,14 +40,16 @@ export const smallForms = {
   async quantize_weights(parent: Model, pass: Of<'quantize_weights'>, context: PassContext): Promise<PassResult> {
     const model = densify(parent);
     const onLayer = (done: number) => step(context, 'quantizing', done);
-    const layers = await quantizeWeights(model, { ...pass, onLayer });
+    const learned = pass.method === 'gptq' ? { hessianOf: hessiansOf(model, pass, context) } : {};
+    const layers = await quantizeWeights(model, { ...pass, ...learned, onLayer });
     if (layers === 0)
       throw nothingTo(`quantize: no MatMul or Gemm has a constant matrix of ${pass.block} rows or more`);
-    const rounded = pass.method === 'hqq' ? 'zero points by half-quadratic quantization' : 'rounded to nearest';
     return {
       model,
       words: `quantized weights to int${pass.bits}`,
-      notes: [`${layers} layers keep their weights in ${pass.bits} bits, ${pass.block} to a scale, ${rounded}.`],
+      notes: [
+        `${layers} layers keep their weights in ${pass.bits} bits, ${pass.block} to a scale, ${roundings[pass.method]}.`,
+      ],
     };
   },
 
@@ -76,6 +87,20 @@ export const smallForms = {
     };
   },
 };
+
+/** Half the model's bytes: together with it and its copy within what a job may take. */
+function hessiansOf(model: Model, pass: Of<'quantize_weights'>, { examples, plan, ...context }: PassContext) {
+  const watching = {
+    classifier: context.classifierOf(model),
+    table: examples.table,
+    rows: calibrationRows(examples.train, pass.samples, plan.seed),
+    signal: context.signal,
+    onProgress: (done: number) => context.onProgress('calibrating', done),
+  };
+  const layers = layersInBlocks(model, pass);
+  const bytes = layers.reduce((sum, { weights }) => sum + weights.bytes.byteLength, 0);
+  return createHessians(layers, (tensors, see) => watchTensors(model, tensors, watching, see), bytes / 2);
+}
 
 async function step({ signal, onProgress }: PassContext, stage: string, done: number): Promise<void> {
   signal.throwIfAborted();

@@ -101,9 +101,9 @@ export const halfQuadraticGrid: GridOf = (values, form) => {
 
 /** Writes a matrix in blocks. */
 export function quantizeBlocks({ values, k, n }: Matrix, form: BlockForm, gridOf: GridOf = nearestGrid): Blocks {
-  const { bits, block, symmetric } = form;
+  const { bits, block } = form;
   const blocks = blockCount(k, form);
-  const packed = new Uint8Array((n * blocks * block * bits) / 8);
+  const steps = new Uint8Array(k * n);
   const scales = new Float32Array(n * blocks);
   const zeros = new Float32Array(n * blocks);
   for (let column = 0; column < n; column++) {
@@ -113,9 +113,30 @@ export function quantizeBlocks({ values, k, n }: Matrix, form: BlockForm, gridOf
       const grid = gridOf(part, form);
       scales[column * blocks + b] = grid.scale;
       zeros[column * blocks + b] = grid.zeroPoint;
-      const at = ((column * blocks + b) * block * bits) / 8;
-      for (let i = 0; i < part.length; i++) put(packed, at, i, stepOf(part[i]!, grid, bits), bits);
+      for (let i = 0; i < part.length; i++) steps[(from + i) * n + column] = stepOf(part[i]!, grid, bits);
     }
+  }
+  return packBlocks({ k, n }, form, { steps, scales, zeros });
+}
+
+/** A matrix on its grids: steps [k, n], and a scale and a zero point for each block, [n, blocks]. */
+export interface Steps {
+  readonly steps: Uint8Array;
+  readonly scales: Float32Array;
+  readonly zeros: Float32Array;
+}
+
+export function packBlocks(
+  { k, n }: Pick<Matrix, 'k' | 'n'>,
+  form: BlockForm,
+  { steps, scales, zeros }: Steps,
+): Blocks {
+  const { bits, block, symmetric } = form;
+  const blocks = blockCount(k, form);
+  const packed = new Uint8Array((n * blocks * block * bits) / 8);
+  for (let column = 0; column < n; column++) {
+    const at = (column * blocks * block * bits) / 8;
+    for (let i = 0; i < k; i++) put(packed, at, i, steps[i * n + column]!, bits);
   }
   const whole = zeros.every(Number.isInteger);
   return { packed, scales, zeroPoints: symmetric ? undefined : whole ? packedZeros(zeros, n, blocks, bits) : zeros };

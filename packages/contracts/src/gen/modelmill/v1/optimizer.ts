@@ -90,11 +90,13 @@ export interface WeightQuantization {
   blockSize: number;
   /**
    * `nearest` (default) rounds within each block's range; `hqq` searches zero points by half-quadratic quantization,
-   * in 4 bits.
+   * in 4 bits; `gptq` has the weights not yet rounded make up for each error, by what training rows show.
    */
   method: string;
   /** Every block's range is symmetric around 0, which saves the zero points. Not with `hqq`. */
   symmetric: boolean;
+  /** Rows of the training split that `gptq` looks at; 0 means 128. */
+  calibrationSamples: number;
 }
 
 /**
@@ -729,7 +731,7 @@ export const DynamicQuantization: MessageFns<DynamicQuantization> = {
 };
 
 function createBaseWeightQuantization(): WeightQuantization {
-  return { bits: 0, blockSize: 0, method: "", symmetric: false };
+  return { bits: 0, blockSize: 0, method: "", symmetric: false, calibrationSamples: 0 };
 }
 
 export const WeightQuantization: MessageFns<WeightQuantization> = {
@@ -745,6 +747,9 @@ export const WeightQuantization: MessageFns<WeightQuantization> = {
     }
     if (message.symmetric !== false) {
       writer.uint32(32).bool(message.symmetric);
+    }
+    if (message.calibrationSamples !== 0) {
+      writer.uint32(40).uint32(message.calibrationSamples);
     }
     return writer;
   },
@@ -794,6 +799,14 @@ export const WeightQuantization: MessageFns<WeightQuantization> = {
             message.symmetric = reader.bool();
             continue;
           }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.calibrationSamples = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -816,6 +829,11 @@ export const WeightQuantization: MessageFns<WeightQuantization> = {
         : 0,
       method: isSet(object.method) ? globalThis.String(object.method) : "",
       symmetric: isSet(object.symmetric) ? globalThis.Boolean(object.symmetric) : false,
+      calibrationSamples: isSet(object.calibrationSamples)
+        ? globalThis.Number(object.calibrationSamples)
+        : isSet(object.calibration_samples)
+        ? globalThis.Number(object.calibration_samples)
+        : 0,
     };
   },
 
@@ -833,6 +851,9 @@ export const WeightQuantization: MessageFns<WeightQuantization> = {
     if (message.symmetric !== false) {
       obj.symmetric = message.symmetric;
     }
+    if (message.calibrationSamples !== 0) {
+      obj.calibrationSamples = Math.round(message.calibrationSamples);
+    }
     return obj;
   },
 
@@ -845,6 +866,7 @@ export const WeightQuantization: MessageFns<WeightQuantization> = {
     message.blockSize = object.blockSize ?? 0;
     message.method = object.method ?? "";
     message.symmetric = object.symmetric ?? false;
+    message.calibrationSamples = object.calibrationSamples ?? 0;
     return message;
   },
 };
