@@ -25,7 +25,12 @@ export interface CalibrationOptions extends WatchOptions {
 }
 
 /** Shown each named tensor's values for so many examples at a time. */
-export type See = (name: string, values: Float32Array, examples: number) => Promise<void> | void;
+export type See = (
+  name: string,
+  values: Float32Array,
+  examples: number,
+  shape: readonly number[],
+) => Promise<void> | void;
 
 const mostRows = 64;
 const mostBytes = 64 * 2 ** 20;
@@ -61,10 +66,15 @@ export async function watchTensors(
     for (let start = 0; start < rows.length; start += chunk) {
       const some = rows.subarray(start, start + chunk);
       const examples = examplesOf(table, some, classifier);
-      if (tensors.includes(classifier.input)) await see(classifier.input, numbersOf(examples), some.length);
+      if (tensors.includes(classifier.input)) {
+        await see(classifier.input, numbersOf(examples), some.length, examples.shape);
+      }
       if (watched.length > 0) {
         const { outputs } = await runner.run('probe', new Map([[classifier.input, examples]]), watched, signal);
-        for (const name of watched) await see(name, numbersOf(outputs.get(name)!), some.length);
+        for (const name of watched) {
+          const value = outputs.get(name)!;
+          await see(name, numbersOf(value), some.length, value.shape);
+        }
       }
       await onProgress(Math.min(1, (start + chunk) / rows.length));
     }

@@ -24,7 +24,7 @@ describe('an optimization plan', () => {
       passes: [
         { kind: 'distill', epochs: 30, batchSize: 64, temperature: 4, mix: 0.7, optimizer: undefined },
         { kind: 'prune_magnitude', sparsity: 0.8, epochs: 10, learningRate: 0.001 },
-        { kind: 'quantize_static', samples: 256, calibration: 'minmax', cpu: 'here' },
+        { kind: 'quantize_static', samples: 256, calibration: 'minmax', cpu: 'here', correctBiases: false },
       ],
     }));
 

@@ -3,6 +3,7 @@ import { removeNode, replaceInput, uniqueName } from '@modelmill/onnx';
 import type { Graph, Model, Tensor } from '@modelmill/onnx';
 import { addConstant } from './add-constant.js';
 import { changeConstants, floatOf } from './constant-of.js';
+import { lostOnAverage } from './bias-correction.js';
 import { planQuantization } from './quantization-plan.js';
 import type { QuantizationPlan, QuantizedLayer } from './quantization-plan.js';
 import type { ValueRange } from './value-range.js';
@@ -11,11 +12,22 @@ import {
   biasScales,
   quantizedBias,
   quantizedWeights,
+  restOf,
   roomForBias,
   weightScales,
 } from './quantized-numbers.js';
 import type { Channels } from './quantized-numbers.js';
 import { raiseOpset } from './raise-opset.js';
+
+export interface StaticOptions {
+  /** Weights in 7 bits. */
+  readonly reduced?: boolean;
+  /** Of the channels that layers take: biases make up for what rounding the weights takes on the average. */
+  readonly means?: ReadonlyMap<string, Float64Array>;
+}
+
+/** The layers that quantization makes. */
+export const quantizableLayers = (model: Model): readonly QuantizedLayer[] => planQuantization(model).layers;
 
 /** The tensors whose ranges `quantizeStatic` wants; none where no layer can be quantized. */
 export function quantizableTensors(model: Model): string[] {
@@ -33,7 +45,7 @@ const rangedTensors = ({ quantized, sharing }: QuantizationPlan) =>
 export function quantizeStatic(
   model: Model,
   ranges: ReadonlyMap<string, ValueRange>,
-  reduced = false,
+  { reduced = false, means }: StaticOptions = {},
 ): { layers: number } {
   const plan = planQuantization(model);
   if (plan.layers.length === 0) return { layers: 0 };
@@ -41,7 +53,7 @@ export function quantizeStatic(
   if (missing.length > 0) throw new Error(`ranges want ${missing.map((name) => `'${name}'`).join(', ')}`);
 
   raiseOpset(model);
-  changeConstants(model, () => quantize(model.graph, plan, ranges, reduced));
+  changeConstants(model, () => quantize(model.graph, plan, ranges, { reduced, means }));
   return { layers: plan.layers.length };
 }
 
@@ -49,9 +61,9 @@ function quantize(
   graph: Graph,
   plan: QuantizationPlan,
   ranges: ReadonlyMap<string, ValueRange>,
-  reduced: boolean,
+  options: Pick<WeightBits, 'reduced' | 'means'>,
 ): void {
-  const bits: WeightBits = { stored: new Map(), reduced };
+  const bits: WeightBits = { stored: new Map(), ...options };
   for (const { producer, clamp } of plan.absorbed) {
     producer.outputs = producer.outputs.map((output) => (output === clamp.inputs[0] ? clamp.outputs[0]! : output));
     removeNode(graph, clamp);
@@ -116,10 +128,11 @@ interface WeightBits {
   /** Names of dequantized weights, by what they were made from. */
   readonly stored: Map<string, string>;
   readonly reduced: boolean;
+  readonly means: ReadonlyMap<string, Float64Array> | undefined;
 }
 
 function quantizeLayer(graph: Graph, layer: QuantizedLayer, inputScale: number, bits: WeightBits): void {
-  const { stored, reduced } = bits;
+  const { stored, reduced, means } = bits;
   const { node, axis, adding } = layer;
   const [input, weightName, biasName] = node.inputs;
   const weights = { values: factored(layer.weights, layer, 'alpha'), dims: layer.weights.dims, axis };
@@ -129,10 +142,16 @@ function quantizeLayer(graph: Graph, layer: QuantizedLayer, inputScale: number, 
   const exact = weightScales(weights, reduced);
   const scales = bias ? roomForBias(bias, inputScale, exact) : exact;
   const key = [weightName, axis, ...scales].join(); // layers that share weights go on sharing them
-  const matrix = stored.get(key) ?? addWeights(graph, weightName!, quantizedWeights(weights, scales), scales, weights);
+  const rounded = quantizedWeights(weights, scales);
+  const matrix = stored.get(key) ?? addWeights(graph, weightName!, rounded, scales, weights);
   stored.set(key, matrix);
   node.inputs = [input!, matrix];
   if (!bias) return;
+  const mean = means?.get(input!);
+  if (mean) {
+    const lost = restOf(weights, scales, rounded);
+    lostOnAverage(layer, lost, weights.dims, mean).forEach((one, channel) => (bias[channel]! += one));
+  }
   if (!adding) {
     node.inputs.push(addBias(graph, biasName!, bias, biasScales(inputScale, scales)));
     return;

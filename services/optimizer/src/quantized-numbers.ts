@@ -51,6 +51,15 @@ export function quantizedWeights(weights: Channels, scales: Float32Array): Int8A
   return quantized;
 }
 
+/** What rounding took from weights. */
+export function restOf(weights: Channels, scales: Float32Array, rounded: Int8Array): Float32Array {
+  const rest = new Float32Array(rounded.length);
+  forEachChannel(weights, (value, channel, i) => {
+    rest[i] = value - rounded[i]! * scales[channel]!;
+  });
+  return rest;
+}
+
 /** Biases have the products' scale, so that they add up as integers. */
 export const biasScales = (inputScale: number, scales: Float32Array): Float32Array =>
   scales.map((scale) => inputScale * scale);

@@ -39,6 +39,8 @@ export interface StaticQuantization {
    * 16-bit sums want weights in 7 bits.
    */
   cpu: string;
+  /** Biases make up for what rounding the weights takes from each output channel on the average of the training rows. */
+  correctBiases: boolean;
 }
 
 /** Magnitude pruning: the smallest weights of all prunable layers together become zero. */
@@ -295,7 +297,7 @@ export interface WatchOptimizationResponse {
 }
 
 function createBaseStaticQuantization(): StaticQuantization {
-  return { calibrationSamples: 0, calibration: "", cpu: "" };
+  return { calibrationSamples: 0, calibration: "", cpu: "", correctBiases: false };
 }
 
 export const StaticQuantization: MessageFns<StaticQuantization> = {
@@ -308,6 +310,9 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
     }
     if (message.cpu !== "") {
       writer.uint32(162).string(message.cpu);
+    }
+    if (message.correctBiases !== false) {
+      writer.uint32(176).bool(message.correctBiases);
     }
     return writer;
   },
@@ -349,6 +354,14 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
             message.cpu = reader.string();
             continue;
           }
+          case 22: {
+            if (tag !== 176) {
+              break;
+            }
+
+            message.correctBiases = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -370,6 +383,11 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
         : 0,
       calibration: isSet(object.calibration) ? globalThis.String(object.calibration) : "",
       cpu: isSet(object.cpu) ? globalThis.String(object.cpu) : "",
+      correctBiases: isSet(object.correctBiases)
+        ? globalThis.Boolean(object.correctBiases)
+        : isSet(object.correct_biases)
+        ? globalThis.Boolean(object.correct_biases)
+        : false,
     };
   },
 
@@ -384,6 +402,9 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
     if (message.cpu !== "") {
       obj.cpu = message.cpu;
     }
+    if (message.correctBiases !== false) {
+      obj.correctBiases = message.correctBiases;
+    }
     return obj;
   },
 
@@ -395,6 +416,7 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
     message.calibrationSamples = object.calibrationSamples ?? 0;
     message.calibration = object.calibration ?? "";
     message.cpu = object.cpu ?? "";
+    message.correctBiases = object.correctBiases ?? false;
     return message;
   },
 };
