@@ -24,7 +24,14 @@ describe('an optimization plan', () => {
       passes: [
         { kind: 'distill', epochs: 30, batchSize: 64, temperature: 4, mix: 0.7, optimizer: undefined },
         { kind: 'prune_magnitude', sparsity: 0.8, epochs: 10, learningRate: 0.001 },
-        { kind: 'quantize_static', samples: 256, calibration: 'minmax', cpu: 'here', correctBiases: false },
+        {
+          kind: 'quantize_static',
+          samples: 256,
+          calibration: 'minmax',
+          cpu: 'here',
+          equalize: false,
+          correctBiases: false,
+        },
       ],
     }));
 

@@ -20,6 +20,7 @@ export type PlannedPass =
       readonly samples: number;
       readonly calibration: CalibrationMethod;
       readonly cpu: Cpu;
+      readonly equalize: boolean;
       readonly correctBiases: boolean;
     }
   | {
@@ -132,12 +133,13 @@ function planPass({ kind }: optimizer.Pass, at: string): PlannedPass {
   if (kind === undefined) throw errors.passWithoutKind(at);
   switch (kind.$case) {
     case 'quantizeStatic': {
-      const { calibrationSamples, calibration, cpu, correctBiases } = kind.quantizeStatic;
+      const { calibrationSamples, calibration, cpu, equalize, correctBiases } = kind.quantizeStatic;
       return {
         kind: 'quantize_static',
         samples: range(calibrationSamples || 256, 1, 1_000_000, `${at}.quantize_static.calibration_samples`),
         calibration: word(calibration || 'minmax', calibrationMethods, `${at}.quantize_static.calibration`),
         cpu: word(cpu || 'here', cpus, `${at}.quantize_static.cpu`),
+        equalize,
         correctBiases,
       };
     }

@@ -163,7 +163,7 @@ describe('the optimizer service', () => {
       1,
       /^Written for x64 without V/,
     ],
-    ['quantize_static', { correct_biases: true }, 'quantized static int8', 1, /^Biases make up for/],
+    ['quantize_static', { correct_biases: true, equalize: true }, 'quantized static int8', 1, /^Biases make up for/],
     ['store_bytes', {}, 'stored bytes', 0.4, /8-bit integers. Storage only/],
     ['quantize_dynamic', {}, 'quantized dynamic int8', 1, /^1 layers multiply in int8/],
     ['quantize_weights', { bits: 8 }, 'quantized weights to int8', 1, /in 8 bits, 32 to a scale, rounded/],

@@ -5,6 +5,7 @@ import { JobFailedError } from '@modelmill/store';
 import { createChannelMeans } from './bias-correction.js';
 import { calibrate, watchTensors } from './calibrate.js';
 import type { WatchOptions } from './calibrate.js';
+import { equalizeLayers } from './equalize-layers.js';
 import { foldBatchNorm } from './fold-batch-norm.js';
 import { forCpu, int8Target } from './int8-cpu.js';
 import type { PlannedPass } from './optimization-plan.js';
@@ -19,6 +20,7 @@ export async function makeStatic(parent: Model, pass: StaticPass, context: PassC
   const { plan, examples, signal, onProgress } = context;
   const model = densify(parent);
   const folded = foldBatchNorm(model);
+  const equalized = pass.equalize ? equalizeLayers(model) : 0;
   const tensors = quantizableTensors(model);
   if (tensors.length === 0) {
     throw new JobFailedError('there is nothing to quantize: no convolution or matrix product has constant weights');
@@ -38,6 +40,7 @@ export async function makeStatic(parent: Model, pass: StaticPass, context: PassC
     `${layers} layers compute in int8, calibrated on ${rows.length} training rows (${pass.calibration}).`,
     forCpu(target),
     ...(pass.correctBiases ? ['Biases make up for what rounding the weights takes on the average.'] : []),
+    ...(pass.equalize ? [`${equalized} pairs of layers were equalized.`] : []),
     ...(folded > 0 ? [`${folded} batch normalizations were folded into the layers before them.`] : []),
   ];
   return { model, words: 'quantized static int8', notes };

@@ -39,6 +39,8 @@ export interface StaticQuantization {
    * 16-bit sums want weights in 7 bits.
    */
   cpu: string;
+  /** Channels between two layers are scaled so that both have weights of the same size for them; answers stay the same. */
+  equalize: boolean;
   /** Biases make up for what rounding the weights takes from each output channel on the average of the training rows. */
   correctBiases: boolean;
 }
@@ -297,7 +299,7 @@ export interface WatchOptimizationResponse {
 }
 
 function createBaseStaticQuantization(): StaticQuantization {
-  return { calibrationSamples: 0, calibration: "", cpu: "", correctBiases: false };
+  return { calibrationSamples: 0, calibration: "", cpu: "", equalize: false, correctBiases: false };
 }
 
 export const StaticQuantization: MessageFns<StaticQuantization> = {
@@ -310,6 +312,9 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
     }
     if (message.cpu !== "") {
       writer.uint32(162).string(message.cpu);
+    }
+    if (message.equalize !== false) {
+      writer.uint32(168).bool(message.equalize);
     }
     if (message.correctBiases !== false) {
       writer.uint32(176).bool(message.correctBiases);
@@ -354,6 +359,14 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
             message.cpu = reader.string();
             continue;
           }
+          case 21: {
+            if (tag !== 168) {
+              break;
+            }
+
+            message.equalize = reader.bool();
+            continue;
+          }
           case 22: {
             if (tag !== 176) {
               break;
@@ -383,6 +396,7 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
         : 0,
       calibration: isSet(object.calibration) ? globalThis.String(object.calibration) : "",
       cpu: isSet(object.cpu) ? globalThis.String(object.cpu) : "",
+      equalize: isSet(object.equalize) ? globalThis.Boolean(object.equalize) : false,
       correctBiases: isSet(object.correctBiases)
         ? globalThis.Boolean(object.correctBiases)
         : isSet(object.correct_biases)
@@ -402,6 +416,9 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
     if (message.cpu !== "") {
       obj.cpu = message.cpu;
     }
+    if (message.equalize !== false) {
+      obj.equalize = message.equalize;
+    }
     if (message.correctBiases !== false) {
       obj.correctBiases = message.correctBiases;
     }
@@ -416,6 +433,7 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
     message.calibrationSamples = object.calibrationSamples ?? 0;
     message.calibration = object.calibration ?? "";
     message.cpu = object.cpu ?? "";
+    message.equalize = object.equalize ?? false;
     message.correctBiases = object.correctBiases ?? false;
     return message;
   },
