@@ -40,7 +40,8 @@ export function readInferRequest(
 ): InferRequest {
   const text = textOf(json);
   const body = readJsonObject(text, raw);
-  onlyKnown(body, 'the request', ['id', 'parameters', 'inputs', 'outputs']);
+  // KServe's client repeats the names that the path has
+  onlyKnown(body, 'the request', ['id', 'model_name', 'model_version', 'parameters', 'inputs', 'outputs']);
   const id = body.has('id') ? stringIn(body, 'the request', 'id') : undefined;
   const tensors = cursorOver(binary, model);
   const inputs = listIn(body, 'inputs').map((input) => readInput(input, text, tensors));
