@@ -1,8 +1,8 @@
 import { Server, ServerCredentials, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import type { ServerInterceptor, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
-import { loadFileDescriptorSetFromBuffer } from '@grpc/proto-loader';
 import { ReflectionService } from '@grpc/reflection';
 import type { AdapterOptions } from './adapters.js';
+import { describedPackage } from './described-package.js';
 import { createHealth, healthPackage } from './health.js';
 
 export type Registration = readonly [ServiceDefinition, UntypedServiceImplementation];
@@ -61,8 +61,7 @@ export async function serve(options: ServeOptions, registrations: readonly Regis
   const health = createHealth(registrations.map(serviceName), options.serving ?? true, telemetry);
   server.addService(health.definition, health.implementation);
   if (descriptorSet) {
-    const described = loadFileDescriptorSetFromBuffer(Buffer.from(descriptorSet), { keepCase: true });
-    new ReflectionService({ ...described, ...healthPackage }).addToServer(server);
+    new ReflectionService({ ...describedPackage(descriptorSet), ...healthPackage }).addToServer(server);
   }
 
   const port = await bind(server, listen);
