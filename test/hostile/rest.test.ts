@@ -102,7 +102,7 @@ const requests: readonly [string, string, RegExp, () => Sent, number?][] = [
     /^200$/,
     () => json(`{"id":"a\\r\\nSet-Cookie: b",${valid.slice(1)}`),
   ],
-  ['H38', '10,000 query parameters', /^4(00|14|31)$/, () => ({ start: `POST ${infer}?${many(10_000, (i) => `a${i}=1&`)}`, body: valid })], // prettier-ignore
+  ['H38', '10,000 query parameters', /^4(00|14|31)$|closed/, () => ({ start: `POST ${infer}?${many(10_000, (i) => `a${i}=1&`)}`, body: valid })], // prettier-ignore
   ['H40', 'an upgrade to a WebSocket', /^4(00|04|05|26)$|closed/, () => ({ start: `GET ${infer}`, headers: ['Connection: Upgrade', 'Upgrade: websocket'] })], // prettier-ignore
 ];
 
