@@ -25,10 +25,16 @@ export function analyze(model: Model): optimizer.AnalyzeModelResponse {
   return { layers, advice: adviceOn(model, found) };
 }
 
+/** Multiply-adds of the layers with weights, for one example. */
+export function multiplyAddsOf(model: Model): number {
+  const types = typesOfOneExample(model);
+  return sum(model.graph.nodes.map((node) => multiplyAdds(node, types)));
+}
+
 const parametersOf = ({ weights }: WeightedLayer) => sum(weights.map(({ count }) => count));
 
 /** Empty where a shape cannot be known. */
-function typesOfOneExample(model: Model): Types {
+export function typesOfOneExample(model: Model): Types {
   const fixed = model.graph.inputs.flatMap(({ name, shape }) => {
     const sizes = (shape ?? []).map((size, axis) => (axis === 0 && typeof size !== 'number' ? 1 : size));
     return sizes.every((size): size is number => typeof size === 'number') ? [[name, sizes] as const] : [];

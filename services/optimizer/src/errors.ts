@@ -19,6 +19,8 @@ export const badWord = (field: string, got: string, allowed: readonly string[]) 
   invalid(`${field} is '${got}', wants one of ${allowed.join(', ')}`);
 export const outOfRange = (field: string, got: number, wanted: string) =>
   invalid(`${field} is ${got}, wants ${wanted}`);
+export const oneAim = (at: string, ratio: number, multiplyAdds: number) =>
+  invalid(`${at} has ratio ${ratio} and multiply_adds ${multiplyAdds}, wants exactly one of them`);
 export const noStudent = (at: string) => invalid(`${at}.student is empty, wants the student's layers`);
 export const afterLast = (at: string, last: string) =>
   invalid(`${at} comes after ${last}, whose weights cannot be changed any more: put it before`);

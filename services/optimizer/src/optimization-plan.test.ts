@@ -66,6 +66,22 @@ describe('an optimization plan', () => {
     [{ goal: {} }, 'passes and goal are both set, wants one of them: a goal finds its own passes'],
     [{ passes: [], goal: { optimize: 'best' } }, "goal.optimize is 'best', wants one of fastest, smallest"],
     [{ passes: [], goal: { maxLatencyMs: -1 } }, 'goal.max_latency_ms is -1, wants 0 to 1000000000'],
+    [
+      { passes: [{ pruneStructured: {} }] },
+      'passes[0].prune_structured has ratio 0 and multiply_adds 0, wants exactly one of them',
+    ],
+    [
+      { passes: [{ pruneStructured: { ratio: 0.5, multiplyAdds: 0.5 } }] },
+      'passes[0].prune_structured has ratio 0.5 and multiply_adds 0.5, wants exactly one of them',
+    ],
+    [
+      { passes: [{ pruneStructured: { multiplyAdds: 1 } }] },
+      'passes[0].prune_structured.multiply_adds is 1, wants more than 0 and less than 1',
+    ],
+    [
+      { passes: [{ pruneStructured: { ratio: 0.5, roundTo: 2000 } }] },
+      'passes[0].prune_structured.round_to is 2000, wants 1 to 1024',
+    ],
     [{ passes: [{ quantizeWeights: { bits: 3 } }] }, 'passes[0].quantize_weights.bits is 3, wants 4 or 8'],
     [
       { passes: [{ quantizeWeights: { blockSize: 48 } }] },

@@ -30,6 +30,15 @@ export type PlannedPass =
       readonly learningRate: number;
     }
   | {
+      readonly kind: 'prune_structured';
+      /** One of both is 0. */
+      readonly ratio: number;
+      readonly multiplyAdds: number;
+      readonly roundTo: number;
+      readonly epochs: number;
+      readonly learningRate: number;
+    }
+  | {
       readonly kind: 'distill';
       readonly student: readonly layers.Layer[];
       readonly epochs: number;
@@ -155,6 +164,8 @@ function planPass({ kind }: optimizer.Pass, at: string): PlannedPass {
         learningRate: range(finetuneLearningRate || 0.001, 0, 1000, `${at}.prune_magnitude.finetune_learning_rate`),
       };
     }
+    case 'pruneStructured':
+      return planStructured(kind.pruneStructured, `${at}.prune_structured`);
     case 'distill': {
       const { student, epochs, batchSize, temperature, mix, optimizer } = kind.distill;
       if (student.length === 0) throw errors.noStudent(`${at}.distill`);
@@ -188,6 +199,23 @@ function planPass({ kind }: optimizer.Pass, at: string): PlannedPass {
     case 'storeHalves':
       return { kind: 'store_halves' };
   }
+}
+
+function planStructured(
+  { ratio, multiplyAdds, roundTo, finetuneEpochs, finetuneLearningRate }: optimizer.StructuredPruning,
+  at: string,
+): Extract<PlannedPass, { kind: 'prune_structured' }> {
+  if ((ratio === 0) === (multiplyAdds === 0)) throw errors.oneAim(at, ratio, multiplyAdds);
+  const [field, value] = ratio === 0 ? ['multiply_adds', multiplyAdds] : ['ratio', ratio];
+  if (!(value > 0 && value < 1)) throw errors.outOfRange(`${at}.${field}`, value, 'more than 0 and less than 1');
+  return {
+    kind: 'prune_structured',
+    ratio,
+    multiplyAdds,
+    roundTo: range(roundTo || 1, 1, 1024, `${at}.round_to`),
+    epochs: range(finetuneEpochs || 10, 1, 100_000, `${at}.finetune_epochs`),
+    learningRate: range(finetuneLearningRate || 0.001, 0, 1000, `${at}.finetune_learning_rate`),
+  };
 }
 
 function planWeights(

@@ -5,6 +5,7 @@ import type { Model } from '@modelmill/onnx';
 import type { OptimizationPlan, PlannedPass } from './optimization-plan.js';
 import type { PassContext, PassResult } from './pass-context.js';
 import { pruneMagnitude } from './prune-magnitude.js';
+import { pruneStructured } from './prune-structured.js';
 import { smallForms } from './small-forms.js';
 import { makeStatic } from './static-pass.js';
 
@@ -16,6 +17,7 @@ type Of<K extends Kind> = Extract<PlannedPass, { kind: K }>;
 const passes: { readonly [K in Kind]: (model: Model, pass: Of<K>, context: PassContext) => Promise<PassResult> } = {
   quantize_static: makeStatic,
   prune_magnitude: prune,
+  prune_structured: pruneChannels,
   distill,
   ...smallForms,
 };
@@ -26,25 +28,50 @@ export function makePass<K extends Kind>(model: Model, pass: Of<K>, context: Pas
 }
 
 async function prune(parent: Model, pass: Of<'prune_magnitude'>, context: PassContext): Promise<PassResult> {
-  const { plan, artifacts } = context;
   await context.onProgress('pruning', 0);
   const model = densify(parent);
   pruneMagnitude(model, pass.sparsity);
-  const { sha256 } = await artifacts.put(writeOnnx(model));
-  const spec = contract.TrainingSpec.fromPartial({
-    ...commonSpec(plan),
-    base: { source: { $case: 'artifactSha256', artifactSha256: sha256 }, keepZeros: true },
-    data: { ...plan.data, normalize: '' }, // the graph has its own
-    optimizer: { kind: { $case: 'adam', adam: { learningRate: pass.learningRate } } },
-    epochs: pass.epochs,
-    batchSize: Math.min(finetuneBatch, context.examples.train.length),
-  });
-  const { artifactSha256 } = await context.train('fine-tuning', spec);
   return {
-    model: readOnnx(await artifacts.read(artifactSha256)),
+    model: await finetuned(model, pass, context, true),
     words: `pruned ${Number((100 * pass.sparsity).toPrecision(4))} %`,
     notes: [`The zeros stayed zero through ${pass.epochs} epochs of fine-tuning.`],
   };
+}
+
+async function pruneChannels(parent: Model, pass: Of<'prune_structured'>, context: PassContext): Promise<PassResult> {
+  await context.onProgress('pruning', 0);
+  const { model, removed, channels, groups, multiplyAdds } = pruneStructured(parent, pass);
+  const [before, after] = multiplyAdds.map((count) => count.toLocaleString('en-US'));
+  const share = Number(((100 * removed) / channels).toPrecision(3));
+  return {
+    model: await finetuned(model, pass, context, false),
+    words: `pruned ${share} % of the channels`,
+    notes: [
+      `${removed} of ${channels} removable channels (in ${groups} ${groups === 1 ? 'group' : 'groups'}) are gone, ` +
+        `the least important first: ${before} multiply-adds per example became ${after}. ` +
+        `The rest was fine-tuned for ${pass.epochs} epochs.`,
+    ],
+  };
+}
+
+/** What the trainer makes of a model by training all its weights. */
+async function finetuned(
+  model: Model,
+  { epochs, learningRate }: { readonly epochs: number; readonly learningRate: number },
+  { plan, artifacts, examples, train }: PassContext,
+  keepZeros: boolean,
+): Promise<Model> {
+  const { sha256 } = await artifacts.put(writeOnnx(model));
+  const spec = contract.TrainingSpec.fromPartial({
+    ...commonSpec(plan),
+    base: { source: { $case: 'artifactSha256', artifactSha256: sha256 }, keepZeros },
+    data: { ...plan.data, normalize: '' }, // the graph has its own
+    optimizer: { kind: { $case: 'adam', adam: { learningRate } } },
+    epochs,
+    batchSize: Math.min(finetuneBatch, examples.train.length),
+  });
+  const { artifactSha256 } = await train('fine-tuning', spec);
+  return readOnnx(await artifacts.read(artifactSha256));
 }
 
 async function distill(_parent: Model, pass: Of<'distill'>, context: PassContext): Promise<PassResult> {

@@ -265,6 +265,49 @@ describe('the optimizer service', () => {
     expect(file.byteLength).toBeLessThan(0.55 * writeOnnx(graph).byteLength);
   });
 
+  it('removes channels before the trainer fine-tunes what is left', async () => {
+    await using doubled = await startTrainer(mesh.store, { train: baseAsItIs });
+    await register(mesh, 'narrowed', graph);
+    const passes = [{ prune_structured: { ratio: 0.5, finetune_epochs: 4 } }];
+    const jobId = await submit(specOf('narrowed', { passes, max_accuracy_drop: 1 }));
+    expect(await succeeded(mesh, jobId)).toMatchObject({ version: '2' });
+    expect(doubled.submitted).toMatchObject([
+      { jobId: `${jobId}-pass0`, spec: { epochs: 4, base: { keepZeros: false } } },
+    ]);
+
+    const made = await mesh.store.registry.version('narrowed', '2');
+    const file = await mesh.store.artifacts.read(made.artifactSha256);
+    expect(() => checkAdmission(file)).not.toThrow();
+    expect(readOnnx(file).graph.initializers.get('kernels')!.dims).toEqual([2, 1, 3, 3]);
+    expect(readOnnx(file).graph.initializers.get('matrix')!.dims).toEqual([128, 10]);
+    expect(made).toMatchObject({
+      lineage: { method: 'pruned 50 % of the channels', parentVersion: '1' },
+      metrics: { parameters: 2 * 9 + 2 + 128 * 10 + 10, accuracy: await accuracyOf(file, digits) },
+    });
+    expect((await reportOf(mesh, made)).report.notes[0]).toBe(
+      '2 of 4 removable channels (in 1 group) are gone, the least important first: 4,864 multiply-adds per example ' +
+        'became 2,432. The rest was fine-tuned for 4 epochs.',
+    );
+  });
+
+  it('fails where no channel can be removed', async () => {
+    const nodes = [makeNode('Gemm', ['input', 'matrix', 'bias'], ['logits'])];
+    const { initializers } = someCnn().graph;
+    const matrix = { ...initializers.get('matrix')!, dims: [64, 10] };
+    const layer = modelOf(
+      [64],
+      nodes,
+      [{ ...matrix, bytes: matrix.bytes.slice(0, 2560) }, initializers.get('bias')!],
+      [10],
+    );
+    await register(mesh, 'whole', layer);
+    const jobId = await submit(specOf('whole', { passes: [{ prune_structured: { ratio: 0.5 } }] }));
+    expect((await followed(mesh, jobId)).at(-1)).toMatchObject({
+      $case: 'failed',
+      failed: { reason: expect.stringMatching(/^there is no channel to remove: /) as string },
+    });
+  });
+
   it('fails a job whose result lost too much, with both figures, and registers nothing', async () => {
     await using _doubled = await startTrainer(mesh.store, { train: baseAsItIs });
     await register(mesh, 'gated', graph);

@@ -16,6 +16,7 @@ const optimization: SpecKind<optimizer.OptimizationSpec, optimizer.OptimizationJ
 const verbs = {
   quantizeStatic: 'quantize',
   pruneMagnitude: 'prune',
+  pruneStructured: 'prune channels',
   distill: 'distill',
   quantizeDynamic: 'quantize',
   quantizeWeights: 'quantize weights',

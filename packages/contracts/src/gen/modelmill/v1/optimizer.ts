@@ -55,6 +55,23 @@ export interface MagnitudePruning {
   finetuneLearningRate: number;
 }
 
+/**
+ * Structured pruning: whole channels and neurons are removed, with everything that goes together with them. Exactly one of
+ * ratio and multiply_adds is set.
+ */
+export interface StructuredPruning {
+  /** Share of the removable channels to remove, in (0, 1). */
+  ratio: number;
+  /** Share of the multiply-adds to come down to, in (0, 1). */
+  multiplyAdds: number;
+  /** Widths that are cut become multiples of this; 0 means 1. */
+  roundTo: number;
+  /** Epochs of training after it; 0 means 10. */
+  finetuneEpochs: number;
+  /** 0 means 0.001. */
+  finetuneLearningRate: number;
+}
+
 /** Distillation into a smaller network. */
 export interface StudentDistillation {
   /** The student, from input to output. */
@@ -156,6 +173,9 @@ export interface Pass {
     | //
     /** Constants stored as 16-bit floats. */
     { $case: "storeHalves"; storeHalves: HalfStorage }
+    | //
+    /** Structured pruning. */
+    { $case: "pruneStructured"; pruneStructured: StructuredPruning }
     | undefined;
 }
 
@@ -542,6 +562,155 @@ export const MagnitudePruning: MessageFns<MagnitudePruning> = {
   fromPartial(object: DeepPartial<MagnitudePruning>): MagnitudePruning {
     const message = createBaseMagnitudePruning();
     message.sparsity = object.sparsity ?? 0;
+    message.finetuneEpochs = object.finetuneEpochs ?? 0;
+    message.finetuneLearningRate = object.finetuneLearningRate ?? 0;
+    return message;
+  },
+};
+
+function createBaseStructuredPruning(): StructuredPruning {
+  return { ratio: 0, multiplyAdds: 0, roundTo: 0, finetuneEpochs: 0, finetuneLearningRate: 0 };
+}
+
+export const StructuredPruning: MessageFns<StructuredPruning> = {
+  encode(message: StructuredPruning, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ratio !== 0) {
+      writer.uint32(9).double(message.ratio);
+    }
+    if (message.multiplyAdds !== 0) {
+      writer.uint32(17).double(message.multiplyAdds);
+    }
+    if (message.roundTo !== 0) {
+      writer.uint32(24).uint32(message.roundTo);
+    }
+    if (message.finetuneEpochs !== 0) {
+      writer.uint32(32).uint32(message.finetuneEpochs);
+    }
+    if (message.finetuneLearningRate !== 0) {
+      writer.uint32(41).double(message.finetuneLearningRate);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): StructuredPruning {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseStructuredPruning();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.ratio = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.multiplyAdds = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.roundTo = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.finetuneEpochs = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.finetuneLearningRate = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): StructuredPruning {
+    return {
+      ratio: isSet(object.ratio) ? globalThis.Number(object.ratio) : 0,
+      multiplyAdds: isSet(object.multiplyAdds)
+        ? globalThis.Number(object.multiplyAdds)
+        : isSet(object.multiply_adds)
+        ? globalThis.Number(object.multiply_adds)
+        : 0,
+      roundTo: isSet(object.roundTo)
+        ? globalThis.Number(object.roundTo)
+        : isSet(object.round_to)
+        ? globalThis.Number(object.round_to)
+        : 0,
+      finetuneEpochs: isSet(object.finetuneEpochs)
+        ? globalThis.Number(object.finetuneEpochs)
+        : isSet(object.finetune_epochs)
+        ? globalThis.Number(object.finetune_epochs)
+        : 0,
+      finetuneLearningRate: isSet(object.finetuneLearningRate)
+        ? globalThis.Number(object.finetuneLearningRate)
+        : isSet(object.finetune_learning_rate)
+        ? globalThis.Number(object.finetune_learning_rate)
+        : 0,
+    };
+  },
+
+  toJSON(message: StructuredPruning): unknown {
+    const obj: any = {};
+    if (message.ratio !== 0) {
+      obj.ratio = floatToJson(message.ratio);
+    }
+    if (message.multiplyAdds !== 0) {
+      obj.multiplyAdds = floatToJson(message.multiplyAdds);
+    }
+    if (message.roundTo !== 0) {
+      obj.roundTo = Math.round(message.roundTo);
+    }
+    if (message.finetuneEpochs !== 0) {
+      obj.finetuneEpochs = Math.round(message.finetuneEpochs);
+    }
+    if (message.finetuneLearningRate !== 0) {
+      obj.finetuneLearningRate = floatToJson(message.finetuneLearningRate);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<StructuredPruning>): StructuredPruning {
+    return StructuredPruning.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<StructuredPruning>): StructuredPruning {
+    const message = createBaseStructuredPruning();
+    message.ratio = object.ratio ?? 0;
+    message.multiplyAdds = object.multiplyAdds ?? 0;
+    message.roundTo = object.roundTo ?? 0;
     message.finetuneEpochs = object.finetuneEpochs ?? 0;
     message.finetuneLearningRate = object.finetuneLearningRate ?? 0;
     return message;
@@ -1131,6 +1300,9 @@ export const Pass: MessageFns<Pass> = {
       case "storeHalves":
         HalfStorage.encode(message.kind.storeHalves, writer.uint32(330).fork()).join();
         break;
+      case "pruneStructured":
+        StructuredPruning.encode(message.kind.pruneStructured, writer.uint32(338).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1224,6 +1396,17 @@ export const Pass: MessageFns<Pass> = {
             message.kind = { $case: "storeHalves", storeHalves: HalfStorage.decode(reader, reader.uint32()) };
             continue;
           }
+          case 42: {
+            if (tag !== 338) {
+              break;
+            }
+
+            message.kind = {
+              $case: "pruneStructured",
+              pruneStructured: StructuredPruning.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1268,6 +1451,10 @@ export const Pass: MessageFns<Pass> = {
         ? { $case: "storeHalves", storeHalves: HalfStorage.fromJSON(object.storeHalves) }
         : isSet(object.store_halves)
         ? { $case: "storeHalves", storeHalves: HalfStorage.fromJSON(object.store_halves) }
+        : isSet(object.pruneStructured)
+        ? { $case: "pruneStructured", pruneStructured: StructuredPruning.fromJSON(object.pruneStructured) }
+        : isSet(object.prune_structured)
+        ? { $case: "pruneStructured", pruneStructured: StructuredPruning.fromJSON(object.prune_structured) }
         : undefined,
     };
   },
@@ -1290,6 +1477,8 @@ export const Pass: MessageFns<Pass> = {
       obj.shareWeights = WeightSharing.toJSON(message.kind.shareWeights);
     } else if (message.kind?.$case === "storeHalves") {
       obj.storeHalves = HalfStorage.toJSON(message.kind.storeHalves);
+    } else if (message.kind?.$case === "pruneStructured") {
+      obj.pruneStructured = StructuredPruning.toJSON(message.kind.pruneStructured);
     }
     return obj;
   },
@@ -1357,6 +1546,15 @@ export const Pass: MessageFns<Pass> = {
       case "storeHalves": {
         if (object.kind?.storeHalves !== undefined && object.kind?.storeHalves !== null) {
           message.kind = { $case: "storeHalves", storeHalves: HalfStorage.fromPartial(object.kind.storeHalves) };
+        }
+        break;
+      }
+      case "pruneStructured": {
+        if (object.kind?.pruneStructured !== undefined && object.kind?.pruneStructured !== null) {
+          message.kind = {
+            $case: "pruneStructured",
+            pruneStructured: StructuredPruning.fromPartial(object.kind.pruneStructured),
+          };
         }
         break;
       }
