@@ -35,6 +35,10 @@ export function createTrainerClient(channel: Channel) {
     async cancel(jobId: string, options?: CallOptions): Promise<trainer.TrainingJob> {
       return present((await channel.unary(methods.cancelTraining, { jobId }, { ...options, safe: true })).job, 'job');
     },
+    /** How its figures went; of a job that still runs what its last checkpoint knows. */
+    async history(jobId: string, options?: CallOptions): Promise<trainer.TrainingHistoryLine[]> {
+      return (await channel.unary(methods.getTrainingHistory, { jobId }, { ...options, safe: true })).lines;
+    },
     /** The job now and at every change, until it has ended; survives broken connections. */
     async *watch(jobId: string, options?: CallOptions): AsyncGenerator<trainer.TrainingJob, void, undefined> {
       const open = () => channel.serverStream(methods.watchTraining, { jobId }, options);

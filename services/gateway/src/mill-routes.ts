@@ -56,6 +56,7 @@ export const transcodings: readonly Transcoding[] = [
   { verb: 'GET', path: '/mill/v1/training-jobs/{job_id}', rpc: 'Trainer/GetTraining' },
   { verb: 'POST', path: '/mill/v1/training-jobs/{job_id}/cancel', rpc: 'Trainer/CancelTraining', body: '*' },
   { verb: 'GET', path: '/mill/v1/training-jobs/{job_id}/watch', rpc: 'Trainer/WatchTraining' },
+  { verb: 'GET', path: '/mill/v1/training-jobs/{job_id}/history', rpc: 'Trainer/GetTrainingHistory' },
   { verb: 'POST', path: '/mill/v1/optimization-jobs', rpc: 'Optimizer/SubmitOptimization', body: '*' },
   { verb: 'GET', path: '/mill/v1/optimization-jobs', rpc: 'Optimizer/ListOptimization' },
   { verb: 'GET', path: '/mill/v1/optimization-jobs/{job_id}', rpc: 'Optimizer/GetOptimization' },

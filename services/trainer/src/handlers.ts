@@ -15,6 +15,7 @@ import {
 import type { JobRecord, Store } from '@modelmill/store';
 import { checkTraining } from './check-training.js';
 import * as errors from './errors.js';
+import { historyOf } from './history.js';
 import type { ProviderCheck } from './provider-check.js';
 import { planTraining } from './training-plan.js';
 
@@ -107,6 +108,12 @@ export function trainerHandlers(
     ),
     cancelTraining: unary(cancel, options),
     watchTraining: serverStream(watch, options),
+    getTrainingHistory: unary(
+      async ({ jobId }: trainer.GetTrainingHistoryRequest) => ({
+        lines: await historyOf(await find(jobId), store.artifacts),
+      }),
+      options,
+    ),
   };
 }
 

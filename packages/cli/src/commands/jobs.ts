@@ -8,19 +8,23 @@ import { printJson } from '../print-json.js';
 import { pick, readArgs, words } from '../read-args.js';
 import { endLine } from '../run-specs.js';
 import { age, percent } from '../terminal/format.js';
+import { lossCurve } from '../terminal/loss-curve.js';
 import { table } from '../terminal/table.js';
 import { passNames } from './optimize.js';
 
 const flags = { ...connectionFlags, json: { type: 'boolean' } } as const;
 
-const actions = { list, get, watch, cancel };
+const historyFlags = { ...flags, csv: { type: 'boolean' } } as const;
+
+const actions = { list, get, watch, history, cancel };
 
 export const jobs: Command = {
   name: 'jobs',
-  summary: 'Lists, shows, watches and cancels jobs of either kind.',
+  summary: 'Lists, shows, watches and cancels jobs of either kind, and draws how a training went.',
   usage: `mill jobs [list] [--json]
 mill jobs get ID [--json]
 mill jobs watch ID [--json]
+mill jobs history ID [--json | --csv]
 mill jobs cancel ID
 
 ${connectionUsage}`,
@@ -75,6 +79,32 @@ async function watch(args: readonly string[], cli: Cli): Promise<number> {
   if (values.json) printJson(cli, asJson(await find(mill, id)));
   else if (ended) cli.out.print(endLine(ended));
   return ended?.job.status?.state?.$case === 'succeeded' ? 0 : 1;
+}
+
+/** The loss curve of a training, or its figures. */
+async function history(args: readonly string[], cli: Cli): Promise<void> {
+  const { values, positionals } = readArgs(args, historyFlags);
+  const [id] = words(positionals, 'ID');
+  await using mill = await connect(values, cli);
+  const lines = await mill.trainer.history(id);
+  if (values.json)
+    return printJson(
+      cli,
+      lines.map(({ step, figures, evaluation }) => ({ step: Number(step), evaluation, ...figures })),
+    );
+  if (values.csv) return cli.out.print(asCsv(lines));
+  const drawn = lossCurve(lines, cli.out.columns, cli.out.paint);
+  cli.out.print(drawn.length > 0 ? drawn.join('\n') : `${id}: nothing is known of it yet`);
+}
+
+function asCsv(lines: readonly trainer.TrainingHistoryLine[]): string {
+  const names = [...new Set(lines.flatMap(({ figures }) => Object.keys(figures)))];
+  const rows = lines.map(({ step, evaluation, figures }) => [
+    step,
+    evaluation,
+    ...names.map((name) => figures[name] ?? ''),
+  ]);
+  return [['step', 'evaluation', ...names], ...rows].map((row) => row.join(',')).join('\n');
 }
 
 async function cancel(args: readonly string[], cli: Cli): Promise<void> {

@@ -306,6 +306,36 @@ export interface WatchTrainingResponse {
   job: TrainingJob | undefined;
 }
 
+/** Which job. */
+export interface GetTrainingHistoryRequest {
+  /** The job's id. */
+  jobId: string;
+}
+
+/** Figures taken at one step. */
+export interface TrainingHistoryLine {
+  /** Steps done, from 1. */
+  step: bigint;
+  /**
+   * By name: of a step `loss`, `learning_rate` and `gradient_norm`; of an evaluation `train_loss`, the mean since the last
+   * one, `epoch`, and what was measured on held-out examples, such as `loss` and `accuracy`.
+   */
+  figures: { [key: string]: number };
+  /** Whether it is an evaluation's. */
+  evaluation: boolean;
+}
+
+export interface TrainingHistoryLine_FiguresEntry {
+  key: string;
+  value: number;
+}
+
+/** A job's history. */
+export interface GetTrainingHistoryResponse {
+  /** In order; at most about 500 steps, evenly chosen, and all evaluations. */
+  lines: TrainingHistoryLine[];
+}
+
 function createBaseTokenizer(): Tokenizer {
   return { kind: "", vocabulary: 0 };
 }
@@ -2902,6 +2932,369 @@ export const WatchTrainingResponse: MessageFns<WatchTrainingResponse> = {
   },
 };
 
+function createBaseGetTrainingHistoryRequest(): GetTrainingHistoryRequest {
+  return { jobId: "" };
+}
+
+export const GetTrainingHistoryRequest: MessageFns<GetTrainingHistoryRequest> = {
+  encode(message: GetTrainingHistoryRequest, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.jobId !== "") {
+      writer.uint32(10).string(message.jobId);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetTrainingHistoryRequest {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetTrainingHistoryRequest();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.jobId = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetTrainingHistoryRequest {
+    return {
+      jobId: isSet(object.jobId)
+        ? globalThis.String(object.jobId)
+        : isSet(object.job_id)
+        ? globalThis.String(object.job_id)
+        : "",
+    };
+  },
+
+  toJSON(message: GetTrainingHistoryRequest): unknown {
+    const obj: any = {};
+    if (message.jobId !== "") {
+      obj.jobId = message.jobId;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetTrainingHistoryRequest>): GetTrainingHistoryRequest {
+    return GetTrainingHistoryRequest.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetTrainingHistoryRequest>): GetTrainingHistoryRequest {
+    const message = createBaseGetTrainingHistoryRequest();
+    message.jobId = object.jobId ?? "";
+    return message;
+  },
+};
+
+function createBaseTrainingHistoryLine(): TrainingHistoryLine {
+  return { step: 0n, figures: {}, evaluation: false };
+}
+
+export const TrainingHistoryLine: MessageFns<TrainingHistoryLine> = {
+  encode(message: TrainingHistoryLine, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.step !== 0n) {
+      if (BigInt.asUintN(64, message.step) !== message.step) {
+        throw new globalThis.Error("value provided for field message.step of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.step);
+    }
+    globalThis.Object.entries(message.figures).forEach(([key, value]: [string, number]) => {
+      TrainingHistoryLine_FiguresEntry.encode({ key: key as any, value }, writer.uint32(18).fork()).join();
+    });
+    if (message.evaluation !== false) {
+      writer.uint32(24).bool(message.evaluation);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TrainingHistoryLine {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTrainingHistoryLine();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.step = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            const entry2 = TrainingHistoryLine_FiguresEntry.decode(reader, reader.uint32());
+            if (entry2.value !== undefined) {
+              message.figures[entry2.key] = entry2.value;
+            }
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.evaluation = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TrainingHistoryLine {
+    return {
+      step: isSet(object.step) ? BigInt(object.step) : 0n,
+      figures: isObject(object.figures)
+        ? (globalThis.Object.entries(object.figures) as [string, any][]).reduce(
+          (acc: { [key: string]: number }, [key, value]: [string, any]) => {
+            globalThis.Object.defineProperty(acc, key, {
+              value: globalThis.Number(value),
+              enumerable: true,
+              configurable: true,
+              writable: true,
+            });
+            return acc;
+          },
+          {},
+        )
+        : {},
+      evaluation: isSet(object.evaluation) ? globalThis.Boolean(object.evaluation) : false,
+    };
+  },
+
+  toJSON(message: TrainingHistoryLine): unknown {
+    const obj: any = {};
+    if (message.step !== 0n) {
+      obj.step = message.step.toString();
+    }
+    if (message.figures) {
+      const entries = globalThis.Object.entries(message.figures) as [string, number][];
+      if (entries.length > 0) {
+        obj.figures = {};
+        entries.forEach(([k, v]) => {
+          obj.figures[k] = floatToJson(v);
+        });
+      }
+    }
+    if (message.evaluation !== false) {
+      obj.evaluation = message.evaluation;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TrainingHistoryLine>): TrainingHistoryLine {
+    return TrainingHistoryLine.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TrainingHistoryLine>): TrainingHistoryLine {
+    const message = createBaseTrainingHistoryLine();
+    message.step = (object.step !== undefined && object.step !== null) ? BigInt(object.step) : 0n;
+    message.figures = (globalThis.Object.entries(object.figures ?? {}) as [string, number][]).reduce(
+      (acc: { [key: string]: number }, [key, value]: [string, number]) => {
+        if (value !== undefined) {
+          acc[key] = globalThis.Number(value);
+        }
+        return acc;
+      },
+      {},
+    );
+    message.evaluation = object.evaluation ?? false;
+    return message;
+  },
+};
+
+function createBaseTrainingHistoryLine_FiguresEntry(): TrainingHistoryLine_FiguresEntry {
+  return { key: "", value: 0 };
+}
+
+export const TrainingHistoryLine_FiguresEntry: MessageFns<TrainingHistoryLine_FiguresEntry> = {
+  encode(message: TrainingHistoryLine_FiguresEntry, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.key !== "") {
+      writer.uint32(10).string(message.key);
+    }
+    if (message.value !== 0) {
+      writer.uint32(17).double(message.value);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TrainingHistoryLine_FiguresEntry {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTrainingHistoryLine_FiguresEntry();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.key = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TrainingHistoryLine_FiguresEntry {
+    return {
+      key: isSet(object.key) ? globalThis.String(object.key) : "",
+      value: isSet(object.value) ? globalThis.Number(object.value) : 0,
+    };
+  },
+
+  toJSON(message: TrainingHistoryLine_FiguresEntry): unknown {
+    const obj: any = {};
+    if (message.key !== "") {
+      obj.key = message.key;
+    }
+    if (message.value !== 0) {
+      obj.value = floatToJson(message.value);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TrainingHistoryLine_FiguresEntry>): TrainingHistoryLine_FiguresEntry {
+    return TrainingHistoryLine_FiguresEntry.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TrainingHistoryLine_FiguresEntry>): TrainingHistoryLine_FiguresEntry {
+    const message = createBaseTrainingHistoryLine_FiguresEntry();
+    message.key = object.key ?? "";
+    message.value = object.value ?? 0;
+    return message;
+  },
+};
+
+function createBaseGetTrainingHistoryResponse(): GetTrainingHistoryResponse {
+  return { lines: [] };
+}
+
+export const GetTrainingHistoryResponse: MessageFns<GetTrainingHistoryResponse> = {
+  encode(message: GetTrainingHistoryResponse, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.lines) {
+      TrainingHistoryLine.encode(v!, writer.uint32(10).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GetTrainingHistoryResponse {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGetTrainingHistoryResponse();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.lines.push(TrainingHistoryLine.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GetTrainingHistoryResponse {
+    return {
+      lines: globalThis.Array.isArray(object?.lines)
+        ? object.lines.map((e: any) => TrainingHistoryLine.fromJSON(e))
+        : [],
+    };
+  },
+
+  toJSON(message: GetTrainingHistoryResponse): unknown {
+    const obj: any = {};
+    if (message.lines?.length) {
+      obj.lines = message.lines.map((e) => TrainingHistoryLine.toJSON(e));
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GetTrainingHistoryResponse>): GetTrainingHistoryResponse {
+    return GetTrainingHistoryResponse.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GetTrainingHistoryResponse>): GetTrainingHistoryResponse {
+    const message = createBaseGetTrainingHistoryResponse();
+    message.lines = object.lines?.map((e) => TrainingHistoryLine.fromPartial(e)) || [];
+    return message;
+  },
+};
+
 /** Training jobs. */
 export type TrainerService = typeof TrainerService;
 export const TrainerService = {
@@ -2973,6 +3366,21 @@ export const TrainerService = {
       Buffer.from(WatchTrainingResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): WatchTrainingResponse => WatchTrainingResponse.decode(value),
   },
+  /**
+   * How a job's figures went from step to step: of one that has ended well all of it, of another what its last checkpoint
+   * knows.
+   */
+  getTrainingHistory: {
+    path: "/modelmill.v1.Trainer/GetTrainingHistory" as const,
+    requestStream: false as const,
+    responseStream: false as const,
+    requestSerialize: (value: GetTrainingHistoryRequest): Buffer =>
+      Buffer.from(GetTrainingHistoryRequest.encode(value).finish()),
+    requestDeserialize: (value: Buffer): GetTrainingHistoryRequest => GetTrainingHistoryRequest.decode(value),
+    responseSerialize: (value: GetTrainingHistoryResponse): Buffer =>
+      Buffer.from(GetTrainingHistoryResponse.encode(value).finish()),
+    responseDeserialize: (value: Buffer): GetTrainingHistoryResponse => GetTrainingHistoryResponse.decode(value),
+  },
 } as const;
 
 export interface TrainerServer extends UntypedServiceImplementation {
@@ -2988,6 +3396,11 @@ export interface TrainerServer extends UntypedServiceImplementation {
   cancelTraining: handleUnaryCall<CancelTrainingRequest, CancelTrainingResponse>;
   /** The job now and at every change, until it has ended. */
   watchTraining: handleServerStreamingCall<WatchTrainingRequest, WatchTrainingResponse>;
+  /**
+   * How a job's figures went from step to step: of one that has ended well all of it, of another what its last checkpoint
+   * knows.
+   */
+  getTrainingHistory: handleUnaryCall<GetTrainingHistoryRequest, GetTrainingHistoryResponse>;
 }
 
 export interface TrainerClient extends Client {
@@ -3081,6 +3494,25 @@ export interface TrainerClient extends Client {
     metadata?: Metadata,
     options?: Partial<CallOptions>,
   ): ClientReadableStream<WatchTrainingResponse>;
+  /**
+   * How a job's figures went from step to step: of one that has ended well all of it, of another what its last checkpoint
+   * knows.
+   */
+  getTrainingHistory(
+    request: GetTrainingHistoryRequest,
+    callback: (error: ServiceError | null, response: GetTrainingHistoryResponse) => void,
+  ): ClientUnaryCall;
+  getTrainingHistory(
+    request: GetTrainingHistoryRequest,
+    metadata: Metadata,
+    callback: (error: ServiceError | null, response: GetTrainingHistoryResponse) => void,
+  ): ClientUnaryCall;
+  getTrainingHistory(
+    request: GetTrainingHistoryRequest,
+    metadata: Metadata,
+    options: Partial<CallOptions>,
+    callback: (error: ServiceError | null, response: GetTrainingHistoryResponse) => void,
+  ): ClientUnaryCall;
 }
 
 export const TrainerClient = makeGenericClientConstructor(TrainerService, "modelmill.v1.Trainer") as unknown as {
