@@ -16,6 +16,7 @@ const all = (names: string, rule: ChannelRule) => Object.fromEntries(names.split
 /** An operator without a row leaves the channels it reads whole. */
 export const channelRules: Readonly<Record<string, ChannelRule>> = {
   ...all(elementwise, (node, flow) => {
+    if (node.outputs.length > 1) return false;
     flow.setAxes(node.outputs[0]!, flow.axesOf(node.inputs[0]));
     return true;
   }),
