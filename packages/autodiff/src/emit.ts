@@ -69,8 +69,8 @@ export function emit({ name, inputs, outputs }: Roots): Model {
         written.add(operation);
         // ONNX Runtime takes the fast path where MaxPool gives no positions, and crashes where Split lacks an output
         const mayLack = optionalOutputs.has(operation.opType);
-        const outputNames = operation.outputs.map((output) => {
-          const made = rootNames.get(output) ?? (used.has(output) || !mayLack ? fresh('v') : '');
+        const outputNames = operation.outputs.map((output, place) => {
+          const made = rootNames.get(output) ?? (used.has(output) || !mayLack || place === 0 ? fresh('v') : '');
           names.set(output, made);
           return made;
         });

@@ -42,7 +42,7 @@ export const lowerings: Readonly<Record<string, (reading: Reading) => readonly V
   MeanVarianceNormalization: (reading) => [meanVarianceNormalization(reading)],
   LRN: (reading) => [localResponseNormalization(reading)],
   LpNormalization: (reading) => [lpNormalization(reading)],
-  Attention: (reading) => [attention(reading)],
+  Attention: attention,
   RotaryEmbedding: (reading) => [rotaryEmbedding(reading)],
   // operator set 10 put Resize in its place
   Upsample: ({ node, x, outputs }) => {
@@ -72,10 +72,13 @@ export const lowerings: Readonly<Record<string, (reading: Reading) => readonly V
   // the gradient wants the positions, unless there is a cheaper way
   MaxPool: ({ node, x, outputs }) => {
     const { shape, dataType } = outputs[0]!;
-    const [y, positions] = operation({ opType: node.opType, node: node.name, inputs: x, attributes: node.attributes }, [
-      { dataType, shape },
-      { dataType: 'int64', shape },
-    ]);
+    const types = [{ dataType, shape } as const, { dataType: 'int64', shape } as const];
+    const made = (attributes: typeof node.attributes) =>
+      operation({ opType: node.opType, node: node.name, inputs: x, attributes }, types);
+    // the gradient takes positions row by row, whatever way the node's own are counted
+    const byRows = new Map([...node.attributes].filter(([name]) => name !== 'storage_order'));
+    const [y, ownPositions] = made(byRows);
+    const positions = node.attributes.has('storage_order') ? made(node.attributes)[1] : ownPositions;
     const { source } = x[0]!;
     if (source.kind === 'operation' && source.operation.opType === 'Relu' && y!.source.kind === 'operation') {
       const windows = windowsOf(y!.source.operation, x[0]!.shape);

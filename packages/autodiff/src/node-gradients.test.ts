@@ -59,22 +59,36 @@ describe('the step graph of a node', () => {
       /Einsum \(node 'it'\) has no gradient where an operand names an axis twice: 'ii->i'/,
     ],
     [
-      'attention to keys of earlier calls',
-      {
-        op: 'Attention',
-        opset: 23,
-        x: [[2, 1, 2, 2], [2, 1, 2, 2], [2, 1, 2, 2], undefined, [2, 1, 3, 2], [2, 1, 3, 2]],
-      },
-      /Attention \(node 'it'\) has past keys/,
-    ],
-    [
-      'a resize by cubics',
+      'a resize that smooths',
       {
         op: 'Resize',
-        x: [[2, 1, 2, 2], undefined, undefined, int64Tensor('', [4], [2, 1, 4, 4])],
-        attributes: { mode: 'cubic' },
+        x: [[2, 1, 4, 4], undefined, undefined, int64Tensor('', [4], [2, 1, 2, 2])],
+        attributes: { mode: 'linear', antialias: 1 },
       },
-      /Resize \(node 'it'\) has no gradient for mode 'cubic'/,
+      /Resize \(node 'it'\) has no gradient for antialias/,
+    ],
+    [
+      'attention to keys of lengths of their own',
+      {
+        op: 'Attention',
+        opset: 24,
+        x: [[2, 1, 2, 2], [2, 1, 2, 2], [2, 1, 2, 2], undefined, undefined, undefined, int64Tensor('', [2], [1, 2])],
+      },
+      /Attention \(node 'it'\) has a length of keys per example/,
+    ],
+    [
+      'attention within a window',
+      {
+        op: 'Attention',
+        opset: 25,
+        x: [
+          [2, 1, 2, 2],
+          [2, 1, 2, 2],
+          [2, 1, 2, 2],
+        ],
+        attributes: { left_window_size: 1 },
+      },
+      /Attention \(node 'it'\) has left_window_size, which training cannot follow/,
     ],
   ])('refuses %s by name', (_, one, message) => {
     const read = () => {

@@ -53,6 +53,13 @@ export const normalizationCases: readonly NodeCase[] = [
     ],
     attributes: { axis: 1, epsilon },
   },
+  ...['mean', 'inverse deviation'].map((what, i) => ({
+    op: 'LayerNormalization',
+    what: `of which the ${what} is used`,
+    x: [[2, 3, 4], [4]],
+    outputs: 3,
+    of: i + 1,
+  })),
   { op: 'InstanceNormalization', x: [[2, 2, 3, 2], [2], [2]], attributes: { epsilon } },
   { op: 'GroupNormalization', what: 'of set 18', x: [[2, 6, 3], [3], [3]], attributes: { num_groups: 3, epsilon } },
   {
@@ -85,6 +92,23 @@ export const normalizationCases: readonly NodeCase[] = [
   { op: 'LRN', x: [[2, 5, 2, 2]], attributes: { size: 3, alpha: floatAttribute(0.9), beta: floatAttribute(0.6) } },
   { op: 'LpNormalization', x: [[2, 3, 4]], attributes: { axis: 1 } },
   { op: 'LpNormalization', what: 'of power 1', x: [[2, 4]], attributes: { p: 1 }, domain: { low: 0.2, high: 1 } },
+  resize('up', [1, 1, 3, 4], [undefined, scales(1, 1, 2, 1.5)], 'cubic', 'half_pixel'),
+  resize('down', [1, 1, 5, 6], [undefined, undefined, sizes(1, 1, 3, 4)], 'cubic', 'align_corners', {
+    cubic_coeff_a: floatAttribute(-0.5),
+  }),
+  resize('up, nothing from outside', [1, 1, 3, 4], [undefined, scales(1, 1, 2, 2)], 'cubic', 'half_pixel', {
+    exclude_outside: 1,
+  }),
+  {
+    ...attention(
+      'with keys of earlier calls',
+      [[2, 2, 2, 3], [2, 1, 2, 3], [2, 1, 2, 2], undefined, [2, 1, 3, 3], [2, 1, 3, 2]],
+      {
+        is_causal: 1,
+      },
+    ),
+    outputs: 3,
+  },
   resize('up', [1, 2, 2, 3], [undefined, scales(1, 1, 2, 3)], 'nearest', 'asymmetric', { nearest_mode: 'floor' }),
   resize('down', [1, 1, 5, 6], [undefined, undefined, sizes(1, 1, 3, 2)], 'nearest', 'half_pixel'),
   resize('up by a half', [1, 1, 4, 2], [undefined, scales(1, 1, 1.5, 1.5)], 'nearest', 'half_pixel', {

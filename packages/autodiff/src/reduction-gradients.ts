@@ -13,18 +13,23 @@ type OfInput = GradientQuestion & { readonly input: Value };
 
 /** Normalization and reduction. */
 export const reductions: Readonly<Record<string, GradientRule>> = {
-  LayerNormalization: ({ operation, x: [x, scale], g, int }) => {
+  LayerNormalization: ({ operation, x: [x, scale], g, all, int }) => {
     const [, mean, inverse] = operation.outputs;
     const axis = axisOf(int('axis', -1), x!);
     const axes = op.axesOf(x!).filter((i) => i >= axis);
     const normalized = mul(sub(x!, mean!), inverse!);
     const scaled = mul(g, scale!);
     const centred = sub(scaled, op.reduceMean(scaled, axes, true));
-    return [
-      () => mul(inverse!, sub(centred, mul(normalized, op.reduceMean(mul(scaled, normalized), axes, true)))),
-      () => mul(g, normalized),
-      () => g,
+    const count = size(x!.shape.slice(axis));
+    const through = () =>
+      mul(inverse!, sub(centred, mul(normalized, op.reduceMean(mul(scaled, normalized), axes, true))));
+    // the mean and the inverse deviation may be used, too
+    const [, toMean, toInverse] = all;
+    const more = [
+      ...(toMean ? [op.times(toMean, 1 / count)] : []),
+      ...(toInverse ? [mul(op.times(mul(toInverse, mul(inverse!, inverse!)), -1 / count), normalized)] : []),
     ];
+    return [() => more.reduce((sum, term) => op.add(sum, term), through()), () => mul(g, normalized), () => g];
   },
 
   ReduceSum: unary(({ g, input, y, operation }) => op.expand(kept(g, input, y, operation), input.shape)),

@@ -36,7 +36,7 @@ function along(
   return reshape(matMul(constant(turned, [to, from]), reshape(g, [before, from, after])), wanted);
 }
 
-function matrixOf(operation: Operation, { word }: Words, axis: number, length: number, outputs: number) {
+function matrixOf(operation: Operation, { word, int, float }: Words, axis: number, length: number, outputs: number) {
   const rank = operation.inputs[0]!.shape.length;
   const refuse = (why: string): never => {
     throw new UnsupportedOpError(operation.opType, operation.node, `has no gradient for ${why}`);
@@ -76,6 +76,20 @@ function matrixOf(operation: Operation, { word }: Words, axis: number, length: n
         return refuse(`nearest_mode '${rounding}'`);
     }
   };
+  // Keys 1981
+  const cubic = (place: number, end: number): readonly (readonly [at: number, share: number])[] => {
+    const a = float('cubic_coeff_a', -0.75);
+    const first = Math.floor(place);
+    const all = [-1, 0, 1, 2].map((by) => {
+      const d = Math.abs(place - first - by);
+      const share = d <= 1 ? ((a + 2) * d - (a + 3)) * d * d + 1 : ((a * d - 5 * a) * d + 8 * a) * d - 4 * a;
+      return [first + by, share] as const;
+    });
+    if (int('exclude_outside', 0) === 0) return all;
+    const kept = all.filter(([at]) => at >= 0 && at < end);
+    const sum = kept.reduce((total, [, share]) => total + share, 0);
+    return kept.map(([at, share]) => [at, share / sum]);
+  };
   const antialias = operation.attributes.get('antialias');
   if (antialias?.kind === 'int' && antialias.value === 1) refuse('antialias');
   const values = new Float32Array(outputs * length);
@@ -87,9 +101,11 @@ function matrixOf(operation: Operation, { word }: Words, axis: number, length: n
       const first = Math.floor(place);
       values[out * length + inside(first)]! += 1 - (place - first);
       values[out * length + inside(first + 1)]! += place - first;
+    } else if (mode === 'cubic') {
+      for (const [at, share] of cubic(place, length)) values[out * length + inside(at)]! += share;
     } else refuse(`mode '${mode}'`);
   }
   return { from: outputs, to: length, values };
 }
 
-type Words = Pick<GradientQuestion, 'word'>;
+type Words = Pick<GradientQuestion, 'word' | 'int' | 'float'>;

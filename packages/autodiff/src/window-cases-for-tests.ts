@@ -82,6 +82,14 @@ export const windowCases: readonly NodeCase[] = [
   },
   pool('AveragePool', 'of three axes', [1, 1, 4, 3, 4], { kernel_shape: [2, 2, 3] }),
   pool('MaxPool', 'sizes rounded up', [1, 2, 5, 7], { kernel_shape: [2, 2], strides: [2, 2], ceil_mode: 1 }),
+  {
+    ...pool('MaxPool', 'with positions by columns', [1, 1, 4, 6], {
+      kernel_shape: [2, 2],
+      strides: [2, 2],
+      storage_order: 1,
+    }),
+    outputs: 2,
+  },
   pool('MaxPool', 'of one axis', [2, 2, 7], { kernel_shape: [3], strides: [2], dilations: [2] }),
   pool('MaxPool', 'of three axes, SAME_UPPER', [1, 1, 3, 4, 3], { kernel_shape: [2, 2, 2], auto_pad: 'SAME_UPPER' }),
 ];
