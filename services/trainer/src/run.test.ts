@@ -190,6 +190,16 @@ describe('the trainer service', () => {
       size_bytes: file.byteLength,
     });
 
+    const { lines } = await mesh.call(methods.getTrainingHistory, { jobId });
+    expect(lines.filter(({ evaluation }) => evaluation)).toHaveLength(6 + 1); // each epoch, and the end
+    expect(lines[0]).toMatchObject({
+      step: 1n,
+      evaluation: false,
+      figures: { learning_rate: expect.closeTo(0.005, 6) },
+    });
+    expect(lines.at(-1)!.figures['accuracy']).toBe(version.metrics['accuracy']);
+    expect(lines.at(-2)!.figures['loss']).toBeLessThan(lines[0]!.figures['loss']!);
+
     await mesh.store.registry.settleAdmission('digits', '1', { kind: 'admitted' });
     const { labels } = await mesh.store.registry.model('digits');
     expect(labels).toEqual([{ name: 'stable', targets: [{ version: '1', weight: 1 }] }]);
