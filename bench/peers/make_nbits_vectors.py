@@ -1,4 +1,4 @@
-"""Blocks of 4 and 8 bits as ONNX Runtime's own quantizer makes them: python make_nbits_vectors.py > ../../services/optimizer/src/nbits-vectors.json
+"""Blocks of 4 and 8 bits as ONNX Runtime's own quantizer makes them: python make_nbits_vectors.py > ../../services/optimizer/src/quantize/nbits-vectors.json
 
 Weights are random normal, [52, 6] and [64, 5], with a block of zeros and a block of one sign; K is not always a multiple of
 the block.

@@ -1,7 +1,7 @@
 import { attribute, floatTensor, intTensor, makeNode, sparsify } from '@modelmill/onnx';
 import { analyze } from './analyze.js';
 import { modelOf, numbers, someCnn } from './models-for-tests.js';
-import { pruneMagnitude } from './prune-magnitude.js';
+import { pruneMagnitude } from './prune/prune-magnitude.js';
 import { weightFigures } from './weighted-layers.js';
 
 describe('an analysis', () => {

@@ -2,7 +2,7 @@ import { writeOnnx } from '@modelmill/onnx';
 import type { ArtifactRef, JobClaim, Store } from '@modelmill/store';
 import { compareVersions } from './compare-versions.js';
 import type { Examples } from './examples.js';
-import { leftoversInWords } from './leftovers.js';
+import { leftoversInWords } from './quantize/leftovers.js';
 import { classifierOf, makePasses } from './make-passes.js';
 import type { MadePasses, Order, Tell } from './make-passes.js';
 import type { PinnedPlan } from './pinned-plan.js';

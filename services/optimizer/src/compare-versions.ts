@@ -8,8 +8,8 @@ import type { MeasuredCase, Runner } from '@modelmill/runtime';
 import type { Artifacts } from '@modelmill/store';
 import type { Classifier } from './classifier.js';
 import { evaluate, examplesOf } from './evaluate.js';
-import { leftovers } from './leftovers.js';
-import type { Leftovers } from './leftovers.js';
+import { leftovers } from './quantize/leftovers.js';
+import type { Leftovers } from './quantize/leftovers.js';
 import type { Engine, Figures } from './report.js';
 import { weightFigures } from './weighted-layers.js';
 

@@ -21,7 +21,7 @@ import * as errors from './errors.js';
 import { planOptimization } from './optimization-plan.js';
 import type { OptimizationPlan } from './optimization-plan.js';
 import { childJobId } from './make-passes.js';
-import { mostCandidates } from './search-space.js';
+import { mostCandidates } from './search/search-space.js';
 import { distillationSpec } from './passes.js';
 import { withNumbers } from './pinned-plan.js';
 import { cancelTraining } from './train-child.js';

@@ -1,7 +1,7 @@
 export { run } from './run.js';
 export { configSchema } from './config.js';
 // the bench
-export { createRanges } from './quantization-ranges.js';
-export { quantizeDynamic } from './quantize-dynamic.js';
-export { quantizableTensors, quantizeStatic } from './quantize-static.js';
-export { leftovers } from './leftovers.js';
+export { createRanges } from './quantize/quantization-ranges.js';
+export { quantizeDynamic } from './quantize/quantize-dynamic.js';
+export { quantizableTensors, quantizeStatic } from './quantize/quantize-static.js';
+export { leftovers } from './quantize/leftovers.js';

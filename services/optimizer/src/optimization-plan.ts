@@ -1,10 +1,10 @@
 import type { layers, optimizer, recipes, trainer } from '@modelmill/contracts';
 import * as errors from './errors.js';
 import { range, word } from './field-checks.js';
-import { cpus } from './int8-cpu.js';
-import type { Cpu } from './int8-cpu.js';
-import { calibrationMethods } from './quantization-ranges.js';
-import type { CalibrationMethod } from './quantization-ranges.js';
+import { cpus } from './quantize/int8-cpu.js';
+import type { Cpu } from './quantize/int8-cpu.js';
+import { calibrationMethods } from './quantize/quantization-ranges.js';
+import type { CalibrationMethod } from './quantize/quantization-ranges.js';
 
 const names = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/;
 const mostPasses = 10;

@@ -8,7 +8,7 @@ import type { Tell } from './make-passes.js';
 import { pinnedPlan } from './pinned-plan.js';
 import { registerResult } from './register-result.js';
 import type { Figures } from './report.js';
-import { search } from './search.js';
+import { search } from './search/search.js';
 
 export interface OptimizeDeps extends CandidateDeps {
   readonly store: OptimizeStore;

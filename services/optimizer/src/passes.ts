@@ -4,10 +4,10 @@ import { densify, readOnnx, writeOnnx } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import type { OptimizationPlan, PlannedPass } from './optimization-plan.js';
 import type { PassContext, PassResult } from './pass-context.js';
-import { pruneMagnitude } from './prune-magnitude.js';
-import { pruneStructured } from './prune-structured.js';
-import { smallForms } from './small-forms.js';
-import { makeStatic } from './static-pass.js';
+import { pruneMagnitude } from './prune/prune-magnitude.js';
+import { pruneStructured } from './prune/prune-structured.js';
+import { smallForms } from './pack/small-forms.js';
+import { makeStatic } from './quantize/static-pass.js';
 
 const finetuneBatch = 64;
 

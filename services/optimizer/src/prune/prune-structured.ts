@@ -1,0 +1,143 @@
+import { elementCount, floatsOf } from '@modelmill/onnx';
+import type { Model } from '@modelmill/onnx';
+import { JobFailedError } from '@modelmill/store';
+import { multiplyAddsOf } from '../analyze.js';
+import { channelGroups } from './channel-groups.js';
+import type { ChannelGroups } from './channel-groups.js';
+import { constantsAsInitializers } from './constants-as-initializers.js';
+import { cutChannels } from './cut-channels.js';
+
+export interface StructuredPruning {
+  /** Share of the removable channels to remove; 0 where multiply-adds decide. */
+  readonly ratio: number;
+  /** Share of the multiply-adds to come down to, by as few channels as do; 0 where the ratio decides. */
+  readonly multiplyAdds: number;
+  /** Widths that were cut become multiples of this. */
+  readonly roundTo: number;
+}
+
+export interface StructurallyPruned {
+  readonly model: Model;
+  readonly removed: number;
+  /** Of the channels that could be removed. */
+  readonly channels: number;
+  readonly groups: number;
+  /** Of one example, before and after. */
+  readonly multiplyAdds: readonly [number, number];
+}
+
+/** However little it matters, of a layer's channels this share stays. */
+const leastKept = 0.1;
+
+/**
+ * Removes whole channels and neurons, those of least importance of the whole model first, from a copy. A set of
+ * channels that go together counts as one. Throws a JobFailedError where there is nothing to remove.
+ */
+export function pruneStructured(parent: Model, asked: StructuredPruning): StructurallyPruned {
+  const model = constantsAsInitializers(parent);
+  const found = channelGroups(model);
+  const channels = found.groups.flat().length;
+  if (channels === 0) {
+    throw new JobFailedError(
+      'there is no channel to remove: every layer either makes an output of the model or is read by an operator ' +
+        'that needs all its channels',
+    );
+  }
+  const ranked = rankedChannels(model, found);
+  const dense = multiplyAddsOf(model);
+  const removedBy = (count: number) => rounded(found, ranked.slice(0, count), asked.roundTo);
+  const count =
+    asked.ratio > 0
+      ? Math.floor(asked.ratio * channels + 1e-9)
+      : fewest(
+          ranked.length,
+          (some) => multiplyAddsOf(cutChannels(model, found, removedBy(some))) <= asked.multiplyAdds * dense,
+        );
+  if (count === undefined) {
+    throw new JobFailedError(
+      `${share(asked.multiplyAdds)} of the multiply-adds cannot be reached: without every channel that can be removed, ` +
+        `${share(multiplyAddsOf(cutChannels(model, found, removedBy(ranked.length))) / dense)} are left`,
+    );
+  }
+  const removed = removedBy(count);
+  if (removed.size === 0) {
+    throw new JobFailedError(
+      `no channel is removed: the layers' widths, of ${channels} channels together, cannot become less as asked ` +
+        `and stay multiples of ${asked.roundTo}`,
+    );
+  }
+  const cut = cutChannels(model, found, removed);
+  return {
+    model: cut,
+    removed: removed.size,
+    channels,
+    groups: found.groups.length,
+    multiplyAdds: [dense, multiplyAddsOf(cut)],
+  };
+}
+
+const share = (part: number) => `${Number((100 * part).toPrecision(3))} %`;
+
+/** Sets of channels, the least important first, without those that every layer keeps. */
+function rankedChannels(model: Model, found: ChannelGroups): number[] {
+  const importance = importanceOf(model, found);
+  const ranked = found.groups.flatMap((group) => {
+    const own = group.map((set) => importance.get(set) ?? 0);
+    const mean = own.reduce((a, b) => a + b, 0) / own.length || 1;
+    return group
+      .map((set, i) => ({ set, score: own[i]! / mean }))
+      .sort((a, b) => a.score - b.score)
+      .slice(0, group.length - Math.max(1, Math.ceil(leastKept * group.length)));
+  });
+  return ranked.sort((a, b) => a.score - b.score).map(({ set }) => set);
+}
+
+/** Euclidean norm of a set's slices of each kernel or matrix, averaged over these. */
+function importanceOf(model: Model, { flow, constants }: ChannelGroups): Map<number, number> {
+  const norms = new Map<number, number[]>();
+  for (const { name, axis, channels, isMatrix } of constants) {
+    if (!isMatrix) continue;
+    const tensor = model.graph.initializers.get(name)!;
+    const inner = elementCount(tensor.dims.slice(axis + 1));
+    const squares = new Map<number, number>();
+    const values = floatsOf(tensor);
+    const sets = channels.map((channel) => flow.setOf(channel));
+    for (let i = 0; i < values.length; i++) {
+      const set = sets[Math.floor(i / inner) % sets.length]!;
+      squares.set(set, (squares.get(set) ?? 0) + values[i]! ** 2);
+    }
+    for (const [set, square] of squares) norms.set(set, [...(norms.get(set) ?? []), Math.sqrt(square)]);
+  }
+  return new Map([...norms].map(([set, own]) => [set, own.reduce((a, b) => a + b, 0) / own.length]));
+}
+
+/** Of each group as many of the least important as leave a multiple. */
+function rounded({ flow, groups }: ChannelGroups, least: readonly number[], multiple: number): Set<number> {
+  const removed = new Set(least);
+  const order = new Map(least.map((set, i) => [set, i] as const));
+  for (const group of groups) {
+    const own = group.filter((set) => removed.has(set)).sort((a, b) => order.get(b)! - order.get(a)!);
+    const widths = flow.made
+      .map((made) => made.map((channel) => flow.setOf(channel)))
+      .filter((made) => made.some((set) => group.includes(set)));
+    const isRound = () =>
+      widths.every((sets) => {
+        const kept = sets.filter((set) => !removed.has(set)).length;
+        return kept === sets.length || kept % multiple === 0;
+      });
+    while (own.length > 0 && !isRound()) removed.delete(own.shift()!);
+  }
+  return removed;
+}
+
+/** The least count that is enough; undefined where all are not. */
+function fewest(most: number, isEnough: (count: number) => boolean): number | undefined {
+  if (!isEnough(most)) return undefined;
+  let [low, high] = [0, most];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (isEnough(middle)) high = middle;
+    else low = middle + 1;
+  }
+  return high;
+}

@@ -1,0 +1,54 @@
+import { floatsOf } from '@modelmill/onnx';
+import type { Graph, Model, Node, Tensor } from '@modelmill/onnx';
+import { floatConstantOf, floatOf, intAttribute, isLeftOut } from '../constant-of.js';
+import type { Matrix } from './weight-blocks.js';
+
+/** A product of something computed with a constant matrix. */
+export interface MatrixLayer {
+  readonly node: Node;
+  /** As it is stored. */
+  readonly weights: Tensor;
+  /** As a MatMul takes it, Gemm's factor within. */
+  readonly matrix: Matrix;
+  /** What is added to every row, Gemm's factor within. */
+  readonly bias: { readonly name: string; readonly values: Float32Array } | undefined;
+}
+
+/** MatMul and Gemm whose right side is a constant matrix, in graph order. A Gemm is one where its left side is not turned. */
+export function matrixLayers({ graph }: Model): MatrixLayer[] {
+  return graph.nodes.flatMap((node) => layerOf(graph, node) ?? []);
+}
+
+function layerOf(graph: Graph, node: Node): MatrixLayer | undefined {
+  if (node.domain !== '' || !['MatMul', 'Gemm'].includes(node.opType)) return undefined;
+  const weights = floatConstantOf(graph, node.inputs[1]);
+  if (weights?.dims.length !== 2) return undefined;
+  const isGemm = node.opType === 'Gemm';
+  if (isGemm && intAttribute(node, 'transA', 0) !== 0) return undefined;
+  const turned = isGemm && intAttribute(node, 'transB', 0) !== 0;
+  const [rows, columns] = weights.dims as [number, number];
+  const [k, n] = turned ? [columns, rows] : [rows, columns];
+  const biasName = isGemm ? node.inputs[2] : undefined;
+  const bias = floatConstantOf(graph, biasName);
+  if (!isLeftOut(biasName) && (!bias || ![1, n].includes(bias.bytes.byteLength / 4))) return undefined;
+  return {
+    node,
+    weights,
+    matrix: { k, n, values: scaled(turned ? transposed(floatsOf(weights), n, k) : floatsOf(weights), alphaOf(node)) },
+    bias: bias && { name: biasName!, values: spread(scaled(floatsOf(bias), floatOf(node, 'beta', 1)), n) },
+  };
+}
+
+const alphaOf = (node: Node) => (node.opType === 'Gemm' ? floatOf(node, 'alpha', 1) : 1);
+const scaled = (values: Float32Array, by: number) => (by === 1 ? values : values.map((value) => by * value));
+const spread = (values: Float32Array, n: number) =>
+  values.length === n ? values : new Float32Array(n).fill(values[0]!);
+
+/** Of a matrix with so many rows and columns. */
+function transposed(values: Float32Array, rows: number, columns: number): Float32Array {
+  const turned = new Float32Array(values.length);
+  for (let row = 0; row < rows; row++) {
+    for (let column = 0; column < columns; column++) turned[column * rows + row] = values[row * columns + column]!;
+  }
+  return turned;
+}

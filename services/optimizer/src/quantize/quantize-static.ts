@@ -1,0 +1,197 @@
+import { attribute, floatTensor, floatsOf, intTensor, makeNode, producerOf } from '@modelmill/onnx';
+import { removeNode, replaceInput, uniqueName } from '@modelmill/onnx';
+import type { Graph, Model, Tensor } from '@modelmill/onnx';
+import { addConstant } from '../add-constant.js';
+import { changeConstants, floatOf } from '../constant-of.js';
+import { lostOnAverage } from './bias-correction.js';
+import { planQuantization } from './quantization-plan.js';
+import type { QuantizationPlan, QuantizedLayer } from './quantization-plan.js';
+import type { ValueRange } from './value-range.js';
+import {
+  activationScale,
+  biasScales,
+  quantizedBias,
+  quantizedWeights,
+  restOf,
+  roomForBias,
+  weightScales,
+} from './quantized-numbers.js';
+import type { Channels } from './quantized-numbers.js';
+import { raiseOpset } from './raise-opset.js';
+
+export interface StaticOptions {
+  /** Weights in 7 bits. */
+  readonly reduced?: boolean;
+  /** Of the channels that layers take: biases make up for what rounding the weights takes on the average. */
+  readonly means?: ReadonlyMap<string, Float64Array>;
+}
+
+/** The layers that quantization makes. */
+export const quantizableLayers = (model: Model): readonly QuantizedLayer[] => planQuantization(model).layers;
+
+/** The tensors whose ranges `quantizeStatic` wants; none where no layer can be quantized. */
+export function quantizableTensors(model: Model): string[] {
+  return rangedTensors(planQuantization(model));
+}
+
+const rangedTensors = ({ quantized, sharing }: QuantizationPlan) =>
+  [...quantized].filter((value) => !sharing.has(value));
+
+/**
+ * Writes a model of dense initializers in QDQ form, in place: activations in unsigned eight bits, weights of Conv, Gemm
+ * and MatMul in signed ones (reduced: 7 bits) with a scale per output channel, biases in 32 bits. Inputs and outputs keep names and types.
+ * Throws OnnxFormatError where the model's opset is before 13 and a node has no equal in 13.
+ */
+export function quantizeStatic(
+  model: Model,
+  ranges: ReadonlyMap<string, ValueRange>,
+  { reduced = false, means }: StaticOptions = {},
+): { layers: number } {
+  const plan = planQuantization(model);
+  if (plan.layers.length === 0) return { layers: 0 };
+  const missing = rangedTensors(plan).filter((name) => !ranges.has(name));
+  if (missing.length > 0) throw new Error(`ranges want ${missing.map((name) => `'${name}'`).join(', ')}`);
+
+  raiseOpset(model);
+  changeConstants(model, () => quantize(model.graph, plan, ranges, { reduced, means }));
+  return { layers: plan.layers.length };
+}
+
+function quantize(
+  graph: Graph,
+  plan: QuantizationPlan,
+  ranges: ReadonlyMap<string, ValueRange>,
+  options: Pick<WeightBits, 'reduced' | 'means'>,
+): void {
+  const bits: WeightBits = { stored: new Map(), ...options };
+  for (const { producer, clamp } of plan.absorbed) {
+    producer.outputs = producer.outputs.map((output) => (output === clamp.inputs[0] ? clamp.outputs[0]! : output));
+    removeNode(graph, clamp);
+  }
+  for (const node of graph.nodes) {
+    const isTaken = node.opType === 'Sum' && plan.quantized.has(node.outputs[0]!);
+    if (isTaken && node.inputs.length === 2) node.opType = 'Add'; // the same, and Add has an eight-bit form
+  }
+  const scales = addScales(graph, plan, ranges);
+  for (const layer of plan.layers) quantizeLayer(graph, layer, scales.get(layer.node.inputs[0]!)!.scale, bits);
+  for (const [value, { names }] of scales) addPair(graph, value, names);
+}
+
+/** Names of the initializers that say how a value is quantized. */
+interface ScaleNames {
+  readonly scale: number;
+  readonly names: readonly [scale: string, zeroPoint: string];
+}
+
+/** Stores how each quantized value is; by value, producers first. */
+function addScales(graph: Graph, plan: QuantizationPlan, ranges: ReadonlyMap<string, ValueRange>) {
+  const bounds = new Map(plan.absorbed.map(({ clamp, bounds }) => [clamp.outputs[0]!, bounds]));
+  const scales = new Map<string, ScaleNames>();
+  for (const value of plan.quantized) {
+    const shared = scales.get(plan.sharing.get(value) ?? '');
+    scales.set(value, shared ?? addScale(graph, value, within(ranges.get(value)!, bounds.get(value))));
+  }
+  return scales;
+}
+
+/** A range that a clamp is left to: it may not be wider. */
+const within = ({ min, max }: ValueRange, bounds: ValueRange = { min: -Infinity, max: Infinity }): ValueRange => ({
+  min: Math.max(min, bounds.min),
+  max: Math.min(max, bounds.max),
+});
+
+function addScale(graph: Graph, value: string, range: ValueRange): ScaleNames {
+  const { scale, zeroPoint } = activationScale(range);
+  const names = [
+    addConstant(graph, floatTensor(`${value}_scale`, [], [scale])),
+    addConstant(graph, intTensor(`${value}_zero_point`, 'uint8', [], [zeroPoint])),
+  ] as const;
+  return { scale, names };
+}
+
+/** Everyone reads the value as it comes back from eight bits; an output of the graph keeps its name. */
+function addPair(graph: Graph, value: string, scale: ScaleNames['names']): void {
+  const producer = producerOf(graph, value);
+  const isOutput = producer !== undefined && graph.outputs.some(({ name }) => name === value);
+  const quantized = uniqueName(graph, `${value}_QuantizeLinear_Output`);
+  const source = isOutput ? uniqueName(graph, `${value}_QuantizeLinear_Input`) : value;
+  const result = isOutput ? value : uniqueName(graph, `${value}_DequantizeLinear_Output`);
+  if (isOutput) producer.outputs = producer.outputs.map((output) => (output === value ? source : output));
+  else replaceInput(graph, value, result);
+  graph.nodes.push(
+    makeNode('QuantizeLinear', [source, ...scale], [quantized]),
+    makeNode('DequantizeLinear', [quantized, ...scale], [result]),
+  );
+}
+
+interface WeightBits {
+  /** Names of dequantized weights, by what they were made from. */
+  readonly stored: Map<string, string>;
+  readonly reduced: boolean;
+  readonly means: ReadonlyMap<string, Float64Array> | undefined;
+}
+
+function quantizeLayer(graph: Graph, layer: QuantizedLayer, inputScale: number, bits: WeightBits): void {
+  const { stored, reduced, means } = bits;
+  const { node, axis, adding } = layer;
+  const [input, weightName, biasName] = node.inputs;
+  const weights = { values: factored(layer.weights, layer, 'alpha'), dims: layer.weights.dims, axis };
+  const bias = layer.bias && perChannel(factored(layer.bias, layer, 'beta'), weights.dims[axis]!);
+  for (const factor of ['alpha', 'beta']) node.attributes.delete(factor);
+
+  const exact = weightScales(weights, reduced);
+  const scales = bias ? roomForBias(bias, inputScale, exact) : exact;
+  const key = [weightName, axis, ...scales].join(); // layers that share weights go on sharing them
+  const rounded = quantizedWeights(weights, scales);
+  const matrix = stored.get(key) ?? addWeights(graph, weightName!, rounded, scales, weights);
+  stored.set(key, matrix);
+  node.inputs = [input!, matrix];
+  if (!bias) return;
+  const mean = means?.get(input!);
+  if (mean) {
+    const lost = restOf(weights, scales, rounded);
+    lostOnAverage(layer, lost, weights.dims, mean).forEach((one, channel) => (bias[channel]! += one));
+  }
+  if (!adding) {
+    node.inputs.push(addBias(graph, biasName!, bias, biasScales(inputScale, scales)));
+    return;
+  }
+  const [product] = node.outputs;
+  const name = adding.inputs.find((other) => other !== product)!;
+  adding.inputs = [product!, addBias(graph, name, bias, biasScales(inputScale, scales))];
+}
+
+/** A Gemm's factors become part of its constants. */
+function factored(tensor: Tensor, { node }: QuantizedLayer, factor: 'alpha' | 'beta'): Float32Array {
+  const by = node.opType === 'Gemm' ? floatOf(node, factor, 1) : 1;
+  return by === 1 ? floatsOf(tensor) : floatsOf(tensor).map((value) => by * value);
+}
+
+const perChannel = (bias: Float32Array, channels: number) =>
+  bias.length === channels ? bias : new Float32Array(channels).fill(bias[0]!);
+
+function addWeights(graph: Graph, name: string, values: Int8Array, scales: Float32Array, { dims, axis }: Channels) {
+  const channels = scales.length;
+  const inputs = [
+    addConstant(graph, intTensor(`${name}_quantized`, 'int8', dims, values)),
+    addConstant(graph, floatTensor(`${name}_scale`, [channels], scales)),
+    addConstant(graph, intTensor(`${name}_zero_point`, 'int8', [channels], new Int8Array(channels))),
+  ];
+  return addDequantized(graph, name, inputs, axis);
+}
+
+function addBias(graph: Graph, name: string, bias: Float32Array, scales: Float32Array): string {
+  const channels = scales.length;
+  const inputs = [
+    addConstant(graph, intTensor(`${name}_quantized`, 'int32', [channels], quantizedBias(bias, scales))),
+    addConstant(graph, floatTensor(`${name}_quantized_scale`, [channels], scales)),
+    addConstant(graph, intTensor(`${name}_quantized_zero_point`, 'int32', [channels], new Int32Array(channels))),
+  ];
+  return addDequantized(graph, name, inputs, 0);
+}
+
+function addDequantized(graph: Graph, name: string, inputs: string[], axis: number): string {
+  const output = uniqueName(graph, `${name}_DequantizeLinear_Output`);
+  graph.nodes.push(makeNode('DequantizeLinear', inputs, [output], { axis: attribute(axis) }));
+  return output;
+}
