@@ -21,6 +21,10 @@ export const outOfRange = (field: string, got: number, wanted: string) =>
   invalid(`${field} is ${got}, wants ${wanted}`);
 export const oneAim = (at: string, ratio: number, multiplyAdds: number) =>
   invalid(`${at} has ratio ${ratio} and multiply_adds ${multiplyAdds}, wants exactly one of them`);
+export const badPattern = (field: string, got: string) =>
+  invalid(`${field} is '${got}', wants two numbers such as 2:4, the first less than the second and more than 0`);
+export const sparsityOfPattern = (at: string) =>
+  invalid(`${at}.sparsity is set, but the pattern says how many weights become zero: leave one of the two out`);
 export const noStudent = (at: string) => invalid(`${at}.student is empty, wants the student's layers`);
 export const afterLast = (at: string, last: string) =>
   invalid(`${at} comes after ${last}, whose weights cannot be changed any more: put it before`);

@@ -17,6 +17,13 @@ const planOf = (fields: object) =>
   );
 
 describe('an optimization plan', () => {
+  it('takes a pattern of zeros, or says what is wrong with it', () => {
+    const passes = (fields: object) => planOf({ passes: [prune(fields)] }).passes[0];
+    expect(passes({ sparsity: 0, pattern: '1:4' })).toMatchObject({ sparsity: 0.75, pattern: { kept: 1, of: 4 } });
+    expect(() => passes({ sparsity: 0, pattern: '4:4' })).toThrow(/pattern is '4:4', wants two numbers such as 2:4/);
+    expect(() => passes({ sparsity: 0.5, pattern: '2:4' })).toThrow(/leave one of the two out/);
+  });
+
   it('has the defaults that the contract states', () =>
     expect(planOf({ passes: [distill(), prune(), quantize] })).toMatchObject({
       data: { dataset: 'digits', version: '', normalize: 'none' },

@@ -1,6 +1,7 @@
 import type { layers, optimizer, recipes, trainer } from '@modelmill/contracts';
 import * as errors from './errors.js';
 import { range, word } from './field-checks.js';
+import type { Pattern } from './prune/prune-pattern.js';
 import { cpus } from './quantize/int8-cpu.js';
 import type { Cpu } from './quantize/int8-cpu.js';
 import { calibrationMethods } from './quantize/quantization-ranges.js';
@@ -26,6 +27,8 @@ export type PlannedPass =
   | {
       readonly kind: 'prune_magnitude';
       readonly sparsity: number;
+      /** Which weights stay, instead of the largest of all together. */
+      readonly pattern: Pattern | undefined;
       readonly epochs: number;
       readonly learningRate: number;
     }
@@ -153,13 +156,17 @@ function planPass({ kind }: optimizer.Pass, at: string): PlannedPass {
       };
     }
     case 'pruneMagnitude': {
-      const { sparsity, finetuneEpochs, finetuneLearningRate } = kind.pruneMagnitude;
+      const { finetuneEpochs, finetuneLearningRate } = kind.pruneMagnitude;
+      const pattern = patternOf(kind.pruneMagnitude.pattern, `${at}.prune_magnitude.pattern`);
+      if (pattern && kind.pruneMagnitude.sparsity !== 0) throw errors.sparsityOfPattern(`${at}.prune_magnitude`);
+      const sparsity = pattern ? 1 - pattern.kept / pattern.of : kind.pruneMagnitude.sparsity;
       if (!(sparsity > 0 && sparsity < 1)) {
         throw errors.outOfRange(`${at}.prune_magnitude.sparsity`, sparsity, 'more than 0 and less than 1');
       }
       return {
         kind: 'prune_magnitude',
         sparsity,
+        pattern,
         epochs: range(finetuneEpochs || 10, 1, 100_000, `${at}.prune_magnitude.finetune_epochs`),
         learningRate: range(finetuneLearningRate || 0.001, 0, 1000, `${at}.prune_magnitude.finetune_learning_rate`),
       };
@@ -236,4 +243,12 @@ function planWeights(
 function name(got: string, field: string): string {
   if (!names.test(got)) throw errors.badName(field, got);
   return got;
+}
+
+function patternOf(got: string, field: string): Pattern | undefined {
+  if (got === '') return undefined;
+  const [, kept, of] = /^(\d{1,2}):(\d{1,2})$/.exec(got) ?? [];
+  const pattern = { kept: Number(kept), of: Number(of) };
+  if (!(pattern.kept > 0 && pattern.kept < pattern.of)) throw errors.badPattern(field, got);
+  return pattern;
 }

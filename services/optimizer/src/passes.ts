@@ -2,12 +2,15 @@ import { trainer as contract } from '@modelmill/contracts';
 import type { trainer } from '@modelmill/contracts';
 import { densify, readOnnx, writeOnnx } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
+import { JobFailedError } from '@modelmill/store';
 import type { OptimizationPlan, PlannedPass } from './optimization-plan.js';
 import type { PassContext, PassResult } from './pass-context.js';
 import { pruneMagnitude } from './prune/prune-magnitude.js';
 import { pruneStructured } from './prune/prune-structured.js';
 import { smallForms } from './pack/small-forms.js';
 import { makeStatic } from './quantize/static-pass.js';
+import { prunePattern } from './prune/prune-pattern.js';
+import { weightFigures } from './weighted-layers.js';
 
 const finetuneBatch = 64;
 
@@ -30,10 +33,17 @@ export function makePass<K extends Kind>(model: Model, pass: Of<K>, context: Pas
 async function prune(parent: Model, pass: Of<'prune_magnitude'>, context: PassContext): Promise<PassResult> {
   await context.onProgress('pruning', 0);
   const model = densify(parent);
-  pruneMagnitude(model, pass.sparsity);
+  const prunedBefore = weightFigures(model).sparsity;
+  if (pass.pattern) prunePattern(model, pass.pattern);
+  else pruneMagnitude(model, pass.sparsity);
+  if (weightFigures(model).sparsity === prunedBefore) {
+    throw new JobFailedError('there is nothing to prune: no weights but those that are zero would become zero');
+  }
+  const { pattern, sparsity } = pass;
+  const share = pattern ? `to ${pattern.kept}:${pattern.of}` : `${Number((100 * sparsity).toPrecision(4))} %`;
   return {
     model: await finetuned(model, pass, context, true),
-    words: `pruned ${Number((100 * pass.sparsity).toPrecision(4))} %`,
+    words: `pruned ${share}`,
     notes: [`The zeros stayed zero through ${pass.epochs} epochs of fine-tuning.`],
   };
 }

@@ -45,14 +45,16 @@ export interface StaticQuantization {
   correctBiases: boolean;
 }
 
-/** Magnitude pruning: the smallest weights of all prunable layers together become zero. */
+/** Magnitude pruning: the smallest weights become zero. */
 export interface MagnitudePruning {
-  /** Share of prunable weights made zero, in (0, 1). */
+  /** Share of prunable weights made zero, in (0, 1); unset where a pattern is given. */
   sparsity: number;
   /** Epochs of training in which the zeros stay; 0 means 10. */
   finetuneEpochs: number;
   /** 0 means 0.001. */
   finetuneLearningRate: number;
+  /** Such as `2:4`: at most 2 weights that are not zero in every 4 that one output adds up. Empty: anywhere. */
+  pattern: string;
 }
 
 /**
@@ -460,7 +462,7 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
 };
 
 function createBaseMagnitudePruning(): MagnitudePruning {
-  return { sparsity: 0, finetuneEpochs: 0, finetuneLearningRate: 0 };
+  return { sparsity: 0, finetuneEpochs: 0, finetuneLearningRate: 0, pattern: "" };
 }
 
 export const MagnitudePruning: MessageFns<MagnitudePruning> = {
@@ -473,6 +475,9 @@ export const MagnitudePruning: MessageFns<MagnitudePruning> = {
     }
     if (message.finetuneLearningRate !== 0) {
       writer.uint32(25).double(message.finetuneLearningRate);
+    }
+    if (message.pattern !== "") {
+      writer.uint32(34).string(message.pattern);
     }
     return writer;
   },
@@ -514,6 +519,14 @@ export const MagnitudePruning: MessageFns<MagnitudePruning> = {
             message.finetuneLearningRate = reader.double();
             continue;
           }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.pattern = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -539,6 +552,7 @@ export const MagnitudePruning: MessageFns<MagnitudePruning> = {
         : isSet(object.finetune_learning_rate)
         ? globalThis.Number(object.finetune_learning_rate)
         : 0,
+      pattern: isSet(object.pattern) ? globalThis.String(object.pattern) : "",
     };
   },
 
@@ -553,6 +567,9 @@ export const MagnitudePruning: MessageFns<MagnitudePruning> = {
     if (message.finetuneLearningRate !== 0) {
       obj.finetuneLearningRate = floatToJson(message.finetuneLearningRate);
     }
+    if (message.pattern !== "") {
+      obj.pattern = message.pattern;
+    }
     return obj;
   },
 
@@ -564,6 +581,7 @@ export const MagnitudePruning: MessageFns<MagnitudePruning> = {
     message.sparsity = object.sparsity ?? 0;
     message.finetuneEpochs = object.finetuneEpochs ?? 0;
     message.finetuneLearningRate = object.finetuneLearningRate ?? 0;
+    message.pattern = object.pattern ?? "";
     return message;
   },
 };
