@@ -213,13 +213,14 @@ describe('the optimizer service', () => {
   });
 
   it('tells the nearest candidate where none is within the bounds, and registers nothing', async () => {
+    await using _doubled = await startTrainer(mesh.store, { train: baseAsItIs });
     await register(mesh, 'bounded', graph);
     const goal = { optimize: 'fastest', max_bytes: 10 };
     const spec = specOf('bounded', { passes: [], goal, max_accuracy_drop: 0.02 });
     expect((await followed(mesh, await submit(spec))).at(-1)).toMatchObject({
       failed: {
         reason: expect.stringMatching(
-          /^none of 7 candidates has a faster answer than its parent, an accuracy drop of at most 0.02, at most 10 bytes; the nearest is int.* bytes \(.*, more than 10\)$/,
+          /^none of 9 candidates has a faster answer than its parent, an accuracy drop of at most 0.02, at most 10 bytes; the nearest is int.* bytes \(.*, more than 10\)$/,
         ),
       },
     });

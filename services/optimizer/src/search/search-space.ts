@@ -44,10 +44,26 @@ const pruned: readonly SearchCandidate[] = [
   { name: '95 % zeros', passes: [prune(0.95)] },
 ];
 
+// ONNX Runtime's convolutions work on sixteen channels at a time
+const halved = pass({
+  $case: 'pruneStructured',
+  pruneStructured: optimizer.StructuredPruning.fromPartial({ multiplyAdds: 0.5, roundTo: 16 }),
+});
+const narrowed: readonly SearchCandidate[] = [
+  { name: 'half the multiply-adds', passes: [halved] },
+  { name: 'half the multiply-adds, int8', passes: [halved, quantizeStatic('minmax')] },
+];
+
 const spaces: { readonly [O in PlannedGoal['optimize']]: readonly SearchCandidate[] } = {
   // zeros and shared weights make no answer faster
-  fastest: [...inEightBits, ...inFewBits],
-  smallest: [...stored, ...inFewBits, ...inEightBits.slice(0, 2), ...pruned],
+  fastest: [...inEightBits, ...inFewBits, ...narrowed],
+  smallest: [
+    ...stored,
+    ...inFewBits,
+    ...inEightBits.slice(0, 2),
+    ...pruned,
+    { name: 'half the multiply-adds, 16 shared weights', passes: [halved, shareWeights(16)] },
+  ],
 };
 
 export const candidatesFor = (optimize: PlannedGoal['optimize']): readonly SearchCandidate[] => spaces[optimize];
