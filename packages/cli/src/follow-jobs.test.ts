@@ -41,6 +41,23 @@ describe('followed jobs', () => {
     expect(text()).toContain('other: failed: layer 3 does not fit\n');
   });
 
+  it('show the losses of a training that is alone as a curve', async () => {
+    async function* learning() {
+      for (const [step, loss] of [2, 1, 0.5, 0.25].entries()) {
+        const progress = { step: BigInt(step + 1), steps: 4n, loss, metrics: { loss: loss + 0.1 } };
+        yield trainer.TrainingJob.fromPartial({ status: { state: running }, progress });
+      }
+      yield* updates(succeeded);
+    }
+    const { ended } = follow({ title: 'train', updates: learning() });
+    const [one] = await ended;
+    expect(one!.curve.at(-1)).toContain('step 1 to 4');
+    expect(one!.curve.join('')).toMatch(/[\u2801-\u28ff]/);
+    const [first, second] = await follow({ title: 'a', updates: learning() }, { title: 'b', updates: learning() })
+      .ended;
+    expect([first!.curve, second!.curve]).toEqual([[], []]);
+  });
+
   it('that were let go before their end are no result', async () =>
     expect(follow({ title: 'train', updates: updates(running) }).ended).rejects.toThrow('interrupted'));
 });

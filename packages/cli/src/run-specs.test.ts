@@ -4,6 +4,7 @@ import { endLine, notesOf } from './run-specs.js';
 const ended = (metrics: Record<string, number>, notes: string[] = []) => ({
   title: 'train prices',
   seconds: 12,
+  curve: [],
   job: trainer.TrainingJob.fromPartial({
     spec: { model: 'prices' },
     status: { state: { $case: 'succeeded', succeeded: { version: '3', metrics, notes } } },

@@ -54,6 +54,7 @@ export async function runSpecs<Spec, J extends Job>(
   for (const { title, jobId } of submitted) screen.print(screen.paint.dim(`${title}: job ${jobId}`));
   const followed = submitted.map(({ title, jobId }) => ({ title, updates: kind.watch(mill, jobId, cli) }));
   const ended = await followJobs(screen, followed, (one) => {
+    for (const line of one.curve) screen.print(line);
     screen.print(endLine(one));
     for (const note of notesOf(one)) screen.print(screen.paint.dim(`  ${note}`));
   });

@@ -17,6 +17,17 @@ describe('a screen', () => {
     );
   });
 
+  it('on a terminal redraws several lines as one block', () => {
+    const output = recorder(true);
+    let now = 0;
+    const screen = createScreen(output, { colours: false }, () => (now += 1000));
+    screen.live('curve', 'bar 1');
+    screen.live('curve', 'bar 2');
+    screen.clear();
+    const back = '\r\u001b[2K\u001b[1A\u001b[2K';
+    expect(output.read()).toBe(`\r\u001b[2Kcurve\nbar 1${back}curve\nbar 2${back}`);
+  });
+
   it('elsewhere prints plain lines, the moving one every few seconds', () => {
     const output = recorder(false);
     let now = 0;
