@@ -35,20 +35,29 @@ export interface UnaryConnection extends Disposable {
   call(path: string, request: Buffer, options: UnaryCallOptions): Promise<Buffer>;
 }
 
+interface Opened {
+  readonly session: ClientHttp2Session;
+  connected: boolean;
+}
+
 const windowBytes = 8 * 2 ** 20; // what a replica may send before the gateway has read it
 const pingMs = 30_000;
 const pongMs = 10_000;
 const connectMs = 5_000;
 
 export function createUnaryConnection(address: string): UnaryConnection {
-  let open: ClientHttp2Session | undefined;
+  let open: Opened | undefined;
   let closed = false;
 
-  function session(): ClientHttp2Session {
-    if (open && !open.closed && !open.destroyed) return open;
-    const opening = connect(`http://${address}`, { settings: { initialWindowSize: windowBytes } });
+  function opened(): Opened {
+    if (open && !open.session.closed && !open.session.destroyed) return open;
+    const opening = connect(`http://${address}`, {
+      maxSessionMemory: Number.MAX_SAFE_INTEGER, // requests are bounded where they come in; here a bound would refuse calls
+      settings: { initialWindowSize: windowBytes },
+    });
+    const made: Opened = { session: opening, connected: false };
     const forget = () => {
-      if (open === opening) open = undefined;
+      if (open === made) open = undefined;
     };
     opening.on('error', forget); // each call under way hears of it by itself
     opening.on('goaway', forget);
@@ -56,24 +65,25 @@ export function createUnaryConnection(address: string): UnaryConnection {
     const late = setTimeout(() => opening.destroy(new Error('no connection in time')), connectMs);
     opening.once('connect', () => {
       clearTimeout(late);
+      made.connected = true;
       opening.setLocalWindowSize(windowBytes);
       keepAlive(opening);
     });
     opening.once('close', () => clearTimeout(late));
     opening.unref();
-    open = opening;
-    return opening;
+    open = made;
+    return made;
   }
 
   return {
     call: (path, request, options) =>
       new Promise((resolve, reject) => {
         if (closed) throw new NotBegunError('the connection is closed');
-        callOn(session(), path, request, options, resolve, reject);
+        callOn(opened(), path, request, options, resolve, reject);
       }),
     [Symbol.dispose]() {
       closed = true;
-      open?.close();
+      open?.session.close();
     },
   };
 }
@@ -88,17 +98,15 @@ function keepAlive(session: ClientHttp2Session): void {
 }
 
 function callOn(
-  session: ClientHttp2Session,
+  on: Opened,
   path: string,
   request: Buffer,
   { deadline, signal, headers }: UnaryCallOptions,
   resolve: (answer: Buffer) => void,
   reject: (error: unknown) => void,
 ): void {
-  let connected = !session.connecting;
-  if (!connected) session.once('connect', () => (connected = true));
   const leftMs = Number(deadline) - Date.now();
-  const stream = session.request({
+  const stream = on.session.request({
     ...headers,
     ':method': 'POST',
     ':path': path,
@@ -130,7 +138,7 @@ function callOn(
     signal.removeEventListener('abort', cancel);
     try {
       if (stopped) throw stopped;
-      if (!answered) throw unanswered(stream, failure, connected);
+      if (!answered) throw unanswered(stream, failure, on.connected);
       resolve(messageOf(answered, trailers ?? answered, chunks, failure));
     } catch (error) {
       reject(error);

@@ -1,0 +1,110 @@
+import { once } from 'node:events';
+import { createServer } from 'node:http2';
+import type { Http2Server, ServerHttp2Stream } from 'node:http2';
+import type { AddressInfo } from 'node:net';
+import { Server, ServerCredentials, status } from '@grpc/grpc-js';
+import type { sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
+import { ConnectionLostError, NotBegunError, createUnaryConnection } from './unary-connection.js';
+
+const path = '/test.Echo/Echo';
+const asIs = (bytes: Buffer) => bytes;
+const calm = { deadline: Infinity, signal: new AbortController().signal, headers: {} };
+
+/** A grpc-js server, which knows nothing of the connection under test. */
+async function serve(answer: (call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => void) {
+  const server = new Server({ 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 });
+  const method = {
+    path,
+    requestStream: false,
+    responseStream: false,
+    requestSerialize: asIs,
+    requestDeserialize: asIs,
+  };
+  server.addService({ Echo: { ...method, responseSerialize: asIs, responseDeserialize: asIs } }, { Echo: answer });
+  const port = await new Promise<number>((resolve, reject) =>
+    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+      error ? reject(error) : resolve(bound),
+    ),
+  );
+  return { address: `127.0.0.1:${port}`, [Symbol.dispose]: () => server.forceShutdown() };
+}
+
+async function serveStreams(onStream: (stream: ServerHttp2Stream, server: Http2Server) => void) {
+  const server = createServer();
+  server.on('stream', (stream) => {
+    stream.on('error', () => {});
+    onStream(stream, server);
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    address: `127.0.0.1:${(server.address() as AddressInfo).port}`,
+    [Symbol.dispose]: () => void server.close(),
+  };
+}
+
+describe('a unary call over a connection of its own', () => {
+  it('brings bytes there and back, many large ones at a time', async () => {
+    using server = await serve((call, done) => done(null, call.request));
+    using connection = createUnaryConnection(server.address);
+    const requests = [0, 1, 65_536, ...Array<number>(6).fill(8 * 2 ** 20)].map((size, i) => Buffer.alloc(size, i + 1));
+    const answers = await Promise.all(requests.map((request) => connection.call(path, request, calm)));
+    answers.forEach((answer, i) => expect(answer.equals(requests[i]!)).toBe(true));
+  });
+
+  it('gives headers, and fails with the status and words of the server', async () => {
+    using server = await serve((call, done) =>
+      done({ code: status.NOT_FOUND, details: `no “${call.metadata.get('wanted')[0]?.toString()}”, 100 %` }),
+    );
+    using connection = createUnaryConnection(server.address);
+    const call = connection.call(path, Buffer.alloc(3), { ...calm, headers: { wanted: 'thing' } });
+    await expect(call).rejects.toMatchObject({ code: status.NOT_FOUND, message: 'no “thing”, 100 %' });
+  });
+
+  it('ends at its deadline, and when the caller goes, and tells the server so', async () => {
+    const cancelled: string[] = [];
+    using server = await serve((call) => {
+      call.on('cancelled', () => cancelled.push(call.request.toString()));
+    });
+    using connection = createUnaryConnection(server.address);
+    const late = connection.call(path, Buffer.from('late'), { ...calm, deadline: Date.now() + 100 });
+    await expect(late).rejects.toMatchObject({ code: status.DEADLINE_EXCEEDED });
+    const abort = new AbortController();
+    const gone = connection.call(path, Buffer.from('gone'), { ...calm, signal: abort.signal });
+    setTimeout(() => abort.abort(), 50);
+    await expect(gone).rejects.toMatchObject({ code: status.CANCELLED });
+    while (cancelled.length < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(cancelled.sort()).toEqual(['gone', 'late']);
+  });
+
+  it('was not begun where nobody listens, or the stream was refused', async () => {
+    using nobody = createUnaryConnection('127.0.0.1:1');
+    await expect(nobody.call(path, Buffer.alloc(1), calm)).rejects.toThrow(NotBegunError);
+    using server = await serveStreams((stream) => stream.close(7));
+    using refused = createUnaryConnection(server.address);
+    await expect(refused.call(path, Buffer.alloc(1), calm)).rejects.toThrow(NotBegunError);
+  });
+
+  it('may have been begun where the connection breaks, and another one is made for the next', async () => {
+    let calls = 0;
+    using server = await serveStreams((stream) => {
+      if (++calls === 1) return void stream.session?.destroy();
+      stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+      stream.end(Buffer.from([0, 0, 0, 0, 2, 7, 8]));
+    });
+    using connection = createUnaryConnection(server.address);
+    await expect(connection.call(path, Buffer.alloc(1), calm)).rejects.toThrow(ConnectionLostError);
+    expect([...(await connection.call(path, Buffer.alloc(1), calm))]).toEqual([7, 8]);
+  });
+
+  it('takes nothing that is not one whole message', async () => {
+    using server = await serveStreams((stream) => {
+      stream.respond({ ':status': 200 }, { waitForTrailers: true });
+      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+      stream.end(Buffer.from([0, 0, 0, 0, 9, 1]));
+    });
+    using connection = createUnaryConnection(server.address);
+    await expect(connection.call(path, Buffer.alloc(1), calm)).rejects.toMatchObject({ code: status.INTERNAL });
+  });
+});
