@@ -41,7 +41,7 @@ function send(address: string, { start = `POST ${infer}`, headers = [], body = '
       const codes = [...heard.matchAll(/HTTP\/1\.1 (\d{3})/g)].map(([, code]) => code);
       resolve(codes.join() || 'closed');
     };
-    const late = setTimeout(done, 4_000);
+    const late = setTimeout(done, 20_000);
     socket.on('data', (data) => {
       heard += data.toString('latin1');
       if (/\r\n\r\n/.test(heard)) setTimeout(done, 20);
@@ -61,7 +61,7 @@ const bomb = gzipSync(Buffer.alloc(256 * mib));
 /** Number of the list, what is sent, the codes that are right, and how. */
 const requests: readonly [string, string, RegExp, () => Sent, number?][] = [
   ['H23', 'a body beyond the limit', /^413$/, () => ({ length: 100 * mib })],
-  ['H24', 'a body beyond the limit in chunks of one byte', /^413$|closed/, () => ({ ...chunked, body: chunk('[').repeat(2 * mib) }), 64 * mib], // prettier-ignore
+  ['H24', 'a body beyond the limit in chunks of one byte', /^413$/, () => ({ ...chunked, body: chunk('[').repeat(2 * mib) }), 64 * mib], // prettier-ignore
   ['H25', 'a million brackets', /^400$/, () => input(`"data":${'['.repeat(1e6)}`), 8 * mib],
   [
     'H26',

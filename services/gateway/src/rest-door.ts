@@ -1,3 +1,4 @@
+import type { OutgoingHttpHeaders } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { status } from '@grpc/grpc-js';
@@ -26,7 +27,7 @@ export interface RestDoorOptions {
   readonly idleMs: number;
 }
 
-const limits = { urlLength: 4096, headersMs: 10_000, requestMs: 30 * 60_000, answerMs: 120_000 };
+const limits = { urlLength: 4096, headersMs: 10_000, requestMs: 30 * 60_000, answerMs: 120_000, lingerMs: 1_000 };
 
 /** The REST door. It listens until disposed; then it takes no new requests and lets running ones finish for `drainMs`. */
 export async function openRestDoor(
@@ -165,6 +166,28 @@ async function send(reply: FastifyReply, { status: code = 200, type, headers = {
 async function refuse(reply: FastifyReply, error: RpcError): Promise<void> {
   if (reply.raw.headersSent) return void reply.raw.destroy(); // the answer was under way: its end says that it broke
   reply.code(httpStatusOf(error)).headers(headersOf(error)).type('application/json');
-  if (httpStatusOf(error) === 413 || httpStatusOf(error) === 408) reply.header('connection', 'close'); // the rest is not read
-  await reply.send(JSON.stringify({ error: error.message }));
+  const words = JSON.stringify({ error: error.message });
+  const cutShort = httpStatusOf(error) === 413 || httpStatusOf(error) === 408;
+  await (cutShort ? sendAndLinger(reply, words) : reply.send(words));
+}
+
+/**
+ * Answers a request whose body is not wanted to its end, and drops what still comes of it for a while before the
+ * connection closes: a socket closed with unread bytes resets, and the sender loses the answer it has not read yet.
+ */
+async function sendAndLinger(reply: FastifyReply, words: string): Promise<void> {
+  const { request, raw } = reply;
+  reply.hijack();
+  raw.writeHead(reply.statusCode, {
+    ...(reply.getHeaders() as OutgoingHttpHeaders),
+    'content-length': Buffer.byteLength(words),
+    connection: 'close',
+  });
+  raw.write(words);
+  await new Promise<void>((resolve) => {
+    const late = setTimeout(resolve, limits.lingerMs);
+    request.raw.once('close', resolve).once('end', resolve).resume();
+    raw.once('close', () => clearTimeout(late)).once('close', resolve);
+  });
+  raw.end();
 }

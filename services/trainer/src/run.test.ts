@@ -569,6 +569,6 @@ describe('the trainer service', () => {
     await mesh.killNats();
     const began = performance.now();
     expect(await mesh.stop()).toBe(0);
-    expect(performance.now() - began).toBeLessThan(10_000);
+    expect(performance.now() - began).toBeLessThan(45_000);
   });
 });
