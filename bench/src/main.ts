@@ -1,3 +1,4 @@
+import { parseArgs } from 'node:util';
 import { alternate } from './alternate.js';
 import type { Contest, Result } from './alternate.js';
 import { optimizeContests } from './optimize.js';
@@ -10,23 +11,35 @@ const suites: Record<string, () => Promise<{ contests: Contest[] } & AsyncDispos
   optimize: optimizeContests,
 };
 
-const args = process.argv.slice(2);
-const json = args.includes('--json');
-const [name = '', ...rest] = args.filter((arg) => !arg.startsWith('--'));
-const suite = suites[name];
-if (!suite || rest.length > 0 || args.some((arg) => arg.startsWith('--') && arg !== '--json')) {
-  console.error(`usage: mill bench <${Object.keys(suites).join('|')}> [--json]`);
-  process.exit(2);
-}
+const usage = `usage: mill bench <${Object.keys(suites).join('|')}> [--json] [--only WORDS]`;
+const { values, positionals } = readArgs();
+const suite = suites[positionals[0] ?? ''];
+if (!suite || positionals.length > 1) refuse();
 
 const results = await measure(suite);
-if (json) console.log(JSON.stringify({ results }, null, 2));
+if (values.json) console.log(JSON.stringify({ results }, null, 2));
 else console.log(asTable(results));
+
+function readArgs() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: { json: { type: 'boolean', default: false }, only: { type: 'string', default: '' } },
+    });
+  } catch {
+    return refuse();
+  }
+}
+
+function refuse(): never {
+  console.error(usage);
+  process.exit(2);
+}
 
 async function measure(open: () => Promise<{ contests: Contest[] } & AsyncDisposable>): Promise<Result[]> {
   await using opened = await open();
   const measured: Result[] = [];
-  for (const contest of opened.contests) {
+  for (const contest of opened.contests.filter((one) => one.case.includes(values.only))) {
     process.stderr.write(`measuring ${contest.case} …\n`);
     measured.push(await alternate(contest, 5));
   }

@@ -17,6 +17,8 @@ export interface BenchMesh extends AsyncDisposable {
   readonly mill: Mill;
   /** host:port of the gateway's gRPC door. */
   readonly gateway: string;
+  /** host:port of the gateway's REST door. */
+  readonly rest: string;
   readonly apiKey: string;
   /** host:port of the inference service, past the gateway. */
   inference(): Promise<string>;
@@ -41,7 +43,10 @@ export async function openMesh(): Promise<BenchMesh> {
     }),
   ]);
 
-  const { grpc, nats } = JSON.parse(await readFile(join(state, 'mesh.json'), 'utf8')) as { grpc: string; nats: string };
+  const { grpc, rest, nats } = JSON.parse(await readFile(join(state, 'mesh.json'), 'utf8')) as Record<
+    'grpc' | 'rest' | 'nats',
+    string
+  >;
   const apiKey = (await readFile(join(state, 'api-key'), 'utf8')).trim();
   const mill = opened.use(connectMill({ address: grpc, apiKey }));
   const artifactsDir = join(state, 'artifacts');
@@ -49,6 +54,7 @@ export async function openMesh(): Promise<BenchMesh> {
   return {
     mill,
     gateway: grpc,
+    rest: rest.replace(/^http:\/\//, ''),
     apiKey,
     async inference() {
       await using store = await openStore({ natsUrl: nats, service: 'bench', replica: 'bench', artifactsDir });
