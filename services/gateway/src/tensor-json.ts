@@ -1,3 +1,4 @@
+import { readNumbers, shortest32, writeNumbers } from './number-json.js';
 import { JsonTextError, readLiteral, readString, skipSpace } from './json-text.js';
 import type { RawRange } from './json-text.js';
 
@@ -55,16 +56,6 @@ const nonFinite: ReadonlyMap<string, number> = new Map(
 const printed = (value: number, digits: (value: number) => string) =>
   Number.isFinite(value) ? (Object.is(value, -0) ? '-0' : digits(value)) : `"${value}"`;
 
-/** The fewest digits that read back as the same float32. */
-function shortest32(value: number): string {
-  const enough = Math.abs(value) < 2 ** -126 ? 1 : 6; // a float32 keeps any 6 digits, but where it runs out of bits
-  for (let precision = enough; precision < 9; precision++) {
-    const candidate = Number(value.toPrecision(precision));
-    if (Math.fround(candidate) === value) return String(candidate);
-  }
-  return String(Number(value.toPrecision(9)));
-}
-
 function finite(text: string, rounded: (value: number) => number): number {
   const value = nonFinite.get(text) ?? Number(text);
   if (!Number.isFinite(rounded(value)) && !nonFinite.has(text)) throw notA(text, 'a number that the datatype can hold');
@@ -92,7 +83,7 @@ const codecs = new Map<string, Codec>(
     FP32: {
       size: 4,
       write: (view, offset, text) => view.setFloat32(offset, finite(text, Math.fround), true),
-      read: (view, offset) => printed(view.getFloat32(offset, true), shortest32),
+      read: (view, offset) => printed(view.getFloat32(offset, true), (value) => String(shortest32(value))),
     },
     FP64: {
       size: 8,
@@ -134,6 +125,8 @@ export function openTensorReader(datatype: string): TensorReader {
 
 /** A tensor that comes in one piece. */
 export function readTensorJson(text: string, range: RawRange, datatype: string): TensorJson {
+  const numbers = readNumbers(text, range, datatype);
+  if (numbers !== undefined) return numbers;
   const reader = openTensorReader(datatype);
   const nesting = reader.add(text, range);
   return { bytes: reader.bytes(), count: reader.count(), nesting };
@@ -241,7 +234,7 @@ const viewOf = ({ buffer, byteOffset, byteLength }: Buffer) => new DataView(buff
 
 /** The elements, flat, as a JSON array. */
 export function writeTensorJson(datatype: string, bytes: Uint8Array): string {
-  return `[${elementsAsJson(datatype, bytes).join(',')}]`;
+  return writeNumbers(datatype, bytes) ?? `[${elementsAsJson(datatype, bytes).join(',')}]`;
 }
 
 /** The elements, nested as the shape says. */
