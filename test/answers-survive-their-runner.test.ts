@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs';
 import { firstDigit, smallSpec, uploadDigits } from './digits.js';
 import { listen, succeeded } from './jobs.js';
+import { childrenOf } from './processes.js';
 import { startMesh } from './start-mesh.js';
 import type { Mesh } from './start-mesh.js';
 
@@ -32,6 +32,3 @@ async function probabilities(mesh: Mesh): Promise<number[]> {
   });
   return Array.from(outputs[0]!.data as Float32Array);
 }
-
-const childrenOf = (pid: number): number[] =>
-  readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').split(' ').filter(Boolean).map(Number);

@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import { classifier, identity, serve } from '../identity-models.js';
+import { residentBytes } from '../processes.js';
 import { startMesh } from '../start-mesh.js';
 import type { Mesh } from '../start-mesh.js';
 
@@ -29,7 +29,10 @@ export async function startHostileMesh(env: Record<string, string> = {}): Promis
   return {
     ...mesh,
     async withstands(attack, boundBytes = 0) {
-      const before = door.map((name) => ({ pid: mesh.service(name).pid, resident: resident(mesh.service(name).pid) }));
+      const before = door.map((name) => ({
+        pid: mesh.service(name).pid,
+        resident: residentBytes(mesh.service(name).pid),
+      }));
       const seen = await attack();
       const began = performance.now();
       await ask();
@@ -37,7 +40,7 @@ export async function startHostileMesh(env: Record<string, string> = {}): Promis
       for (const [i, name] of door.entries()) {
         const { pid } = mesh.service(name);
         expect(pid).toBe(before[i]!.pid);
-        expect({ name, grew: Math.max(0, resident(pid) - before[i]!.resident - noise - boundBytes) }).toEqual({
+        expect({ name, grew: Math.max(0, residentBytes(pid) - before[i]!.resident - noise - boundBytes) }).toEqual({
           name,
           grew: 0,
         });
@@ -45,8 +48,4 @@ export async function startHostileMesh(env: Record<string, string> = {}): Promis
       return seen;
     },
   };
-}
-
-function resident(pid: number): number {
-  return Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))![1]) * 1024;
 }
