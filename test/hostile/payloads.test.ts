@@ -109,7 +109,7 @@ describe('payloads that no client means', () => {
   it('H46: an output of 4 GiB ends its runner at most', async () => {
     const tensor = { name: 'x', datatype: 'INT64', shape: [1n], data: Buffer.from(BigInt64Array.of(2n ** 30n).buffer) };
     const seen = await mesh.withstands(() => ask({ modelName: 'growing', tensors: [tensor] }));
-    expect(['RESOURCE_EXHAUSTED', 'INTERNAL', 'INVALID_ARGUMENT']).toContain(seen);
+    expect(seen).toBe('RESOURCE_EXHAUSTED');
   });
 
   it('H47: an input that takes for ever ends at the bound of a request', async () => {

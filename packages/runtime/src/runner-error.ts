@@ -2,7 +2,7 @@
  * Why a runner gave no result. Texts hold no path.
  * - `timeout`: the request executed longer than it may; its runner was killed
  * - `crashed`: the runner ended while it executed this request, or before
- * - `memory`: the request took more memory than its runner may hold; the runner was killed
+ * - `memory`: the request took more memory than its runner may hold; the runner was killed, unless an allocation failed
  * - `refused`: the runner cannot take it: not loaded, closed
  * - `model`: ONNX Runtime refused the model or the request
  * - `cancelled`: the caller's signal

@@ -8,6 +8,7 @@ import { Worker } from 'node:worker_threads';
 import type { InferenceSession } from 'onnxruntime-node';
 import { decodeFrame, decodePreamble, encodeFrame, preambleBytes } from './frames.js';
 import type { Frame, FrameHeader } from './frames.js';
+import type { RunnerErrorKind } from './runner-error.js';
 import type { LoadOptions } from './runner-options.js';
 import type { Provider } from './providers.js';
 import { createSession, signatureOf } from './session.js';
@@ -37,7 +38,7 @@ async function serve(settings: Settings): Promise<void> {
     try {
       await answer(frame.header as FrameHeader & RunnerRequest, frame.tensors, settings);
     } catch (error) {
-      send({ error: { kind: error instanceof Refusal ? 'refused' : 'model', message: withoutPaths(error) } });
+      send({ error: { kind: kindOf(error, frame.header['op']), message: withoutPaths(error) } });
     }
   }
   removeWorkingDirectory();
@@ -45,6 +46,14 @@ async function serve(settings: Settings): Promise<void> {
 }
 
 class Refusal extends Error {}
+
+function kindOf(error: unknown, op: unknown): RunnerErrorKind {
+  if (error instanceof Refusal) return 'refused';
+  return op === 'run' && error instanceof Error && outOfMemory.test(error.message) ? 'memory' : 'model';
+}
+
+/** What the bound on the address space makes of an allocation, in the words of C++, ONNX Runtime and V8. */
+const outOfMemory = /bad_alloc|Failed to allocate memory|Array buffer allocation failed/;
 
 async function answer(request: RunnerRequest, tensors: Map<string, TensorData>, settings: Settings): Promise<void> {
   switch (request.op) {
