@@ -175,15 +175,13 @@ describe('a runner', () => {
   it('is killed when it takes more memory than it may', async () => {
     await using runner = await startRunner({ memoryLimitBytes: 512 * 2 ** 20 });
     await runner.load('greedy', file('allocating'));
-    await expect(runner.run('greedy', sizes(2n ** 29n))).rejects.toMatchObject({
-      kind: expect.stringMatching(/memory|model/) as string,
-    });
+    await expect(runner.run('greedy', sizes(2n ** 29n))).rejects.toMatchObject({ kind: 'memory' });
   });
 
   it('gives a plain error where more is asked for than any machine has', async () => {
     await using runner = await startRunner({});
     await runner.load('greedy', file('allocating'));
-    await expect(runner.run('greedy', sizes(10n ** 12n))).rejects.toMatchObject({ kind: 'model' });
+    await expect(runner.run('greedy', sizes(10n ** 12n))).rejects.toMatchObject({ kind: 'memory' });
     expect((await runner.run('greedy', sizes(3n))).outputs.get('y')!.shape).toEqual([3]);
   });
 });
