@@ -77,6 +77,26 @@ describe('a unary call over a connection of its own', () => {
     expect(cancelled.sort()).toEqual(['gone', 'late']);
   });
 
+  it('lasts for others, however many callers go', async () => {
+    const held: (() => void)[] = [];
+    using server = await serve((call, done) => {
+      if (call.request.toString() === 'held') held.push(() => done(null, call.request));
+    });
+    using connection = createUnaryConnection(server.address);
+    const other = connection.call(path, Buffer.from('held'), calm);
+    for (let round = 0; round < 30; round++) {
+      const abort = new AbortController();
+      const gone = Array.from({ length: 100 }, () =>
+        connection.call(path, Buffer.from('gone'), { ...calm, signal: abort.signal, deadline: Date.now() + 200 }),
+      );
+      await new Promise((resolve) => setTimeout(resolve, 10));
+      abort.abort();
+      for (const { status: outcome } of await Promise.allSettled(gone)) expect(outcome).toBe('rejected');
+    }
+    held.forEach((answer) => answer());
+    expect((await other).toString()).toBe('held');
+  });
+
   it('was not begun where nobody listens, or the stream was refused', async () => {
     using nobody = createUnaryConnection('127.0.0.1:1');
     await expect(nobody.call(path, Buffer.alloc(1), calm)).rejects.toThrow(NotBegunError);

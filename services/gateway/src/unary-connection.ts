@@ -37,11 +37,15 @@ export interface UnaryConnection extends Disposable {
 
 interface Opened {
   readonly session: ClientHttp2Session;
+  readonly resets: Allowance;
   connected: boolean;
 }
 
 const windowBytes = 8 * 2 ** 20; // what a replica may send before the gateway has read it
 const pingMs = 30_000;
+// half of what Node takes before it ends a connection with every call on it (streamResetBurst, streamResetRate)
+const resetBurst = 500;
+const resetsPerSecond = 15;
 const pongMs = 10_000;
 const connectMs = 5_000;
 
@@ -55,7 +59,7 @@ export function createUnaryConnection(address: string): UnaryConnection {
       maxSessionMemory: Number.MAX_SAFE_INTEGER, // requests are bounded where they come in; here a bound would refuse calls
       settings: { initialWindowSize: windowBytes },
     });
-    const made: Opened = { session: opening, connected: false };
+    const made: Opened = { session: opening, resets: createAllowance(resetBurst, resetsPerSecond), connected: false };
     const forget = () => {
       if (open === made) open = undefined;
     };
@@ -119,32 +123,63 @@ function callOn(
   let answered: AnswerHeaders | undefined;
   let trailers: IncomingHttpHeaders | undefined;
   let failure: Error | undefined;
-  let stopped: RpcError | undefined;
-  const stop = (error: RpcError) => {
-    stopped = error;
-    stream.close(constants.NGHTTP2_CANCEL);
+  let ended = false;
+  const end = (outcome: () => Buffer) => {
+    if (ended) return;
+    ended = true;
+    clearTimeout(timer);
+    signal.removeEventListener('abort', cancel);
+    try {
+      resolve(outcome());
+    } catch (error) {
+      reject(error);
+    }
   };
-  const cancel = () => stop(new RpcError(status.CANCELLED, 'the caller has gone away'));
-  const timer = leftMs < 2 ** 31 ? setTimeout(() => stop(deadlinePassed()), Math.max(leftMs, 0)) : undefined;
+  const fail = (error: RpcError) =>
+    end(() => {
+      throw error;
+    });
+  const cancel = () => {
+    // without it the call runs to its end over there, for nobody: better than that the calls of others are lost
+    if (on.resets.take()) stream.close(constants.NGHTTP2_CANCEL);
+    fail(new RpcError(status.CANCELLED, 'the caller has gone away'));
+  };
+  // the server knows the deadline, too, and ends the call by itself
+  const timer = leftMs < 2 ** 31 ? setTimeout(() => fail(deadlinePassed()), Math.max(leftMs, 0)) : undefined;
   signal.addEventListener('abort', cancel, { once: true });
   if (signal.aborted) cancel();
 
   stream.on('response', (got) => (answered = got));
   stream.on('trailers', (got) => (trailers = got));
-  stream.on('data', (chunk: Buffer) => chunks.push(chunk));
+  stream.on('data', (chunk: Buffer) => void (ended || chunks.push(chunk)));
   stream.on('error', (error) => (failure = error));
-  stream.on('close', () => {
-    clearTimeout(timer);
-    signal.removeEventListener('abort', cancel);
-    try {
-      if (stopped) throw stopped;
+  stream.on('close', () =>
+    end(() => {
       if (!answered) throw unanswered(stream, failure, on.connected);
-      resolve(messageOf(answered, trailers ?? answered, chunks, failure));
-    } catch (error) {
-      reject(error);
-    }
-  });
+      return messageOf(answered, trailers ?? answered, chunks, failure);
+    }),
+  );
   stream.end(framed(request));
+}
+
+interface Allowance {
+  /** Whether one more may be had now. */
+  take(): boolean;
+}
+
+function createAllowance(burst: number, perSecond: number): Allowance {
+  let left = burst;
+  let at = performance.now();
+  return {
+    take() {
+      const now = performance.now();
+      left = Math.min(left + ((now - at) / 1000) * perSecond, burst);
+      at = now;
+      if (left < 1) return false;
+      left--;
+      return true;
+    },
+  };
 }
 
 const deadlinePassed = () => new RpcError(status.DEADLINE_EXCEEDED, 'the deadline has passed');
