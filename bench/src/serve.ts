@@ -3,6 +3,7 @@ import { createClosing } from './closing.js';
 import { openMesh } from './open-mesh.js';
 import { batchedAnswers } from './serve/batched-answers.js';
 import { largeAnswers } from './serve/large-answers.js';
+import { overload } from './serve/overload.js';
 import { smallAnswers } from './serve/small-answers.js';
 
 /** A mesh's answers against bare servers and bare ONNX Runtime on the same cores. */
@@ -10,7 +11,8 @@ export async function serveContests(): Promise<{ contests: Contest[] } & AsyncDi
   await using opened = createClosing();
   const mesh = opened.use(await openMesh());
   const stage = { mesh, inference: await mesh.inference(), opened };
-  const contests = [...(await smallAnswers(stage)), ...(await batchedAnswers(stage)), ...(await largeAnswers(stage))];
+  const contests: Contest[] = [];
+  for (const cases of [smallAnswers, batchedAnswers, largeAnswers, overload]) contests.push(...(await cases(stage)));
   const kept = opened.move();
   return { contests, [Symbol.asyncDispose]: () => kept[Symbol.asyncDispose]() };
 }

@@ -1,3 +1,5 @@
+import { status } from '@grpc/grpc-js';
+
 export type Call = () => Promise<unknown>;
 
 /** Calls per second with `inFlight` of them always under way, over `count`. */
@@ -24,4 +26,62 @@ export async function medianMs(call: Call, count: number): Promise<number> {
   }
   times.sort((a, b) => a - b);
   return times[count >> 1]!;
+}
+
+/** What became of calls that were made at a rate, whether or not others had been answered. */
+export interface Flood {
+  /** Calls answered per second while the flood lasted. */
+  readonly goodput: number;
+  /** Milliseconds until a call was refused, of 99 in 100 refused ones. */
+  readonly refusedP99Ms: number;
+  readonly answered: number;
+  /** Refused with RESOURCE_EXHAUSTED. */
+  readonly refused: number;
+  /** Not answered within their deadline. */
+  readonly late: number;
+}
+
+const tickMs = 5;
+
+/** `rate` calls per second for so many seconds, each with the same deadline. Throws what else goes wrong. */
+export async function flood(
+  call: (deadlineMs: number) => Promise<unknown>,
+  { rate, seconds, deadlineMs }: { readonly rate: number; readonly seconds: number; readonly deadlineMs: number },
+): Promise<Flood> {
+  const calls: Promise<unknown>[] = [];
+  const refusedMs: number[] = [];
+  let answered = 0;
+  let within = 0;
+  let late = 0;
+  let failure: unknown;
+  const one = async () => {
+    const asked = performance.now();
+    try {
+      await call(deadlineMs);
+      answered++;
+      if (elapsedMs() <= seconds * 1000) within++;
+    } catch (error) {
+      const code = (error as { code?: unknown }).code;
+      if (code === status.RESOURCE_EXHAUSTED) refusedMs.push(performance.now() - asked);
+      else if (code === status.DEADLINE_EXCEEDED) late++;
+      else failure ??= error;
+    }
+  };
+  const started = performance.now();
+  const elapsedMs = () => performance.now() - started;
+  while (elapsedMs() < seconds * 1000) {
+    while (calls.length < (elapsedMs() / 1000) * rate) calls.push(one());
+    if (failure !== undefined) break;
+    await new Promise((resolve) => setTimeout(resolve, tickMs));
+  }
+  await Promise.all(calls);
+  if (failure !== undefined) throw failure;
+  refusedMs.sort((a, b) => a - b);
+  return {
+    goodput: within / seconds,
+    refusedP99Ms: refusedMs[Math.floor(refusedMs.length * 0.99)] ?? 0,
+    answered,
+    refused: refusedMs.length,
+    late,
+  };
 }

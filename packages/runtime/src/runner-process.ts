@@ -3,6 +3,7 @@
  * answers in order. ONNX Runtime blocks the thread anyway, and blocking reads spare two passes through an event loop.
  */
 import { readFileSync, readSync, rmdirSync, writeSync } from 'node:fs';
+import { setPriority } from 'node:os';
 import { basename } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { InferenceSession } from 'onnxruntime-node';
@@ -29,10 +30,14 @@ interface Settings {
   readonly threads: number;
 }
 
+/** A nice value: who computes for long lets those pass who take a message and pass it on. */
+const behindServices = 10;
+
 const sessions = new Map<string, InferenceSession>();
 
 async function serve(settings: Settings): Promise<void> {
   dieWithParent();
+  setPriority(behindServices);
   send({ ready: true });
   for (let frame = receive(); frame !== undefined; frame = receive()) {
     try {

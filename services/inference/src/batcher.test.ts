@@ -1,3 +1,4 @@
+import { status } from '@grpc/grpc-js';
 import type { RunResult, TensorData } from '@modelmill/runtime';
 import { gather, split } from './batch.js';
 import type { Tensors } from './batch.js';
@@ -29,7 +30,11 @@ function heldModel(options: Partial<BatcherOptions> = {}) {
     batched: true,
     maxBatch: 8,
     maxQueue: 100,
+    maxQueueBytes: 1e6,
+    maxWaitMs: 60_000,
+    runners: 1,
     lanes: 1,
+    curve: [],
     statistics: createStatistics(),
     execute: (inputs) =>
       new Promise<RunResult>((resolve, reject) => {
@@ -142,7 +147,10 @@ describe('a batcher', () => {
     const first = batcher.infer(request([1, 1], [0]));
     await turn();
     const caller = new AbortController();
-    const waiting = [batcher.infer(request([1, 1], [1])), batcher.infer(request([1, 1], [2]), caller.signal)];
+    const waiting = [
+      batcher.infer(request([1, 1], [1])),
+      batcher.infer(request([1, 1], [2]), { signal: caller.signal }),
+    ];
     await expect(batcher.infer(request([1, 1], [3]))).rejects.toThrow('Exceeds maximum queue size');
     caller.abort();
     const late = batcher.infer(request([1, 1], [4]));
@@ -176,7 +184,7 @@ describe('a batcher', () => {
     const first = batcher.infer(request([1, 1], [0]));
     await turn();
     const caller = new AbortController();
-    const cancelled = batcher.infer(request([1, 1], [1]), caller.signal);
+    const cancelled = batcher.infer(request([1, 1], [1]), { signal: caller.signal });
     const impatient = batcher.infer(request([1, 1], [2], { queueTimeoutMs: 0.000_001 }));
     caller.abort();
     executions[0]!.finish();
@@ -184,6 +192,87 @@ describe('a batcher', () => {
     await expect(cancelled).rejects.toThrow('went away');
     await expect(impatient).rejects.toThrow('Request timeout expired');
     expect(executions).toHaveLength(1);
+  });
+
+  const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
+  const within = (ms: number) => ({ deadline: Date.now() + ms });
+
+  it('never runs what nobody waits for any more', async () => {
+    const { batcher, executions } = heldModel();
+    const first = batcher.infer(request([1, 1], [0]));
+    await turn();
+    const late = batcher.infer(request([1, 1], [1]), within(20));
+    await pause(40);
+    executions[0]!.finish();
+    await expect(late).rejects.toMatchObject({ code: status.DEADLINE_EXCEEDED });
+    await first;
+    await turn();
+    expect(executions).toHaveLength(1);
+  });
+
+  const hundredMsEach = { curve: [{ rows: 1, ms: 100 }], maxBatch: 1 };
+
+  it('refuses at once what it cannot answer in time', async () => {
+    const { batcher, executions } = heldModel(hundredMsEach);
+    const first = batcher.infer(request([1, 1], [0]), within(10_000));
+    await turn();
+    const refused = batcher.infer(request([1, 1], [1]), within(190));
+    await expect(refused).rejects.toMatchObject({
+      code: status.RESOURCE_EXHAUSTED,
+      message: expect.stringMatching(/'m' is overloaded: an answer is expected in 200 ms, and wanted in 1\d\d ms/),
+    });
+    const taken = batcher.infer(request([1, 1], [2]), within(10_000));
+    executions[0]!.finish();
+    await reaching(executions, 2);
+    executions[1]!.finish();
+    expect([await first, await taken].map((answer) => valuesOf(answer.get('y')!))).toEqual([[-0], [-2]]);
+  });
+
+  it('looks past what waits behind a priority', async () => {
+    const { batcher } = heldModel(hundredMsEach);
+    const refused = () => batcher.infer(request([1, 1], [1]), within(250));
+    for (let i = 0; i < 3; i++) void batcher.infer(request([1, 1], [0]));
+    await expect(refused()).rejects.toThrow('overloaded');
+    const first = Promise.race([batcher.infer(request([1, 1], [1], { priority: 1 }), within(250)), pause(50)]);
+    await expect(first).resolves.toBeUndefined(); // it waits
+  });
+
+  it('tries what finds a runner free, whatever the forecast says', async () => {
+    const { batcher, executions } = heldModel({ curve: [{ rows: 1, ms: 60_000 }] });
+    const answer = batcher.infer(request([1, 1], [1]), within(500));
+    await reaching(executions, 1);
+    executions[0]!.finish();
+    expect(valuesOf((await answer).get('y')!)).toEqual([-1]);
+  });
+
+  it('lets no queue stand that takes half of what callers wait', async () => {
+    const { batcher } = heldModel({ curve: [{ rows: 1, ms: 10 }], maxBatch: 1 });
+    for (let i = 0; i < 4; i++) void batcher.infer(request([1, 1], [0]));
+    const burst = Promise.race([batcher.infer(request([1, 1], [1]), within(80)), turn()]);
+    await expect(burst).resolves.toBeUndefined(); // 50 ms of 80
+    await pause(120);
+    await expect(batcher.infer(request([1, 1], [2]), within(80))).rejects.toThrow('overloaded');
+  });
+
+  it('bounds the bytes that wait, and makes room where a caller has gone', async () => {
+    const { batcher, executions } = heldModel({ maxQueueBytes: 8 });
+    void batcher.infer(request([1, 1], [0]));
+    await turn();
+    const caller = new AbortController();
+    const gone = batcher.infer(request([1, 1], [1]), { signal: caller.signal });
+    void batcher.infer(request([1, 1], [2]));
+    const full = "Exceeds maximum queue size: model 'm' has 8 bytes of requests waiting";
+    await expect(batcher.infer(request([1, 1], [3]))).rejects.toMatchObject({
+      code: status.RESOURCE_EXHAUSTED,
+      message: full,
+    });
+    caller.abort();
+    const taken = batcher.infer(request([1, 1], [4]));
+    await expect(gone).rejects.toMatchObject({ code: status.CANCELLED });
+    executions[0]!.finish();
+    await reaching(executions, 2);
+    executions[1]!.finish();
+    expect(valuesOf((await taken).get('y')!)).toEqual([-4]);
   });
 
   it('answers what it has taken before it is drained, and takes no more', async () => {

@@ -2,7 +2,17 @@ import type { RunResult } from '@modelmill/runtime';
 import { RpcError } from '@modelmill/service-kit';
 import { batchKey, gather, split } from './batch.js';
 import type { Tensors } from './batch.js';
-import { callerGone, queueFull, queueTimeout, stopping } from './errors.js';
+import type { CostCurve } from './batch-cost.js';
+import {
+  answerTooLate,
+  callerGone,
+  deadlinePassed,
+  queueBytesFull,
+  queueFull,
+  queueTimeout,
+  stopping,
+} from './errors.js';
+import { createForecast } from './forecast.js';
 import type { CheckedRequest } from './infer-request.js';
 import type { VersionStatistics } from './statistics.js';
 
@@ -14,16 +24,35 @@ export interface BatcherOptions {
   readonly maxBatch: number;
   /** Requests that may wait. */
   readonly maxQueue: number;
-  /** Executions under way at a time. */
+  /** Bytes of inputs that may wait. */
+  readonly maxQueueBytes: number;
+  /** How long an answer may take, for callers without a deadline, before it is refused at once. */
+  readonly maxWaitMs: number;
+  /** Executions that make progress at a time. */
+  readonly runners: number;
+  /** Executions under way at a time: some more, so that no runner waits for one to be put together. */
   readonly lanes: number;
+  /** What executions cost, as far as it is known. */
+  readonly curve: CostCurve;
   readonly statistics: VersionStatistics;
   execute(inputs: Tensors, outputs: readonly string[] | undefined): Promise<RunResult>;
 }
 
-/** Batches what has waited, and adds no waiting of its own. One per loaded version. */
+/** Who waits for an answer. */
+export interface Caller {
+  /** Aborts when the caller has gone. */
+  readonly signal?: AbortSignal;
+  /** When the caller goes, in ms of the epoch. */
+  readonly deadline?: number;
+}
+
+/**
+ * Batches what has waited, and adds no waiting of its own. One per loaded version. What could not be answered within its
+ * deadline is refused as it comes: it would take the time of those that can.
+ */
 export interface Batcher {
   /** All outputs of the model, or those asked for. */
-  infer(request: CheckedRequest, signal?: AbortSignal): Promise<Tensors>;
+  infer(request: CheckedRequest, caller?: Caller): Promise<Tensors>;
   /** Requests that wait. */
   waiting(): number;
   /** Takes no more; resolves when what it had taken is answered. */
@@ -32,18 +61,25 @@ export interface Batcher {
 
 interface Waiting {
   readonly request: CheckedRequest;
-  readonly signal: AbortSignal | undefined;
+  readonly caller: Caller;
   readonly key: string;
+  readonly bytes: number;
+  /** What the forecast said. */
+  readonly work: number;
   readonly since: number;
   readonly resolve: (outputs: Tensors) => void;
   readonly reject: (error: unknown) => void;
 }
 
 export function createBatcher(options: BatcherOptions): Batcher {
-  const { model, maxBatch, maxQueue, lanes, statistics, execute } = options;
+  const { model, maxBatch, maxQueue, maxQueueBytes, maxWaitMs, lanes, statistics, execute } = options;
+  const forecast = createForecast(options);
   let { batched } = options;
   let queue: Waiting[] = [];
-  let executing = 0;
+  let queuedRows = 0;
+  let queuedBytes = 0;
+  let queuedSince = 0;
+  const executing = new Set<{ readonly rows: number }>();
   let planned = false;
   let draining = false;
   let drained = () => {};
@@ -53,6 +89,55 @@ export function createBatcher(options: BatcherOptions): Batcher {
     let at = queue.length;
     while (at > 0 && queue[at - 1]!.request.priority > waiting.request.priority) at--;
     queue.splice(at, 0, waiting);
+    if (queue.length === 1) queuedSince = waiting.since;
+    queuedRows += waiting.request.rows;
+    queuedBytes += waiting.bytes;
+  }
+
+  function dequeued({ request, bytes }: Waiting) {
+    queuedRows -= request.rows;
+    queuedBytes -= bytes;
+  }
+
+  /** Whether somebody waits for it; who does not is told, and gone from the queue. */
+  function isWanted(waiting: Waiting): boolean {
+    const refusal = reasonNotToRun(waiting);
+    if (refusal === undefined) return true;
+    dequeued(waiting);
+    waiting.reject(refusal);
+    return false;
+  }
+
+  /** Rows that go before a request of this priority. */
+  function rowsBefore(priority: number): number {
+    if (priority === Infinity) return queuedRows;
+    return queue.reduce((rows, { request }) => (request.priority <= priority ? rows + request.rows : rows), 0);
+  }
+
+  /**
+   * Whether the queue has been there for as long as requests wait in it: then it takes up no burst, and only makes every
+   * answer come at the last moment (as in CoDel, Nichols and Jacobson 2012).
+   */
+  function isStanding(patienceMs: number): boolean {
+    return queue.length > 0 && performance.now() - queuedSince > patienceMs;
+  }
+
+  /** Throws where the request cannot be taken; else the work until its answer. */
+  function admit({ rows, priority }: CheckedRequest, bytes: number, { deadline = Infinity }: Caller): number {
+    if (draining) throw stopping();
+    const isFull = () => queue.length >= maxQueue || (queuedBytes + bytes > maxQueueBytes && queue.length > 0);
+    if (isFull()) queue = queue.filter(isWanted);
+    if (isFull()) throw queue.length >= maxQueue ? queueFull(model, maxQueue) : queueBytesFull(model, maxQueueBytes);
+    const under = [...executing].map((execution) => execution.rows);
+    const work = forecast.work({ executing: under, waiting: rowsBefore(priority) + rows, own: rows });
+    const patienceMs = Math.min(deadline - Date.now(), maxWaitMs);
+    const expectedMs = forecast.milliseconds(work);
+    // where a runner is free it is tried, whatever the forecast says: it learns from answers alone
+    const mustWait = queue.length > 0 || executing.size >= lanes;
+    if (mustWait && expectedMs > (isStanding(patienceMs) ? patienceMs / 2 : patienceMs)) {
+      throw answerTooLate(model, expectedMs, patienceMs);
+    }
+    return work;
   }
 
   /** After the requests that arrive in the same turn of the event loop, so that they share an execution. */
@@ -61,19 +146,20 @@ export function createBatcher(options: BatcherOptions): Batcher {
     planned = true;
     setImmediate(() => {
       planned = false;
-      while (executing < lanes && queue.length > 0) launch();
-      if (draining && queue.length === 0 && executing === 0) drained();
+      while (executing.size < lanes && queue.length > 0) launch();
+      if (draining && queue.length === 0 && executing.size === 0) drained();
     });
   }
 
   function launch() {
     const batch = take();
     if (batch.length === 0) return;
-    executing++;
+    const execution = { rows: batch.reduce((sum, { request }) => sum + request.rows, 0) };
+    executing.add(execution);
     void run(batch).finally(() => {
-      executing--;
+      executing.delete(execution);
       if (queue.length > 0) plan();
-      else if (draining && executing === 0) drained();
+      else if (draining && executing.size === 0) drained();
     });
   }
 
@@ -85,15 +171,13 @@ export function createBatcher(options: BatcherOptions): Batcher {
     let index = 0;
     for (; index < queue.length; index++) {
       const next = queue[index]!;
-      const refusal = reasonNotToRun(next);
-      if (refusal !== undefined) next.reject(refusal);
-      else if (batch.length === 0) {
-        batch.push(next);
-        rows = next.request.rows;
-        if (!batched) break;
-      } else if (next.key === batch[0]!.key && rows + next.request.rows <= maxBatch) {
+      if (!isWanted(next)) continue;
+      const fits = next.key === batch[0]?.key && rows + next.request.rows <= maxBatch;
+      if (batch.length === 0 || fits) {
+        dequeued(next);
         batch.push(next);
         rows += next.request.rows;
+        if (!batched) break;
       } else left.push(next);
       if (rows >= maxBatch) break;
     }
@@ -117,6 +201,7 @@ export function createBatcher(options: BatcherOptions): Batcher {
       const done = performance.now();
       const total = rows.reduce((sum, count) => sum + count, 0);
       statistics.executed(total, gathered - begun, executed - gathered, done - executed);
+      forecast.learn(batch[0]!.work, done - batch[0]!.since);
       batch.forEach(({ request, since, resolve }, index) => {
         statistics.succeeded(request.rows, begun - since, gathered - begun, executed - gathered, done - executed);
         resolve(parts[index]!);
@@ -129,7 +214,11 @@ export function createBatcher(options: BatcherOptions): Batcher {
   }
 
   async function runApart(batch: readonly Waiting[]): Promise<void> {
-    for (const waiting of batch.filter(stillWanted)) await run([waiting]);
+    for (const waiting of batch) {
+      const refusal = reasonNotToRun(waiting);
+      if (refusal === undefined) await run([waiting]);
+      else waiting.reject(refusal);
+    }
   }
 
   /** Outputs are named to the runner where all ask for the same ones. */
@@ -140,33 +229,33 @@ export function createBatcher(options: BatcherOptions): Batcher {
   }
 
   return {
-    infer: (request, signal) =>
+    infer: (request, caller = {}) =>
       new Promise((resolve, reject) => {
-        if (draining) throw stopping();
-        if (queue.length >= maxQueue) queue = queue.filter(stillWanted);
-        if (queue.length >= maxQueue) throw queueFull(model, maxQueue);
+        const bytes = bytesOf(request);
+        const work = admit(request, bytes, caller);
         const key = batched ? batchKey(request.inputs) : '';
-        enqueue({ request, signal, key, since: performance.now(), resolve, reject });
-        if (executing < lanes) plan();
+        enqueue({ request, caller, key, bytes, work, since: performance.now(), resolve, reject });
+        if (executing.size < lanes) plan();
       }),
     waiting: () => queue.length,
     drain() {
       draining = true;
       return new Promise((resolve) => {
         drained = resolve;
-        if (queue.length === 0 && executing === 0) resolve();
+        if (queue.length === 0 && executing.size === 0) resolve();
       });
     },
   };
 }
 
-function stillWanted(waiting: Waiting): boolean {
-  const refusal = reasonNotToRun(waiting);
-  if (refusal !== undefined) waiting.reject(refusal);
-  return refusal === undefined;
+function bytesOf({ inputs }: CheckedRequest): number {
+  let bytes = 0;
+  for (const { data } of inputs.values()) bytes += data.byteLength;
+  return bytes;
 }
 
-function reasonNotToRun({ request, signal, since }: Waiting): Error | undefined {
+function reasonNotToRun({ request, caller: { signal, deadline = Infinity }, since }: Waiting): Error | undefined {
+  if (Date.now() >= deadline) return deadlinePassed();
   if (signal?.aborted === true) return signal.reason instanceof RpcError ? signal.reason : callerGone();
   const { queueTimeoutMs } = request;
   if (queueTimeoutMs !== undefined && queueTimeoutMs > 0 && performance.now() - since > queueTimeoutMs) {

@@ -44,13 +44,30 @@ export const configSchema = baseConfig.extend({
     .min(100)
     .default(5_000)
     .describe('milliseconds a new version may take to load, and again to run once, before it is rejected'),
-  MILL_MAX_BATCH: z.coerce.number().int().min(1).default(64).describe('rows that requests are batched to'),
+  MILL_MAX_BATCH: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(64)
+    .describe('rows that requests are batched to at most; as many as pay off, by a measurement'),
   MILL_MAX_QUEUE: z.coerce
     .number()
     .int()
     .min(1)
     .default(1024)
     .describe('requests that may wait for one version before more are refused'),
+  MILL_MAX_QUEUE_BYTES: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(2 ** 30)
+    .describe('bytes of inputs that may wait for one version before more are refused'),
+  MILL_MAX_WAIT_MS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .default(30_000)
+    .describe('milliseconds within which an answer must be expected, or the request is refused at once'),
   MILL_METRICS_LISTEN: listenAddress
     .default('127.0.0.1:0')
     .describe('host:port of the Prometheus metrics; port 0 takes a free one'),

@@ -81,7 +81,18 @@ export const traceOfUnknown = (model: string) => new RpcError(status.NOT_FOUND, 
 
 export const queueFull = (model: string, limit: number) =>
   new RpcError(status.RESOURCE_EXHAUSTED, `Exceeds maximum queue size: model '${model}' has ${limit} requests waiting`);
+export const queueBytesFull = (model: string, limit: number) =>
+  new RpcError(
+    status.RESOURCE_EXHAUSTED,
+    `Exceeds maximum queue size: model '${model}' has ${limit} bytes of requests waiting`,
+  );
+export const answerTooLate = (model: string, expectedMs: number, patienceMs: number) =>
+  new RpcError(
+    status.RESOURCE_EXHAUSTED,
+    `model '${model}' is overloaded: an answer is expected in ${Math.ceil(expectedMs)} ms, and wanted in ${Math.floor(patienceMs)} ms`,
+  );
 export const queueTimeout = () => new RpcError(status.UNAVAILABLE, 'Request timeout expired');
+export const deadlinePassed = () => new RpcError(status.DEADLINE_EXCEEDED, 'the deadline passed before the model ran');
 export const callerGone = () => new RpcError(status.CANCELLED, 'the caller went away before the model ran');
 export const stopping = () =>
   new RpcError(

@@ -35,8 +35,9 @@ const extensions = [
 export function inferenceHandlers(deps: InferenceDeps, telemetry: Telemetry): inference.GRPCInferenceServiceServer {
   const { repository } = deps;
 
-  async function infer(request: inference.ModelInferRequest, signal: AbortSignal) {
-    return repository.find(request.modelName, request.modelVersion).infer(request, signal);
+  async function infer(request: inference.ModelInferRequest, signal: AbortSignal, call: CallContext) {
+    const deadline = Number(call.getDeadline());
+    return repository.find(request.modelName, request.modelVersion).infer(request, { signal, deadline });
   }
 
   return {
@@ -58,7 +59,7 @@ export function inferenceHandlers(deps: InferenceDeps, telemetry: Telemetry): in
       (requests: AsyncIterable<inference.ModelInferRequest>, signal: AbortSignal, call: CallContext) =>
         answerInOrder(
           requests,
-          (request) => infer(request, signal),
+          (request) => infer(request, signal, call),
           call.metadata.get('triton_grpc_error')[0] === 'true',
         ),
       telemetry,

@@ -22,7 +22,7 @@ const dataTypes: Readonly<Record<string, modelConfig.DataType>> = {
 
 /** A loaded version as Triton describes one. */
 export function modelConfigOf(served: ServedVersion, runners: number): modelConfig.ModelConfig {
-  const { model, loaded, maxBatch, batched } = served;
+  const { model, loaded, maxBatch, preferredBatch, batched } = served;
   const tensor = ({ name, datatype, shape }: TensorSignature) => ({
     name,
     dataType: dataTypes[datatype] ?? DataType.TYPE_INVALID,
@@ -41,7 +41,11 @@ export function modelConfigOf(served: ServedVersion, runners: number): modelConf
     schedulingChoice: batched
       ? {
           $case: 'dynamicBatching',
-          dynamicBatching: { preferredBatchSize: [], maxQueueDelayMicroseconds: 0n, preserveOrdering: false },
+          dynamicBatching: {
+            preferredBatchSize: [preferredBatch],
+            maxQueueDelayMicroseconds: 0n,
+            preserveOrdering: false,
+          },
         }
       : undefined,
     parameters: { execution_provider: { stringValue: loaded.provider } },

@@ -52,7 +52,13 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
     environment: deviceEnvironment(config),
   });
 
-  const limits = { maxBatch: config.MILL_MAX_BATCH, maxQueue: config.MILL_MAX_QUEUE, runners };
+  const limits = {
+    maxBatch: config.MILL_MAX_BATCH,
+    maxQueue: config.MILL_MAX_QUEUE,
+    maxQueueBytes: config.MILL_MAX_QUEUE_BYTES,
+    maxWaitMs: config.MILL_MAX_WAIT_MS,
+    runners,
+  };
   let announce = () => {};
   const onEvent = (event: RepositoryEvent) => {
     const { model, version } = event.kind === 'ready' ? event.served : event;

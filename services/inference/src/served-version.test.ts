@@ -58,7 +58,7 @@ describe('a loaded version', () => {
     await rm(directory, { recursive: true });
   });
 
-  const limits = { maxBatch: 16, maxQueue: 100, runners: 1 };
+  const limits = { maxBatch: 16, maxQueue: 100, maxQueueBytes: 1e6, maxWaitMs: 60_000, runners: 1 };
   async function load(of: Model) {
     const path = join(directory, 'model.onnx');
     await writeFile(path, writeOnnx(of));

@@ -3,9 +3,12 @@ import { RunnerError, zeroInputs } from '@modelmill/runtime';
 import type { LoadedModel, RunnerPool, TensorData, TensorSignature } from '@modelmill/runtime';
 import { RpcError } from '@modelmill/service-kit';
 import { status } from '@grpc/grpc-js';
+import { measureCost, preferredBatch } from './batch-cost.js';
+import type { CostCurve } from './batch-cost.js';
 import { rowsAreIndependent } from './batch-probe.js';
 import type { Tensors } from './batch.js';
 import { createBatcher } from './batcher.js';
+import type { Caller } from './batcher.js';
 import { classified } from './classification.js';
 import * as errors from './errors.js';
 import { checkRequest } from './infer-request.js';
@@ -16,6 +19,8 @@ import type { FailureReason, VersionStatistics } from './statistics.js';
 export interface VersionLimits {
   readonly maxBatch: number;
   readonly maxQueue: number;
+  readonly maxQueueBytes: number;
+  readonly maxWaitMs: number;
   readonly runners: number;
 }
 
@@ -25,10 +30,12 @@ export interface ServedVersion extends Fitting {
   readonly loaded: LoadedModel;
   /** 0: not batched. */
   readonly maxBatch: number;
+  /** Rows that requests are put together to; 0: not batched. */
+  readonly preferredBatch: number;
   readonly statistics: VersionStatistics;
   /** Requests that wait. */
   waiting(): number;
-  infer(request: inference.ModelInferRequest, signal?: AbortSignal): Promise<inference.ModelInferResponse>;
+  infer(request: inference.ModelInferRequest, caller?: Caller): Promise<inference.ModelInferResponse>;
   /** Answers what it has taken, then gives the memory back. */
   unload(): Promise<void>;
 }
@@ -47,20 +54,24 @@ export async function loadVersion(
   const loaded = await pool.load(id, path);
   const run = (inputs: Tensors) => pool.run(id, inputs);
   let batched: boolean;
+  let curve: CostCurve;
   try {
     await warm(loaded, run, limits.runners);
     batched = hasBatchDimension(loaded) && (await rowsAreIndependent(loaded.inputs, run));
+    curve = await measureCost(loaded.inputs, batched ? limits.maxBatch : 1, run);
   } catch (error) {
     await pool.unload(id);
     throw error;
   }
   const statistics = createStatistics();
+  const preferred = preferredBatch(curve, limits.maxBatch);
   const batcher = createBatcher({
     model,
     batched,
-    maxBatch: limits.maxBatch,
-    maxQueue: limits.maxQueue,
-    lanes: limits.runners + 1, // one waits at the runners while another is put together
+    ...limits,
+    maxBatch: preferred,
+    lanes: 2 * limits.runners, // each has one ahead while its last one is taken apart
+    curve,
     statistics,
     execute: (inputs, outputs) => pool.run(id, inputs, outputs),
   });
@@ -71,15 +82,16 @@ export async function loadVersion(
     loaded,
     batched,
     maxBatch: batched ? limits.maxBatch : 0,
+    preferredBatch: batched ? preferred : 0,
     inputs: byName(loaded.inputs),
     outputs: byName(loaded.outputs),
     statistics,
     waiting: batcher.waiting,
-    async infer(request, signal) {
+    async infer(request, caller) {
       const begun = performance.now();
       try {
         const checked = checkRequest(served, request);
-        const outputs = await batcher.infer(checked, signal);
+        const outputs = await batcher.infer(checked, caller);
         statistics.answered(performance.now() - begun);
         for (const [name, most] of checked.classes) {
           outputs.set(name, classified(name, outputs.get(name)!, most, served.batched));

@@ -1,0 +1,50 @@
+import type { TensorSignature } from '@modelmill/runtime';
+import { costOf, measureCost, preferredBatch } from './batch-cost.js';
+
+const x: TensorSignature = { name: 'x', datatype: 'FP32', shape: [-1, 2] };
+const runs = (msPerRow: number) => {
+  const rows: number[] = [];
+  const run = async (inputs: ReadonlyMap<string, { readonly shape: readonly number[] }>) => {
+    rows.push(inputs.get('x')!.shape[0]!);
+    await new Promise((resolve) => setTimeout(resolve, rows.at(-1)! * msPerRow));
+  };
+  return { rows, run };
+};
+
+describe('what an execution costs', () => {
+  it('is measured in steps up to the largest batch', async () => {
+    const { rows, run } = runs(0);
+    const curve = await measureCost([x], 20, run);
+    expect([...new Set(rows)]).toEqual([1, 4, 16, 20]);
+    expect(curve.map((point) => point.rows)).toEqual([1, 4, 16, 20]);
+  });
+
+  it('is not measured where that would take long', async () => {
+    const { rows, run } = runs(40);
+    expect((await measureCost([x], 64, run)).map((point) => point.rows)).toEqual([1]);
+    expect(new Set(rows)).toEqual(new Set([1]));
+  });
+
+  it('is not known of inputs whose sizes are open', async () => {
+    const { rows, run } = runs(0);
+    expect(await measureCost([{ ...x, shape: [-1, -1] }], 64, run)).toEqual([]);
+    expect(rows).toEqual([]);
+  });
+
+  it('makes batches as large as pays off', () => {
+    const linear = [1, 4, 16].map((rows) => ({ rows, ms: rows * 10 }));
+    expect(preferredBatch(linear, 64)).toBe(1);
+    const fixed = [1, 4, 16].map((rows) => ({ rows, ms: 10 + rows / 100 }));
+    expect(preferredBatch(fixed, 64)).toBe(16);
+    expect(preferredBatch([], 64)).toBe(64);
+  });
+
+  it('lies on straight lines between and beyond what was measured', () => {
+    const curve = [
+      { rows: 2, ms: 10 },
+      { rows: 4, ms: 16 },
+    ];
+    expect([0, 1, 2, 3, 4, 8].map((rows) => costOf(curve, rows))).toEqual([0, 10, 10, 13, 16, 32]);
+    expect(costOf([], 5)).toBe(0);
+  });
+});

@@ -1,0 +1,55 @@
+import { zeroInputs } from '@modelmill/runtime';
+import type { TensorSignature } from '@modelmill/runtime';
+import type { Tensors } from './batch.js';
+
+/** Milliseconds of one execution by its rows, growing; empty where it could not be measured. */
+export type CostCurve = readonly { readonly rows: number; readonly ms: number }[];
+
+const growth = 4;
+const longestMs = 100; // no size is tried that should take longer
+const worthwhile = 1.05;
+
+/**
+ * Times executions of 1, 4, 16, … rows of zeros, up to `maxBatch` and while one takes less than about 100 ms. A model
+ * whose inputs are of open sizes beyond the batch tells nothing this way.
+ */
+export async function measureCost(
+  inputs: readonly TensorSignature[],
+  maxBatch: number,
+  run: (inputs: Tensors) => Promise<unknown>,
+): Promise<CostCurve> {
+  if (inputs.some(({ shape }) => shape.slice(1).includes(-1))) return [];
+  const curve: { rows: number; ms: number }[] = [];
+  for (let rows = 1; rows <= maxBatch; rows = rows < maxBatch ? Math.min(rows * growth, maxBatch) : Infinity) {
+    const last = curve.at(-1);
+    if (last !== undefined && (last.ms / last.rows) * rows > longestMs) break;
+    const batch = zeroInputs(inputs, rows);
+    const times: number[] = [];
+    for (let take = 0; take < 3; take++) {
+      const begun = performance.now();
+      await run(batch);
+      times.push(performance.now() - begun);
+    }
+    curve.push({ rows, ms: Math.max(Math.min(...times), last?.ms ?? 0) });
+  }
+  return curve;
+}
+
+/** The fewest rows an execution needs to be, per row, about as fast as any measured one; `maxBatch` where none was. */
+export function preferredBatch(curve: CostCurve, maxBatch: number): number {
+  const perRow = curve.map(({ rows, ms }) => ms / rows);
+  const best = Math.min(...perRow);
+  return curve.find((_, index) => perRow[index]! <= best * worthwhile)?.rows ?? maxBatch;
+}
+
+/** Milliseconds an execution of so many rows takes by the curve; straight lines between and beyond what was measured. */
+export function costOf(curve: CostCurve, rows: number): number {
+  const above = curve.findIndex((point) => point.rows >= rows);
+  const last = curve.at(-1);
+  if (last === undefined || rows === 0) return 0;
+  if (above < 0) return (last.ms / last.rows) * rows;
+  const { rows: high, ms } = curve[above]!;
+  const below = curve[above - 1];
+  if (below === undefined) return ms;
+  return below.ms + ((ms - below.ms) * (rows - below.rows)) / (high - below.rows);
+}
