@@ -23,3 +23,6 @@ export { tokensInMemory } from './token-stream.js';
 export type { TokenStream } from './token-stream.js';
 export { eachWindow, sampleWindows, splitTokens } from './token-windows.js';
 export type { TokenRange, TokenWindows } from './token-windows.js';
+export { evaluateClasses, evaluateNumbers, everyMetric, isBetterLarge, isMetric, metricsOf } from './evaluation.js';
+export type { Evaluation } from './evaluation.js';
+export type { ClassFigures } from './class-metrics.js';

@@ -10,13 +10,12 @@ import {
 import type { LayerSpec, LossTerm } from '@modelmill/autodiff';
 import { registry } from '@modelmill/contracts';
 import type { datasets, trainer } from '@modelmill/contracts';
-import { DatasetError, learnTokenizer, splitRows } from '@modelmill/data';
+import { DatasetError, isMetric, learnTokenizer, metricsOf, splitRows } from '@modelmill/data';
 import { AdmissionError, OnnxFormatError, ShapeError, checkAdmission, signatureOf } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { NotFoundError } from '@modelmill/store';
 import type { Store } from '@modelmill/store';
 import * as errors from './errors.js';
-import { isMetric, metricsOf } from './evaluate.js';
 import { fittingLoss, isBinary, outputsOf } from './fitting-loss.js';
 import type { Target } from './fitting-loss.js';
 import { exampleShapeOf, initialGraph, layersOf } from './initial-graph.js';

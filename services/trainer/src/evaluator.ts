@@ -1,7 +1,7 @@
+import { evaluateClasses, evaluateNumbers, metricsOf } from '@modelmill/data';
+import type { ClassFigures } from '@modelmill/data';
 import { openSession } from '@modelmill/runtime';
 import type { TypedTensor } from '@modelmill/runtime';
-import type { ClassFigures } from './class-metrics.js';
-import { evaluateClasses, evaluateNumbers, metricsOf } from './evaluate.js';
 import type { Part } from './examples.js';
 import type { PreparedTraining } from './prepared-training.js';
 

@@ -1,5 +1,5 @@
+import { isBetterLarge } from '@modelmill/data';
 import type { ChosenRecipe } from './choose-recipe.js';
-import { isBetterLarge } from './evaluate.js';
 import { afterEvaluation, plateauStart } from './schedule.js';
 import type { PlateauState } from './schedule.js';
 import type { TrainingPlan } from './training-plan.js';

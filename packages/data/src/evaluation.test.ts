@@ -1,4 +1,4 @@
-import { evaluateClasses, evaluateNumbers, isMetric } from './evaluate.js';
+import { evaluateClasses, evaluateNumbers, everyMetric, isMetric } from './evaluation.js';
 
 describe('an evaluation', () => {
   it('counts right classes and averages their cross-entropy over batches', () => {
@@ -134,5 +134,12 @@ describe('an evaluation', () => {
     expect(isMetric('top_11', 10, false)).toBe(false);
     expect(isMetric('accuracy', 0, false)).toBe(false);
     expect(isMetric('constructor', 10, false)).toBe(false);
+  });
+
+  it('knows everything that can be said of a target, and leaves out what would have to keep too much', () => {
+    expect(everyMetric(10, false, 360)).toEqual(['accuracy', 'top_5', 'precision', 'recall', 'f1', 'auc']);
+    expect(everyMetric(3, false, 2_000_000)).toEqual(['accuracy', 'precision', 'recall', 'f1']);
+    expect(everyMetric(5_000, true, 100)).toEqual(['accuracy', 'top_5', 'perplexity']);
+    expect(everyMetric(0, false, 360)).toEqual(['mae', 'rmse', 'r2']);
   });
 });

@@ -36,6 +36,19 @@ export function isMetric(name: string, classes: number, isText: boolean): boolea
   return name === 'perplexity' || (name !== 'top' && Object.hasOwn(classMetrics, name));
 }
 
+/** Scores that are kept for metrics that want all of them at once, where nobody has asked for them by name. */
+const mostScores = 2 ** 22;
+
+/** Everything that can be said of so many answers, in the order it is told. A perplexity is that of a text. */
+export function everyMetric(classes: number, isText: boolean, answers: number): string[] {
+  const known = ['accuracy', 'top_5', 'precision', 'recall', 'f1', 'auc', 'perplexity', ...numberMetrics];
+  return known.filter((name) => {
+    if (name === 'perplexity' && !isText) return false;
+    if (ofScores.has(name) && answers * classes > mostScores) return false;
+    return isMetric(name, classes, isText);
+  });
+}
+
 /** Metrics that are better the larger they are. */
 export const isBetterLarge = (metric: string): boolean =>
   ![...lossMetrics, 'mae', 'rmse'].includes(metric as (typeof lossMetrics)[number]);
