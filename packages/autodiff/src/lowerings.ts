@@ -1,5 +1,6 @@
 import type { Tensor } from '@modelmill/onnx';
 import { attention } from './attention.js';
+import { dequantized, quantized } from './fake-quantization.js';
 import { instanceNormalization } from './instance-normalization.js';
 import * as op from './ops.js';
 import { dilatedAveragePool, rectifiedMaxPoolInput, tiles } from './pooling-gradients.js';
@@ -91,6 +92,8 @@ export const lowerings: Readonly<Record<string, (reading: Reading) => readonly V
     }
     return [y!, positions!];
   },
+  QuantizeLinear: quantized,
+  DequantizeLinear: dequantized,
   Pad: aroundPad,
   AveragePool: ({ node, x: [x], outputs, int }) => {
     const windows = windowsOf({ ...node, node: node.name, inputs: [x], outputs: [] }, x!.shape);

@@ -150,6 +150,8 @@ const settings: Readonly<Record<string, readonly [from: number, to: number]>> = 
   Upsample: [1, 2],
   CastLike: [1, 2],
   RotaryEmbedding: [1, 3],
+  QuantizeLinear: [1, 2],
+  DequantizeLinear: [1, 2],
 };
 
 const settingsOf = (nodes: readonly Node[]): Set<string> =>
