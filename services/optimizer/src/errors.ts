@@ -34,7 +34,7 @@ export const symmetricHqq = (at: string) =>
   invalid(`${at}.symmetric is set, but method 'hqq' searches zero points, which symmetric blocks do not have`);
 export const distilledLater = (at: string) =>
   invalid(`${at} begins a new network, so what the passes before it made would be lost: put distillation first`);
-export const studentRefused = (at: string, code: status, message: string) => new RpcError(code, `${at}: ${message}`);
+export const trainingRefused = (at: string, code: status, message: string) => new RpcError(code, `${at}: ${message}`);
 export const alreadyQuantized = (model: string, version: string) =>
   invalid(`version '${version}' of model '${model}' is already quantized: start from its parent`);
 export const wrongInput = (model: string, got: string) =>

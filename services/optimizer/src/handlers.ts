@@ -22,7 +22,6 @@ import { planOptimization } from './optimization-plan.js';
 import type { OptimizationPlan } from './optimization-plan.js';
 import { childJobId } from './make-passes.js';
 import { mostCandidates } from './search/search-space.js';
-import { distillationSpec } from './passes.js';
 import { withNumbers } from './pinned-plan.js';
 import { cancelTraining } from './train-child.js';
 import { NoTrainerError } from './trainers.js';
@@ -55,13 +54,13 @@ export function optimizerHandlers(deps: OptimizerDeps, telemetry: Telemetry): op
 
   async function submit({ spec, jobId }: optimizer.SubmitOptimizationRequest, signal: AbortSignal) {
     const plan = planOptimization(spec);
-    const longest = plan.goal ? childJobId(`-c${mostCandidates}`, 9) : childJobId('', plan.passes.length - 1);
+    const longest = plan.goal ? childJobId(`-c${mostCandidates}`, 9, 99) : childJobId('', plan.passes.length - 1, 99);
     const most = longestJobId - longest.length;
     if (jobId.length > most) throw errors.jobIdTooLong(jobId, most);
     const wanted = contract.OptimizationSpec.encode(spec!).finish();
     if (!(await isKnown(jobId))) {
       const { parent, dataset } = await checkOptimization(store, plan);
-      await checkStudents(withNumbers(plan, { version: parent.version, datasetVersion: dataset.version }), signal);
+      await checkTrainings(withNumbers(plan, { version: parent.version, datasetVersion: dataset.version }), signal);
     }
     const job = await jobs.submit('optimize', wanted, jobId || undefined);
     if (!Buffer.from(job.spec).equals(wanted)) throw errors.jobIsOtherwise(jobId);
@@ -80,15 +79,15 @@ export function optimizerHandlers(deps: OptimizerDeps, telemetry: Telemetry): op
   }
 
   /** Only the trainer knows whether layers fit. Where none is there, the job waits for one and is told then. */
-  async function checkStudents(plan: OptimizationPlan, signal: AbortSignal): Promise<void> {
+  async function checkTrainings(plan: OptimizationPlan, signal: AbortSignal): Promise<void> {
     for (const [i, pass] of plan.passes.entries()) {
-      if (pass.kind !== 'distill') continue;
+      const training = pass.training(plan);
+      if (!training) continue;
       try {
-        const spec = distillationSpec(plan, pass);
-        await trainers.ask((trainer) => trainer.validate(spec, { deadlineMs: validationMs, signal }));
+        await trainers.ask((trainer) => trainer.validate(training.spec, { deadlineMs: validationMs, signal }));
       } catch (error) {
         if (error instanceof MillError) {
-          throw errors.studentRefused(`passes[${i}].distill.student`, error.code, error.message);
+          throw errors.trainingRefused(`passes[${i}].${pass.kind}.${training.field}`, error.code, error.message);
         }
         if (!(error instanceof NoTrainerError)) throw error;
       }

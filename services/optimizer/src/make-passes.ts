@@ -5,8 +5,7 @@ import type { JobClaim, Store } from '@modelmill/store';
 import { classifierFor, registrySignature } from './classifier.js';
 import type { Classifier } from './classifier.js';
 import type { Examples } from './examples.js';
-import type { PlannedPass } from './optimization-plan.js';
-import { makePass } from './passes.js';
+import type { PlannedPass } from './pass-kind.js';
 import type { PinnedPlan } from './pinned-plan.js';
 import { trainChild } from './train-child.js';
 import type { Trainers } from './trainers.js';
@@ -35,8 +34,9 @@ export interface MadePasses {
   readonly notes: readonly string[];
 }
 
-/** The name of the training that a pass of a job waits for. */
-export const childJobId = (jobName: string, pass: number) => `${jobName}-pass${pass}`;
+/** The name of a training that a pass of a job waits for: the same at every try. */
+export const childJobId = (jobName: string, pass: number, training = 0) =>
+  training === 0 ? `${jobName}-pass${pass}` : `${jobName}-pass${pass}-${training}`;
 
 /** One pass after the other. */
 export async function makePasses(
@@ -54,8 +54,9 @@ export async function makePasses(
   for (const [i, pass] of passes.entries()) {
     signal.throwIfAborted();
     const onProgress: Tell = (stage, done) => tell(stage, (i + done) / passes.length);
+    let trainings = 0;
     const train = async (stage: string, spec: trainer.TrainingSpec) => {
-      const jobId = childJobId(jobName, i);
+      const jobId = childJobId(jobName, i, trainings++);
       await claim.update({ childJobs: [...childJobs.add(jobId)] });
       const onTraining: Tell = (word, done) => onProgress(word === 'training' ? stage : word, done);
       const isCancelled = async () => (await store.jobs.get(job.id)).cancelRequested;
@@ -63,10 +64,7 @@ export async function makePasses(
       return trainChild({ jobs: store.jobs, trainers }, child);
     };
     const context = { plan, examples, artifacts: store.artifacts, signal, train, onProgress };
-    const made = await makePass(model, pass, {
-      ...context,
-      classifierOf: (current) => classifierOf(pinned, current),
-    });
+    const made = await pass.make(model, { ...context, classifierOf: (current) => classifierOf(pinned, current) });
     model = made.model;
     words.push(made.words);
     notes.push(...made.notes);

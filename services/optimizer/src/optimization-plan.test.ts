@@ -19,7 +19,9 @@ const planOf = (fields: object) =>
 describe('an optimization plan', () => {
   it('takes a pattern of zeros, or says what is wrong with it', () => {
     const passes = (fields: object) => planOf({ passes: [prune(fields)] }).passes[0];
-    expect(passes({ sparsity: 0, pattern: '1:4' })).toMatchObject({ sparsity: 0.75, pattern: { kept: 1, of: 4 } });
+    expect(passes({ sparsity: 0, pattern: '1:4' })).toMatchObject({
+      settings: { sparsity: 0.75, pattern: { kept: 1, of: 4 } },
+    });
     expect(() => passes({ sparsity: 0, pattern: '4:4' })).toThrow(/pattern is '4:4', wants two numbers such as 2:4/);
     expect(() => passes({ sparsity: 0.5, pattern: '2:4' })).toThrow(/leave one of the two out/);
   });
@@ -29,15 +31,14 @@ describe('an optimization plan', () => {
       data: { dataset: 'digits', version: '', normalize: 'none' },
       maxAccuracyDrop: 0.05,
       passes: [
-        { kind: 'distill', epochs: 30, batchSize: 64, temperature: 4, mix: 0.7, optimizer: undefined },
-        { kind: 'prune_magnitude', sparsity: 0.8, epochs: 10, learningRate: 0.001 },
+        {
+          kind: 'distill',
+          settings: { epochs: 30, batchSize: 64, temperature: 4, mix: 0.7, optimizer: undefined },
+        },
+        { kind: 'prune_magnitude', settings: { sparsity: 0.8, epochs: 10, learningRate: 0.001 } },
         {
           kind: 'quantize_static',
-          samples: 256,
-          calibration: 'minmax',
-          cpu: 'here',
-          equalize: false,
-          correctBiases: false,
+          settings: { samples: 256, calibration: 'minmax', cpu: 'here', equalize: false, correctBiases: false },
         },
       ],
     }));

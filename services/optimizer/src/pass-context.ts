@@ -3,17 +3,24 @@ import type { Model } from '@modelmill/onnx';
 import type { Artifacts } from '@modelmill/store';
 import type { Classifier } from './classifier.js';
 import type { Examples } from './examples.js';
-import type { OptimizationPlan } from './optimization-plan.js';
+
+/** What is optimized, and with what. */
+export interface PlanSubject {
+  readonly model: string;
+  readonly version: string;
+  readonly data: trainer.TrainingData;
+  readonly seed: bigint;
+}
 
 /** What a pass works with. */
 export interface PassContext {
   /** Its versions are numbers. */
-  readonly plan: OptimizationPlan;
+  readonly plan: PlanSubject;
   readonly examples: Examples;
   readonly artifacts: Pick<Artifacts, 'put' | 'read'>;
   readonly signal: AbortSignal;
   classifierOf(model: Model): Classifier;
-  /** A training by the trainer, to its end. */
+  /** A training by the trainer, to its end. A pass may ask for several, in the same order at every try. */
   train(stage: string, spec: trainer.TrainingSpec): Promise<jobs.JobSucceeded>;
   onProgress(stage: string, done: number): Promise<void>;
 }

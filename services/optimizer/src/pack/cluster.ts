@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 
-export type ClusterStart = 'density' | 'linear';
+export const clusterStarts = ['density', 'linear'] as const;
+export type ClusterStart = (typeof clusterStarts)[number];
 
 export interface Clusters {
   /** Ascending. */

@@ -1,5 +1,5 @@
 import { optimizer } from '@modelmill/contracts';
-import type { PlannedGoal } from '../optimization-plan.js';
+import type { PlannedGoal } from './goal.js';
 
 /** Passes that a search tries, in the order it tries them: what takes little time comes first. */
 export interface SearchCandidate {

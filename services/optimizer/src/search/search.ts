@@ -5,11 +5,11 @@ import type { Candidate, CandidateDeps } from '../candidate.js';
 import type { Examples } from '../examples.js';
 import { isFinal } from '../final-error.js';
 import type { Tell } from '../make-passes.js';
-import { planPasses } from '../optimization-plan.js';
-import type { PlannedGoal } from '../optimization-plan.js';
+import { planPasses } from '../passes.js';
 import type { PinnedPlan } from '../pinned-plan.js';
 import { registerResult } from '../register-result.js';
 import type { Figures, Tried } from '../report.js';
+import type { PlannedGoal } from './goal.js';
 import { candidatesFor } from './search-space.js';
 
 export interface Search {

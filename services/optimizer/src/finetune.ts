@@ -1,0 +1,47 @@
+import { trainer as contract } from '@modelmill/contracts';
+import { readOnnx, writeOnnx } from '@modelmill/onnx';
+import type { Model } from '@modelmill/onnx';
+import { range } from './field-checks.js';
+import type { PassContext, PlanSubject } from './pass-context.js';
+
+const finetuneBatch = 64;
+
+/** How long a pruned model is trained. */
+export interface FineTuning {
+  readonly epochs: number;
+  readonly learningRate: number;
+}
+
+interface FineTuningFields {
+  readonly finetuneEpochs: number;
+  readonly finetuneLearningRate: number;
+}
+
+/** The two fields that messages of passes with fine-tuning have. */
+export const planFineTuning = (fields: FineTuningFields, at: string): FineTuning => ({
+  epochs: range(fields.finetuneEpochs || 10, 1, 100_000, `${at}.finetune_epochs`),
+  learningRate: range(fields.finetuneLearningRate || 0.001, 0, 1000, `${at}.finetune_learning_rate`),
+});
+
+/** What the trainer makes of a model by training all its weights. */
+export async function finetuned(
+  model: Model,
+  { epochs, learningRate }: FineTuning,
+  { plan, artifacts, examples, train }: PassContext,
+  keepZeros: boolean,
+): Promise<Model> {
+  const { sha256 } = await artifacts.put(writeOnnx(model));
+  const spec = contract.TrainingSpec.fromPartial({
+    ...childSpec(plan),
+    base: { source: { $case: 'artifactSha256', artifactSha256: sha256 }, keepZeros },
+    data: { ...plan.data, normalize: '' }, // the graph has its own
+    optimizer: { kind: { $case: 'adam', adam: { learningRate } } },
+    epochs,
+    batchSize: Math.min(finetuneBatch, examples.train.length),
+  });
+  const { artifactSha256 } = await train('fine-tuning', spec);
+  return readOnnx(await artifacts.read(artifactSha256));
+}
+
+/** What every training of a pass says. */
+export const childSpec = ({ model, data, seed }: PlanSubject) => ({ model, data, seed, artifactOnly: true });
