@@ -1,4 +1,4 @@
-import { floatTensor, makeNode } from '@modelmill/onnx';
+import { attribute, floatTensor, makeNode } from '@modelmill/onnx';
 import { buildLayers } from './build-layers.js';
 import { TrainingFormError, UnsupportedOpError } from './errors.js';
 import { importForTraining } from './import-for-training.js';
@@ -291,11 +291,11 @@ describe('trainingStep', () => {
     const odd = importForTraining(perceptron);
     const gemm = odd.graph.nodes.at(-1)!;
     odd.graph.nodes.push(
-      makeNode('DequantizeLinear', [gemm.outputs[0]!, gemm.outputs[0]!], ['scaled'], {}, 'the odd one'),
+      makeNode('MatMulNBits', [gemm.outputs[0]!, gemm.outputs[0]!], ['scaled'], { N: attribute(5) }, 'the odd one'),
     );
     odd.graph.outputs = [{ ...odd.graph.outputs[0]!, name: 'scaled' }];
     expect(() => trainingStep(odd, options)).toThrow(UnsupportedOpError);
-    expect(() => trainingStep(odd, options)).toThrow("DequantizeLinear (node 'the odd one')");
+    expect(() => trainingStep(odd, options)).toThrow("MatMulNBits (node 'the odd one')");
     expect(() =>
       trainingStep(perceptron, { ...options, loss: { kind: 'mse' }, distillation: { temperature: 2, mix: 0.5 } }),
     ).toThrow(TrainingFormError);
