@@ -47,6 +47,8 @@ export class ChannelFlow {
   private readonly constants = new Map<string, ConstantAxis & { readonly readers: Set<Node> }>();
   /** Channels that one layer makes, layer by layer. */
   readonly made: Channels[] = [];
+  /** Channels of which one at least must stay. */
+  readonly parts: Channels[] = [];
 
   constructor(
     readonly graph: Graph,
@@ -80,6 +82,12 @@ export class ChannelFlow {
     const channels = Array.from({ length: count }, () => this.same.add());
     this.keepWhole(channels);
     return channels;
+  }
+
+  /** What is divided has a rest of each part; a part of one channel keeps it. */
+  part(channels: Channels): void {
+    if (channels.length === 1) this.keepWhole(channels);
+    else this.parts.push(channels);
   }
 
   /** The channels of both go together, one by one. */

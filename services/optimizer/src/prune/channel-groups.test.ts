@@ -1,4 +1,4 @@
-import { attribute, floatTensor, int64Tensor, makeNode, writeOnnx } from '@modelmill/onnx';
+import { attribute, floatTensor, int64Tensor, intTensor, makeNode, writeOnnx } from '@modelmill/onnx';
 import type { Attribute, Model, Node, Tensor } from '@modelmill/onnx';
 import { openSession } from '@modelmill/runtime';
 import { channelGroups } from './channel-groups.js';
@@ -28,6 +28,12 @@ describe('the channels of a model', () => {
   const last = layer('Conv', ['b', 'v'], 'y');
   const between = (nodes: Node[], constants: Tensor[] = [], width = 6) =>
     sizesOf([first, ...nodes, last], [image1('w', 6), image1('v', 3, width), ...constants], [3, 4, 4]);
+
+  const halves = layer('Split', ['a'], 'h', { axis: attribute(1), num_outputs: attribute(2) });
+  const parts = layer('Split', ['a', 'lengths'], 'h', { axis: attribute(1) });
+  const unknown = layer('Split', ['a', 'unknown'], 'h', { axis: attribute(1) });
+  for (const node of [halves, parts, unknown]) node.outputs.push('g');
+  const lengths = [layer('Cast', ['three'], 'unknown', { to: attribute(7) }), unknown];
 
   const through: readonly (readonly [string, Node[], Tensor[], number[], number?])[] = [
     [
@@ -91,6 +97,38 @@ describe('the channels of a model', () => {
       5,
     ],
     [
+      'a mean over what is no channel',
+      [layer('ReduceMean', ['a', 'places'], 'm'), layer('Add', ['m', 'a'], 'b')],
+      [int64Tensor('places', [2], [2, -1])],
+      [6],
+    ],
+    [
+      'an axis that a Reshape splits, by its parts',
+      [layer('Reshape', ['a', 'to'], 'h'), layer('Reshape', ['h', 'back'], 'b')],
+      [int64Tensor('to', [5], [-1, 3, 2, 4, 4]), int64Tensor('back', [4], [-1, 6, 4, 4])],
+      [3],
+    ],
+    [
+      'a shape of which another size is read',
+      [
+        layer('Shape', ['a'], 'k'),
+        layer('Gather', ['k', 'first'], 'n'),
+        layer('Concat', ['n', 'rest'], 'to', { axis: attribute(0) }),
+        layer('Expand', ['one', 'to'], 'e'),
+        layer('Add', ['a', 'e'], 'b'),
+      ],
+      [int64Tensor('first', [1], [0]), int64Tensor('rest', [3], [1, 1, 1]), tensor('one', [])],
+      [6],
+    ],
+    ['a Split, one half as the other', [halves, layer('Sub', ['h', 'g'], 'b')], [], [3], 3],
+    [
+      'a Split into parts of which each keeps something',
+      [parts, layer('Conv', ['h', 'd'], 'i'), layer('Conv', ['g', 'e'], 'j'), layer('Add', ['i', 'j'], 'b')],
+      [int64Tensor('lengths', [2], [4, 2]), image1('d', 5, 4), image1('e', 5, 2)],
+      [6, 5],
+      5,
+    ],
+    [
       'weights that two layers share',
       [layer('Conv', ['a', 'u'], 'c'), layer('Conv', ['c', 'u'], 'b')],
       [image1('u', 6, 6)],
@@ -116,10 +154,13 @@ describe('the channels of a model', () => {
     },
   );
 
-  const halves = [layer('Split', ['a'], 'h', { axis: attribute(1), num_outputs: attribute(2) })];
-  halves[0]!.outputs.push('g');
   const whole: readonly (readonly [string, Node[], Tensor[], number?])[] = [
-    ['is split', [...halves, layer('Sub', ['h', 'g'], 'b')], [], 3],
+    [
+      'is split by lengths that are computed',
+      [...lengths, layer('Sub', ['h', 'g'], 'b')],
+      [intTensor('three', 'int32', [2], [3, 3])],
+      3,
+    ],
     ['is normalized over by a Softmax', [layer('Softmax', ['a'], 'b', { axis: attribute(1) })], []],
     [
       'meets values without channels',
@@ -127,9 +168,9 @@ describe('the channels of a model', () => {
       [tensor('extra', [1, 2, 4, 4])],
     ],
     [
-      'is split by a Reshape',
-      [layer('Reshape', ['a', 'to'], 'h'), layer('Reshape', ['h', 'back'], 'b')],
-      [int64Tensor('to', [5], [-1, 2, 3, 4, 4]), int64Tensor('back', [4], [-1, 6, 4, 4])],
+      'is summed over',
+      [layer('ReduceSum', ['a', 'axes'], 'h'), layer('Expand', ['h', 'to'], 'b')],
+      [int64Tensor('axes', [1], [1]), int64Tensor('to', [4], [1, 6, 4, 4])],
     ],
     ['is read by an operator without a row', [layer('CumSum', ['a', 'axis'], 'b')], [int64Tensor('axis', [], [1])]],
     ['has a shape that is read', [layer('Shape', ['a'], 'k'), layer('Expand', ['a', 'k'], 'b')], []],

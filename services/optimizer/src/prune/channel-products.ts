@@ -79,7 +79,8 @@ function matMul(node: Node, flow: ChannelFlow): boolean {
   const [x, w] = node.inputs as [string, string];
   const weights = flow.graph.initializers.get(w);
   const rank = flow.shapeOf(x)?.length;
-  if (weights?.dataType !== 'float' || weights.dims.length !== 2 || rank === undefined || rank < 2) return false;
+  if (!weights) return productOfBoth(node, flow);
+  if (weights.dataType !== 'float' || weights.dims.length !== 2 || rank === undefined || rank < 2) return false;
   const axes = flow.axesOf(x);
   const read = axes.get(rank - 1);
   const made = flow.make(weights.dims[1]!);
@@ -87,4 +88,52 @@ function matMul(node: Node, flow: ChannelFlow): boolean {
   flow.read(node, w, 1, made, true);
   flow.setAxes(node.outputs[0]!, [...[...axes].filter(([axis]) => axis !== rank - 1), [rank - 1, made]]);
   return true;
+}
+
+/** Matrices of which none or the left one is constant: axes in front, such as attention heads, meet one by one. */
+function productOfBoth(node: Node, flow: ChannelFlow): boolean {
+  const [a, b] = node.inputs as [string, string];
+  const [rankOfA = 0, rankOfB = 0] = [a, b].map((input) => flow.shapeOf(input)?.length);
+  const shape = flow.shapeOf(node.outputs[0]);
+  if (!shape || rankOfA < 2 || rankOfB < 2) return false;
+  const axes = linedUp(node, flow, shape, shape.length - 2);
+  if (!axes) return false;
+  const [left, right] = [flow.axesOf(a), flow.axesOf(b)];
+  const [summed, along] = [left.get(rankOfA - 1), right.get(rankOfB - 2)];
+  if (summed && along) flow.join(summed, along);
+  else if (summed && !flow.read(node, b, rankOfB - 2, summed, true)) flow.keepWhole(summed);
+  else if (along && !flow.read(node, a, rankOfA - 1, along, true)) flow.keepWhole(along);
+  const [rows, columns] = [left.get(rankOfA - 2), right.get(rankOfB - 1)];
+  if (rows) axes.push([shape.length - 2, rows]);
+  if (columns) axes.push([shape.length - 1, columns]);
+  flow.setAxes(node.outputs[0]!, axes);
+  return true;
+}
+
+/**
+ * Channels of operands whose axes line up from the last, along the first `count` axes of the result; undefined where a
+ * shape is unknown.
+ */
+export function linedUp(
+  node: Node,
+  flow: ChannelFlow,
+  shape: readonly number[],
+  count: number,
+): [number, Channels][] | undefined {
+  const operands = node.inputs.map((name) => ({ name, shape: flow.shapeOf(name), axes: flow.axesOf(name) }));
+  if (operands.some((operand) => !operand.shape)) return undefined;
+  const result: [number, Channels][] = [];
+  for (const [axis, size] of shape.slice(0, count).entries()) {
+    const aligned = operands.map((operand) => ({ ...operand, at: axis - shape.length + operand.shape!.length }));
+    const present = aligned.filter(({ at, shape: own }) => at >= 0 && own![at]! > 1);
+    const channels = present.map(({ at, axes }) => axes.get(at)).find((own) => own !== undefined);
+    if (!channels || size === 1) continue;
+    for (const { name, at, axes } of present) {
+      const own = axes.get(at);
+      if (own) flow.join(channels, own);
+      else if (!flow.read(node, name, at, channels)) flow.keepWhole(channels);
+    }
+    result.push([axis, channels]);
+  }
+  return result;
 }

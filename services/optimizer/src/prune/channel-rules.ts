@@ -1,7 +1,7 @@
-import { elementCount } from '@modelmill/onnx';
 import type { Node } from '@modelmill/onnx';
 import type { ChannelFlow, ChannelRule, Channels } from './channel-flow.js';
-import { productRules } from './channel-products.js';
+import { movementRules } from './channel-movements.js';
+import { linedUp, productRules } from './channel-products.js';
 import { intAttribute } from '../constant-of.js';
 
 const elementwise =
@@ -9,7 +9,6 @@ const elementwise =
   'Exp Log Sqrt Reciprocal Abs Neg Sign Floor Ceil Round Clip Identity Dropout Cast Sin Cos';
 const broadcasting = 'Add Sub Mul Div Pow Max Min Sum Mean PRelu Where';
 const pools = 'MaxPool AveragePool LpPool GlobalMaxPool GlobalAveragePool GlobalLpPool';
-const reshapes = 'Reshape Flatten Squeeze Unsqueeze';
 
 const all = (names: string, rule: ChannelRule) => Object.fromEntries(names.split(' ').map((name) => [name, rule]));
 
@@ -27,47 +26,21 @@ export const channelRules: Readonly<Record<string, ChannelRule>> = {
     flow.setAxes(node.outputs[0]!, axes);
     return true;
   }),
-  ...all(reshapes, regroup),
   ...all('Softmax LogSoftmax', softmax),
   ...productRules,
+  ...movementRules,
   BatchNormalization: (node, flow) => perChannel(node, flow, [1, 2, 3, 4]),
   InstanceNormalization: (node, flow) => perChannel(node, flow, [1, 2]),
   LayerNormalization: layerNormalization,
   Concat: concat,
-  Transpose: (node, flow) => {
-    const rank = flow.shapeOf(node.inputs[0])?.length;
-    if (rank === undefined) return false;
-    const perm = node.attributes.get('perm');
-    const from = perm?.kind === 'ints' ? perm.value : Array.from({ length: rank }, (_, axis) => rank - 1 - axis);
-    const axes = flow.axesOf(node.inputs[0]);
-    flow.setAxes(
-      node.outputs[0]!,
-      from.flatMap((axis, to) => (axes.has(axis) ? [[to, axes.get(axis)!] as const] : [])),
-    );
-    return true;
-  },
 };
 
 /** Operands whose axes line up from the last; one that has no channels there may have a single slice. */
 function broadcast(node: Node, flow: ChannelFlow): boolean {
   const shape = flow.shapeOf(node.outputs[0]);
-  const operands = node.inputs.map((name) => ({ name, shape: flow.shapeOf(name), axes: flow.axesOf(name) }));
-  if (!shape || operands.some((operand) => !operand.shape)) return false;
-  const result: [number, Channels][] = [];
-  for (const [axis, size] of shape.entries()) {
-    const aligned = operands.map((operand) => ({ ...operand, at: axis - shape.length + operand.shape!.length }));
-    const present = aligned.filter(({ at, shape: own }) => at >= 0 && own![at]! > 1);
-    const channels = present.map(({ at, axes }) => axes.get(at)).find((own) => own !== undefined);
-    if (!channels || size === 1) continue;
-    for (const { name, at, axes } of present) {
-      const own = axes.get(at);
-      if (own) flow.join(channels, own);
-      else if (!flow.read(node, name, at, channels)) flow.keepWhole(channels);
-    }
-    result.push([axis, channels]);
-  }
-  flow.setAxes(node.outputs[0]!, result);
-  return true;
+  const axes = shape && linedUp(node, flow, shape, shape.length);
+  if (axes) flow.setAxes(node.outputs[0]!, axes);
+  return axes !== undefined;
 }
 
 function perChannel(node: Node, flow: ChannelFlow, parameters: readonly number[]): boolean {
@@ -128,34 +101,6 @@ function concat(node: Node, flow: ChannelFlow): boolean {
       else flow.keepWhole(channels);
     }
     result.push([axis, channels]);
-  }
-  flow.setAxes(node.outputs[0]!, result);
-  return true;
-}
-
-/**
- * One channel becomes several places of a longer axis, or moves to another axis of the same length. An axis that is
- * split is left whole, and so is one that becomes the batch.
- */
-function regroup(node: Node, flow: ChannelFlow): boolean {
-  const [before, after] = [flow.shapeOf(node.inputs[0]), flow.shapeOf(node.outputs[0])];
-  const axes = flow.axesOf(node.inputs[0]);
-  if (axes.size === 0) return true;
-  if (!before || !after || (node.opType === 'Reshape' && !flow.graph.initializers.has(node.inputs[1]!))) return false;
-  const result: [number, Channels][] = [];
-  for (const [axis, channels] of axes) {
-    const inner = elementCount(before.slice(axis + 1));
-    const to = after.findIndex((size, at) => {
-      const step = elementCount(after.slice(at + 1));
-      return at > 0 && size > 1 && inner % step === 0 && (size * step) % (inner * channels.length) === 0;
-    });
-    if (axis === 0 || to < 0) return false;
-    const step = elementCount(after.slice(to + 1));
-    const places = Array.from(
-      { length: after[to]! },
-      (_, i) => channels[Math.floor((i * step) / inner) % channels.length]!,
-    );
-    result.push([to, places]);
   }
   flow.setAxes(node.outputs[0]!, result);
   return true;

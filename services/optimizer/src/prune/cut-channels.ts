@@ -1,8 +1,9 @@
 import { attribute, cloneModel, elementCount, floatTensor, floatsOf, int64Tensor, intsOf } from '@modelmill/onnx';
 import { uniqueName } from '@modelmill/onnx';
-import type { Model, Tensor } from '@modelmill/onnx';
+import type { Model, Node, Tensor } from '@modelmill/onnx';
 import type { ChannelGroups } from './channel-groups.js';
 import type { Channels } from './channel-flow.js';
+import { splitAxis } from './channel-movements.js';
 import { isDepthwise } from './channel-products.js';
 import { intAttribute } from '../constant-of.js';
 
@@ -22,6 +23,7 @@ export function cutChannels(parent: Model, { flow, constants }: ChannelGroups, r
     if (isCut(read) && isDepthwise(intAttribute(node, 'group', 1), read.length)) {
       node.attributes.set('group', attribute(kept(read).length));
     }
+    if (node.opType === 'Split') setLengths(node);
     if (node.opType !== 'Reshape') continue;
     const shape = graph.initializers.get(node.inputs[1]!);
     const cut = [...flow.axesOf(node.outputs[0])].filter(([, channels]) => isCut(channels));
@@ -34,6 +36,23 @@ export function cutChannels(parent: Model, { flow, constants }: ChannelGroups, r
   }
   graph.valueInfo = []; // sizes of what was cut
   return model;
+
+  function setLengths(node: Node): void {
+    const axis = splitAxis(node, flow) ?? 0;
+    if (!isCut(flow.axesOf(node.inputs[0]).get(axis))) return;
+    const lengths = node.outputs.map((output) => {
+      const channels = flow.axesOf(output).get(axis);
+      return channels ? kept(channels).length : flow.shapeOf(output)![axis]!;
+    });
+    node.attributes.delete('num_outputs');
+    if (flow.opset < 13) {
+      node.attributes.set('split', attribute(lengths));
+      return;
+    }
+    const name = uniqueName(graph, `${node.outputs[0]}_lengths`);
+    graph.initializers.set(name, int64Tensor(name, [lengths.length], lengths));
+    node.inputs = [node.inputs[0]!, name];
+  }
 }
 
 /** The slices of a tensor at these places of an axis. */

@@ -6,6 +6,7 @@ import { channelGroups } from './channel-groups.js';
 import type { ChannelGroups } from './channel-groups.js';
 import { constantsAsInitializers } from './constants-as-initializers.js';
 import { cutChannels } from './cut-channels.js';
+import { fixShapes } from './fixed-shapes.js';
 
 export interface StructuredPruning {
   /** Share of the removable channels to remove; 0 where multiply-adds decide. */
@@ -35,6 +36,7 @@ const leastKept = 0.1;
  */
 export function pruneStructured(parent: Model, asked: StructuredPruning): StructurallyPruned {
   const model = constantsAsInitializers(parent);
+  fixShapes(model);
   const found = channelGroups(model);
   const channels = found.groups.flat().length;
   if (channels === 0) {
@@ -81,13 +83,17 @@ const share = (part: number) => `${Number((100 * part).toPrecision(3))} %`;
 /** Sets of channels, the least important first, without those that every layer keeps. */
 function rankedChannels(model: Model, found: ChannelGroups): number[] {
   const importance = importanceOf(model, found);
+  const scoreOf = (set: number) => importance.get(set) ?? 0;
+  const bestOf = (sets: readonly number[]) => sets.reduce((a, b) => (scoreOf(b) > scoreOf(a) ? b : a));
+  const stay = new Set(found.flow.parts.map((part) => bestOf(part.map((channel) => found.flow.setOf(channel)))));
   const ranked = found.groups.flatMap((group) => {
-    const own = group.map((set) => importance.get(set) ?? 0);
+    const own = group.map(scoreOf);
     const mean = own.reduce((a, b) => a + b, 0) / own.length || 1;
     return group
       .map((set, i) => ({ set, score: own[i]! / mean }))
       .sort((a, b) => a.score - b.score)
-      .slice(0, group.length - Math.max(1, Math.ceil(leastKept * group.length)));
+      .slice(0, group.length - Math.max(1, Math.ceil(leastKept * group.length)))
+      .filter(({ set }) => !stay.has(set));
   });
   return ranked.sort((a, b) => a.score - b.score).map(({ set }) => set);
 }
