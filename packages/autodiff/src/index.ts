@@ -14,6 +14,8 @@ export { groupFault } from './parameter-groups.js';
 export { trainableWeights } from './read-graph.js';
 export { dividedStep, trainingStep } from './training-step.js';
 export type { AdamSpec, LossSpec, LossTerm, OptimizerSpec, ParameterGroup, StepOptions } from './step-options.js';
+export { featureLosses } from './feature-losses.js';
+export type { FeatureLoss, FeatureTarget } from './feature-losses.js';
 export type { DividedStep, StateTensor, TrainingStep } from './training-step.js';
 export type { DropoutMask } from './reading.js';
 export { gradientRules } from './gradient-rules.js';

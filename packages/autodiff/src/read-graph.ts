@@ -19,6 +19,8 @@ export interface ReadGraph {
   /** Running statistics: the value fed and what the next step is fed. */
   readonly statistics: ReadonlyMap<string, { readonly now: Value; next: Value }>;
   readonly dropout: readonly DropoutMask[];
+  /** All of them, by name. */
+  readonly values: ReadonlyMap<string, Value>;
 }
 
 /**
@@ -113,7 +115,7 @@ export function readGraph(given: Model, batchSize: number, exampleShape: readonl
   }
   const result = values.get(output.name);
   if (!result) throw new TrainingFormError(`output '${output.name}' is computed by no node`);
-  return { features: fed, output: result, weights, statistics, dropout };
+  return { features: fed, output: result, weights, statistics, dropout, values };
 }
 
 /** Names of the weights of a training form: float initializers of at least one axis that are no statistics. */

@@ -1,3 +1,5 @@
+import type { FeatureTarget } from './feature-losses.js';
+
 /** What every kind of loss is told. Each is a mean over the batch, as PyTorch takes it. */
 export interface LossKinds {
   /** Of class indices, the output's shape without its last axis. */
@@ -82,8 +84,12 @@ export interface StepOptions {
   readonly accumulate?: number;
   /** Share of the old in an exponential moving average of the weights; unset or 0: none is kept. */
   readonly ema?: number;
-  /** mix · T² · KL(teacher ‖ student) + (1 − mix) · cross-entropy. Takes the cross-entropy loss only. */
-  readonly distillation?: { readonly temperature: number; readonly mix: number };
+  /** mix · T² · KL(teacher ‖ student) + (1 − mix) · cross-entropy + features. Takes the cross-entropy loss only. */
+  readonly distillation?: {
+    readonly temperature: number;
+    readonly mix: number;
+    readonly features?: readonly FeatureTarget[];
+  };
   /** Weights of two axes and more that are zero in `forward` stay zero: what pruning left. */
   readonly keepZeros?: boolean;
 }

@@ -3,6 +3,7 @@ import type { Model } from '@modelmill/onnx';
 import { gatheredOf } from './accumulation.js';
 import { emit } from './emit.js';
 import { TrainingFormError } from './errors.js';
+import { featureTerms } from './feature-losses.js';
 import { gradients } from './gradients.js';
 import { hiddenMatrices } from './hidden-matrices.js';
 import { distillationLoss, lossOf, mixed } from './losses.js';
@@ -23,7 +24,7 @@ export interface StateTensor {
   /** A weight's or running statistic's name in `forward`, or an optimizer slot's own. */
   readonly input: string;
   readonly output: string;
-  readonly kind: 'weight' | 'running statistic' | 'optimizer slot' | 'weight average';
+  readonly kind: 'weight' | 'running statistic' | 'optimizer slot' | 'weight average' | 'projection';
   /** An average's weight. */
   readonly of?: string;
   readonly dims: readonly number[];
@@ -51,6 +52,8 @@ export interface TrainingStep {
     readonly corrections?: { readonly c1: string; readonly c2: string };
     /** Distillation only: the teacher's logits, float [batchSize, classes]. */
     readonly teacher?: string;
+    /** Distillation of features: the teacher's hidden values, one per feature. */
+    readonly teacherFeatures: readonly { readonly name: string; readonly shape: readonly number[] }[];
     readonly dropout: readonly DropoutMask[];
   };
   /** Float scalars, and the logits (or predictions) of the batch. The norm is taken before clipping; of a gathering step it is this batch's. */
@@ -136,11 +139,8 @@ function stepValues(
   options: StepOptions,
   gradientOf: (found: Value, weight: string, fresh: (name: string) => string) => Value,
 ): StepValues {
-  const { features, output, weights, statistics, dropout } = readGraph(
-    forward,
-    options.batchSize,
-    options.exampleShape,
-  );
+  const graph = readGraph(forward, options.batchSize, options.exampleShape);
+  const { features, output, weights, statistics, dropout } = graph;
   const fault = groupFault([...weights.keys()], options.groups);
   if (fault !== undefined) throw new TrainingFormError(fault);
   // a graph may call its weights as it likes
@@ -157,9 +157,15 @@ function stepValues(
     throw new TrainingFormError(`distillation takes the cross-entropy loss, got ${kinds.join(' and ')}`);
   }
   const { temperature, mix } = options.distillation ?? { temperature: 1, mix: 0 };
-  const loss = teacher ? mixed(distillationLoss(output, teacher, temperature), hard.value, mix) : hard.value;
+  const taught = featureTerms(options.distillation?.features ?? [], graph.values, fresh);
+  const { projections } = taught;
+  const answers = teacher ? mixed(distillationLoss(output, teacher, temperature), hard.value, mix) : hard.value;
+  const loss = taught.losses.reduce(add, answers);
 
-  const trained = [...weights].filter(([name]) => !isFrozen(name, options.groups));
+  const trained = [
+    ...[...weights].filter(([name]) => !isFrozen(name, options.groups)),
+    ...projections.map(({ name, value }) => [name, value] as const),
+  ];
   const found = gradients(
     loss,
     trained.map(([, weight]) => weight),
@@ -168,7 +174,7 @@ function stepValues(
   const moving = trained.flatMap(([name, weight]) => {
     const arrived = found.get(weight);
     const g = arrived && gradientOf(arrived, name, fresh);
-    const mask = options.keepZeros ? maskOf(forward, name, weight) : undefined;
+    const mask = options.keepZeros && weights.has(name) ? maskOf(forward, name, weight) : undefined;
     return g ? [{ name, weight, g: mask ? mul(g, mask) : g, mask }] : [];
   });
   const rows = updateRows(moving, options, hiddenMatrices(output));
@@ -206,6 +212,12 @@ function stepValues(
       next: nextOf.get(weight) ?? weight,
       initial: floatsOf(forward.graph.initializers.get(name)!),
     })),
+    ...projections.map(({ value, initial }) => ({
+      kind: 'projection' as const,
+      value,
+      next: nextOf.get(value) ?? value,
+      initial,
+    })),
     ...slots.map(({ now, next }) => ({
       kind: 'optimizer slot' as const,
       value: now,
@@ -214,7 +226,7 @@ function stepValues(
     })),
   ];
   const { ema = 0 } = options;
-  for (const { name, weight } of ema > 0 ? moving : []) {
+  for (const { name, weight } of ema > 0 ? moving.filter(({ name }) => weights.has(name)) : []) {
     const now = input(fresh(`average/${name}`), weight.shape);
     state.push({
       kind: 'weight average',
@@ -249,6 +261,7 @@ function stepValues(
     learningRate,
     ...(adam ? [corrections.c1, corrections.c2] : []),
     ...(teacher ? [teacher] : []),
+    ...taught.teachers,
     ...dropout.map(({ name, shape }) => input(name, shape)),
     ...state.map(({ value }) => value),
   ];
@@ -282,6 +295,7 @@ function stepValues(
         learningRate: nameOf(learningRate),
         ...(adam ? { corrections: { c1: nameOf(corrections.c1), c2: nameOf(corrections.c2) } } : {}),
         ...(teacher ? { teacher: nameOf(teacher) } : {}),
+        teacherFeatures: taught.teachers.map((value) => ({ name: nameOf(value), shape: value.shape })),
         dropout,
       },
       outputs,

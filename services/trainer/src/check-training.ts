@@ -11,13 +11,14 @@ import type { LayerSpec, LossTerm } from '@modelmill/autodiff';
 import { registry } from '@modelmill/contracts';
 import type { datasets, trainer } from '@modelmill/contracts';
 import { DatasetError, isMetric, learnTokenizer, metricsOf, splitRows } from '@modelmill/data';
-import { AdmissionError, OnnxFormatError, ShapeError, checkAdmission, signatureOf } from '@modelmill/onnx';
+import { AdmissionError, OnnxFormatError, ShapeError, checkAdmission, readOnnx, signatureOf } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { NotFoundError } from '@modelmill/store';
 import type { Store } from '@modelmill/store';
 import * as errors from './errors.js';
 import { fittingLoss, isBinary, outputsOf } from './fitting-loss.js';
 import type { Target } from './fitting-loss.js';
+import { hiddenFeatures } from './hidden-features.js';
 import { exampleShapeOf, initialGraph, layersOf } from './initial-graph.js';
 import type { InitialGraph, Surroundings } from './initial-graph.js';
 import { memoryEstimate, memoryLimit } from './memory-estimate.js';
@@ -79,6 +80,10 @@ export async function checkTraining(
       : based(await store.artifacts.read(base.sha256), { ...plan, batchSize }, form, loss);
   const fault = groupFault(trainableWeights(built.forward), plan.groups);
   if (fault !== undefined) throw errors.badGroups(fault);
+  if (teacherSha256 !== undefined && plan.distillation && plan.distillation.features.length > 0) {
+    const teacher = readOnnx(await store.artifacts.read(teacherSha256));
+    checkFeatures({ ...plan, batchSize }, { teacher, student: built.forward }, form, loss);
+  }
   if (plan.engine === 'tfjs') await checkTfjs(built, { ...plan, batchSize }, form, loss);
   const estimate = memoryEstimate(plan, built.parameters, built.layers, batchSize);
   if (estimate > memoryLimit()) throw errors.tooMuchMemory(estimate, memoryLimit(), batchSize);
@@ -90,6 +95,22 @@ export async function checkTraining(
     parameters: BigInt(parameters),
   }));
   return { dataset, inputs, loss, batchSize, summary: { layers, parameters: BigInt(built.parameters), signature } };
+}
+
+/** Whether what is learned from the inside of a teacher is there, and fits. */
+function checkFeatures(
+  plan: TrainingPlan,
+  graphs: { readonly teacher: Model; readonly student: Model },
+  { featureShape }: Form,
+  loss: readonly LossTerm[],
+): void {
+  const random = (_: number, count: number) => new Float32Array(count); // only their count matters here
+  const features = hiddenFeatures(plan, { ...graphs, batchSize: plan.batchSize, featureShape, random });
+  try {
+    trainingStep(graphs.student, stepOptions(plan, loss, featureShape, features));
+  } catch (error) {
+    throw error instanceof TrainingFormError ? errors.featuresMisfit(error.message) : error;
+  }
 }
 
 /** The second engine has fewer operators. */

@@ -24,10 +24,10 @@ async function began(done: number, factors: readonly number[], offsets: readonly
   const pairs = [{ input: 'weight', output: 'next' }];
   await using session = await openStatefulSession(writeOnnx(model), pairs, { providers: ['cpu'] });
   const good = { step: 1, state: { weight: scalar(1e20) } };
-  const feedsAt = (step: number) => ({ factor: scalar(factors[step] ?? 1), offset: scalar(offsets[step] ?? 0) });
+  const feedsAt = async (step: number) => ({ factor: scalar(factors[step] ?? 1), offset: scalar(offsets[step] ?? 0) });
   session.setState(good.state);
   for (let step = 1; step < done; step++) {
-    await session.run(feedsAt(step));
+    await session.run(await feedsAt(step));
     session.advance();
   }
   return await whereItBegan(session, { model, good, feedsAt, formAt: () => 'model' }, done);

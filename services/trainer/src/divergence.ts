@@ -36,7 +36,7 @@ export interface Course {
   /** A state of numbers, and the steps done by then. */
   readonly good: { readonly state: Tensors; readonly step: number };
   /** What a step, counted from 0, is fed besides the state. */
-  feedsAt(step: number): Tensors;
+  feedsAt(step: number): Promise<Tensors>;
   /** Which model of the session computes it. */
   formAt(step: number): 'model' | 'other';
 }
@@ -52,11 +52,11 @@ export async function whereItBegan(
   done: number,
 ): Promise<string | undefined> {
   const state = await session.state();
-  if (areFinite(state)) return firstOffender(model, { ...state, ...feedsAt(done) });
+  if (areFinite(state)) return firstOffender(model, { ...state, ...(await feedsAt(done)) });
   let before = good.state;
   session.setState(before);
   for (let step = good.step; step < done; step++) {
-    const feeds = feedsAt(step);
+    const feeds = await feedsAt(step);
     await session.run(feeds, formAt(step));
     session.advance();
     const after = await session.state();

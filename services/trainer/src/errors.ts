@@ -19,6 +19,8 @@ export const tfjsOnCpu = (provider: string) =>
   invalid(`engine is 'tfjs', which trains on the cpu, but provider is '${provider}'`);
 export const notByTfjs = (what: string) =>
   invalid(`engine is 'tfjs', which cannot train through ${what}: leave engine out, or change the layers`);
+const someOf = (names: readonly string[]) =>
+  names.length > 60 ? `${names.slice(0, 60).join(', ')}, …` : names.join(', ') || 'no such values';
 const gigabytes = (bytes: number) => `${(bytes / 2 ** 30).toFixed(1)} GiB`;
 export const tooMuchMemory = (estimate: number, limit: number, batchSize: number) =>
   invalid(
@@ -60,6 +62,11 @@ export const distillationOfNumbers = (dataset: string) =>
   invalid(`distillation wants classes, the target of dataset '${dataset}' is a number`);
 export const wrongTeacher = (model: string, got: number, wanted: number) =>
   invalid(`the teacher '${model}' gives ${got} scores, the target has ${wanted} classes`);
+export const noSuchFeature = (field: string, got: string, side: string, known: readonly string[]) =>
+  invalid(`${field} is '${got}', the ${side} has ${someOf(known)}`);
+export const hiddenShapesUnknown = (side: string, why: string) =>
+  invalid(`distillation.features cannot look into the ${side}: ${why}`);
+export const featuresMisfit = (why: string) => invalid(`distillation.features do not fit: ${why}`);
 export const datasetNotFound = (name: string, version: string) =>
   notFound(version === '' ? `dataset '${name}' does not exist` : `dataset '${name}' has no version '${version}'`);
 export const versionNotFound = (model: string, version: string) =>

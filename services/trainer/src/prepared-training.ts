@@ -1,25 +1,31 @@
 import { dividedStep, trainingStep } from '@modelmill/autodiff';
-import type { DividedStep, LossTerm, StepOptions, TrainingStep } from '@modelmill/autodiff';
+import type { DividedStep, FeatureTarget, LossTerm, StepOptions, TrainingStep } from '@modelmill/autodiff';
 import { counterRandom } from '@modelmill/data';
 import type { Table } from '@modelmill/data';
 import { readOnnx, writeOnnx } from '@modelmill/onnx';
+import type { Model } from '@modelmill/onnx';
 import { readFile } from 'node:fs/promises';
 import type { Examples } from './examples.js';
 import { isBinary, outputsOf } from './fitting-loss.js';
+import { hiddenFeatures } from './hidden-features.js';
+import type { HiddenFeature } from './hidden-features.js';
 import { exampleShapeOf, initialGraph } from './initial-graph.js';
 import type { InitialGraph } from './initial-graph.js';
 import type { Material } from './material.js';
 import type { TrainingOrder } from './training-messages.js';
 import type { TrainingPlan } from './training-plan.js';
 
-/** Streams of a job's seed: weights take those from here on, one each. */
+/** Streams of a job's seed: weights take those from here on, one each, and projections of features these. */
 const weightStreams = 100;
+const projectionStreams = 1_000_000;
 
 /** Everything a training needs besides its state. */
 export interface PreparedTraining {
   readonly examples: Examples;
   /** What a teacher is asked about; undefined for text. */
   readonly asked: { readonly table: Table; readonly rows: Uint32Array } | undefined;
+  /** What is learned from the inside of a teacher. */
+  readonly features: readonly HiddenFeature[];
   /** Divided where the engine differentiates by itself. */
   readonly step: TrainingStep | DividedStep;
   /** Classes of the target, or tokens of the vocabulary; 0 where the target is a number. */
@@ -36,7 +42,8 @@ export async function prepareFrom(order: TrainingOrder, material: Material): Pro
   const graph = await graphOf(order, material);
   const { forward } = graph;
   const { batchSize } = plan;
-  const options = stepOptions(plan, loss, material.featureShape);
+  const features = await featuresOf(order, material, forward);
+  const options = stepOptions(plan, loss, material.featureShape, features);
   const step = plan.engine === 'tfjs' ? dividedStep(forward, options) : trainingStep(forward, options);
   const { classes, tokenizer } = material;
   const sigmoid = isBinary(loss);
@@ -46,6 +53,7 @@ export async function prepareFrom(order: TrainingOrder, material: Material): Pro
     examples: material.examples(exampleShape, { batchSize, targets: targetsOf(classes, sigmoid) }),
     isText: tokenizer !== undefined,
     asked: material.asked,
+    features,
     step,
     classes,
     served(values, weightsAsInputs) {
@@ -62,6 +70,7 @@ export function stepOptions(
   { start, distillation, ...plan }: TrainingPlan,
   loss: readonly LossTerm[],
   exampleShape: readonly number[],
+  features: readonly FeatureTarget[] = [],
 ): StepOptions {
   const { batchSize, optimizer, groups, decayMatricesOnly, accumulate, clipValue, clipNorm, ema } = plan;
   return {
@@ -75,9 +84,22 @@ export function stepOptions(
     clipValue,
     clipNorm,
     ema,
-    ...(distillation ? { distillation } : {}),
+    ...(distillation ? { distillation: { ...distillation, features } } : {}),
     keepZeros: 'keepZeros' in start && start.keepZeros,
   };
+}
+
+async function featuresOf(
+  { plan, teacherPath }: TrainingOrder,
+  { featureShape }: Material,
+  student: Model,
+): Promise<HiddenFeature[]> {
+  if (teacherPath === undefined || plan.distillation === undefined || plan.distillation.features.length === 0)
+    return [];
+  const teacher = readOnnx(await readFile(teacherPath));
+  const random = (stream: number, count: number) =>
+    counterRandom(BigInt(plan.seed), projectionStreams + stream).uniform(0, count);
+  return hiddenFeatures(plan, { teacher, student, batchSize: plan.batchSize, featureShape, random });
 }
 
 const targetsOf = (classes: number, sigmoid: boolean) => (classes > 0 && !sigmoid ? 'class indices' : 'numbers');

@@ -502,11 +502,15 @@ describe('the trainer service', () => {
       await addDataset(mesh, 'unsplit', { splits: { ...splits, test: 0.1 } });
       await register(mesh, 'narrow', classifier(3, 10));
       await register(mesh, 'fewer', classifier(64, 9));
+      await register(mesh, 'teacher', classifier(64, 10));
       await register(mesh, 'rejected', classifier(64, 10));
       await mesh.store.registry.settleAdmission('rejected', '1', { kind: 'rejected', reason: 'it hangs' });
     });
     const from = (version: string) => ({ layers: [], base: { source: { $case: 'version' as const, version } } });
     const taughtBy = (model: string, version = '1') => ({ distillation: { model, version } });
+    const hinted = (teacher: string, student: string, loss = '') => ({
+      distillation: { model: 'teacher', version: '1', features: [{ teacher, student, loss }] },
+    });
 
     it.each<[string, string, Partial, status, RegExp]>([
       ['no such dataset', 'm', { data: { dataset: 'none' } }, status.NOT_FOUND, /^dataset 'none' does not exist/],
@@ -533,6 +537,10 @@ describe('the trainer service', () => {
       ['no such teacher', 'm', taughtBy('nobody'), status.NOT_FOUND, /^model 'nobody' has no version or label '1'/],
       ['a teacher of other classes', 'm', taughtBy('fewer'), status.INVALID_ARGUMENT, /^the teacher 'fewer' gives 9/],
       ['a teacher of other features', 'm', taughtBy('narrow'), status.INVALID_ARGUMENT, /^the teacher 'narrow' takes/],
+      ['a feature the teacher has not', 'm', hinted('layer7', 'layer0'), status.INVALID_ARGUMENT, /^distillation\.features\[0\]\.teacher is 'layer7', the teacher has scores, probabilities$/], // prettier-ignore
+      ['a feature the student has not', 'm', hinted('scores', 'hint'), status.INVALID_ARGUMENT, /^distillation\.features\[0\]\.student is 'hint', the student has layer0, layer0\.relu, layer1, output$/], // prettier-ignore
+      ['a feature by an unknown loss', 'm', hinted('scores', 'layer0', 'l1'), status.INVALID_ARGUMENT, /^distillation\.features\[0\]\.loss is 'l1', wants one of mse, cosine, attention/], // prettier-ignore
+      ['features that do not fit', 'm', hinted('scores', 'layer0', 'attention'), status.INVALID_ARGUMENT, /^distillation\.features do not fit: 'layer0' is \[64,32\] .* attention wants maps/], // prettier-ignore
       ['a rejected teacher', 'm', taughtBy('rejected'), status.FAILED_PRECONDITION, /rejected: it hangs/],
     ])('%s', async (_, model, changes, code, details) => {
       const refusal = { code, details: expect.stringMatching(details) };

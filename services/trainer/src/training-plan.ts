@@ -1,4 +1,5 @@
-import type { FineTuning, LayerSpec, LossTerm, PresetSpec } from '@modelmill/autodiff';
+import { featureLosses } from '@modelmill/autodiff';
+import type { FeatureLoss, FineTuning, LayerSpec, LossTerm, PresetSpec } from '@modelmill/autodiff';
 import type { recipes, trainer } from '@modelmill/contracts';
 import type { TokenizerSpec } from '@modelmill/data';
 import { fineTuningSpec } from './fine-tuning-specs.js';
@@ -12,6 +13,7 @@ import type { RecipePlan } from './recipe-plan.js';
 const names = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/;
 const normalizations = ['standard', 'minmax', 'none'] as const;
 const losses = ['cross_entropy', 'binary_cross_entropy', 'mse', 'mae', 'huber'] as const;
+const featureKinds = Object.keys(featureLosses) as FeatureLoss[];
 const modes = ['mini_batch', 'full_batch', 'stochastic'] as const;
 /** Where steps are computed. */
 const engines = ['onnx', 'tfjs'] as const;
@@ -72,8 +74,22 @@ export interface TrainingPlan extends RecipePlan {
   /** Decimal, because JSON knows no 64-bit integers. */
   readonly seed: string;
   readonly distillation:
-    | { readonly model: string; readonly version: string; readonly temperature: number; readonly mix: number }
+    | {
+        readonly model: string;
+        readonly version: string;
+        readonly temperature: number;
+        readonly mix: number;
+        readonly features: readonly PlannedFeature[];
+      }
     | undefined;
+}
+
+/** A hidden value of the student that learns to be like one of the teacher, both still by the names they were given. */
+export interface PlannedFeature {
+  readonly teacher: string;
+  readonly student: string;
+  readonly weight: number;
+  readonly loss: FeatureLoss;
 }
 
 /** Checks what can be checked without looking anything up; throws an RpcError naming the field. */
@@ -113,7 +129,20 @@ export function planTraining(spec: trainer.TrainingSpec | undefined): TrainingPl
       version: distillation.version,
       temperature: range(distillation.temperature || 4, 0.1, 100, 'distillation.temperature'),
       mix: range(distillation.mix || 0.7, 0, 1, 'distillation.mix'),
+      features: distillation.features.map((feature, i) => featureOf(feature, `distillation.features[${i}]`)),
     },
+  };
+}
+
+function featureOf({ teacher, student, weight, loss }: recipes.FeatureLoss, at: string): PlannedFeature {
+  for (const [side, got] of Object.entries({ teacher, student })) {
+    if (got === '') throw outOfRange(`${at}.${side}`, 'empty', 'the name of a value or a node');
+  }
+  return {
+    teacher,
+    student,
+    weight: range(weight || 1, 0, 1e6, `${at}.weight`),
+    loss: word(loss || 'mse', featureKinds, `${at}.loss`),
   };
 }
 

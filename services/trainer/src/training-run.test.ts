@@ -128,6 +128,31 @@ describe('a training', () => {
     expect(taught.metrics['accuracy']).toBeGreaterThan(0.85); // the targets themselves have no weight
   });
 
+  it('learns hidden features of a teacher, and gives the same bytes from any checkpoint on', async () => {
+    const teacher = await run(orderOf({ epochs: 8, batchSize: 32 }));
+    const student = (weight: number) => ({
+      layers: [dense(8, 'tanh'), dense(10)],
+      epochs: 2,
+      distillation: {
+        version: '1',
+        features: [
+          { teacher: 'layer0.relu', student: 'layer0.tanh', weight },
+          { teacher: 'layer1', student: 'layer0.tanh', weight, loss: 'cosine' },
+        ],
+      },
+    });
+    const taught = { teacherPath: teacher.path };
+    const whole = await run(orderOf(student(1), { ...taught, checkpointMs: 0 }));
+    expect(whole.metrics['parameters']).toBe(64 * 8 + 8 + 8 * 10 + 10);
+    const { graph } = readOnnx(whole.model);
+    const names = ['layer0.bias', 'layer0.weight', 'layer1.bias', 'layer1.weight'];
+    expect([...graph.initializers.keys()].sort()).toEqual(names);
+    const { path } = whole.checkpoints.find(({ step }) => step === 13)!;
+    const resumed = await run(orderOf(student(1), { ...taught, checkpointPath: path }));
+    expect(resumed.model.equals(whole.model)).toBe(true);
+    expect((await run(orderOf(student(1e-9), taught))).model.equals(whole.model)).toBe(false);
+  });
+
   it('goes on with averages, plateaus and the best weights as if it had never stopped', async () => {
     const spec: Spec = {
       epochs: 6,

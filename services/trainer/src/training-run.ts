@@ -19,7 +19,7 @@ import type { Standing } from './standing.js';
 import { formOf, openSteps } from './step-session.js';
 import { stepFeeds } from './step-feeds.js';
 import type { Feeds } from './step-feeds.js';
-import { askTeacher } from './teacher.js';
+import { openTeacher } from './teacher.js';
 import type { FromTraining, ProgressReport, TrainingOrder } from './training-messages.js';
 import type { TrainingPlan } from './training-plan.js';
 
@@ -49,10 +49,10 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   const evaluateEvery = plan.evaluateEvery || examples.evaluateEvery;
   const noteEvery = Math.ceil(steps / historySteps);
 
-  const teach =
+  await using teacher =
     order.teacherPath === undefined || asked === undefined
       ? undefined
-      : await askTeacher(order.teacherPath, asked.table, asked.rows, threads);
+      : await openTeacher(order.teacherPath, { ...asked, features: prepared.features, threads });
   await using session = await openSteps(step, plan, threads);
   await using evaluator = await openEvaluator(prepared, plan.metrics, threads);
 
@@ -71,12 +71,13 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
     standing.rateScale *
     rateFactor(plan.schedule, inUpdates(plan, { step: at, steps, stepsPerEpoch }), standing.plateau.factor);
 
-  const feedsAt = (at: number): Feeds => {
+  const feedsAt = async (at: number): Promise<Feeds> => {
     const lesson = examples.at(at);
     const feeds = stepFeeds(prepared, lesson, { plan, step: at, learningRate: rateAt(at) });
-    if (teach && step.inputs.teacher && lesson.rows) {
-      feeds[step.inputs.teacher] = { dims: [plan.batchSize, classes], data: teach(lesson.rows) };
-    }
+    if (!teacher || !step.inputs.teacher) return feeds;
+    const { logits, features } = await teacher.teach(lesson);
+    feeds[step.inputs.teacher] = { dims: [plan.batchSize, classes], data: logits };
+    step.inputs.teacherFeatures.forEach(({ name }, i) => (feeds[name] = features[i]!));
     return feeds;
   };
 
@@ -101,7 +102,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   if (chosen && standing.step === 0) await save();
   while (standing.step < steps && !standing.stopped) {
     const at = standing.step;
-    const outputs = await session.run(feedsAt(at), formAt(at));
+    const outputs = await session.run(await feedsAt(at), formAt(at));
     const loss = (outputs[step.outputs.loss]?.data as Float32Array)[0]!;
     gradientNorm = (outputs[step.outputs.gradientNorm]?.data as Float32Array)[0]!;
     if (!Number.isFinite(loss)) {

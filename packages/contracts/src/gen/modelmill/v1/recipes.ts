@@ -207,6 +207,24 @@ export interface EarlyStopping {
   minDelta: number;
 }
 
+/** A hidden value of the student that learns to be like one of the teacher. */
+export interface FeatureLoss {
+  /** A value of the teacher's graph, or a node, whose first output is meant. */
+  teacher: string;
+  /**
+   * A value or node of the student's: of layers, `layer0` is what the first one gives before its activation, and
+   * `layer0.relu` after it.
+   */
+  student: string;
+  /** Factor of this loss beside those of the answers; 0 means 1. */
+  weight: number;
+  /**
+   * `mse` (default) or `cosine`, both through a learned linear map where widths differ, which the model does not keep
+   * (Romero et al. 2015), or `attention` of feature maps of the same height and width (Zagoruyko and Komodakis 2017).
+   */
+  loss: string;
+}
+
 /** Learning from another version's outputs (Hinton et al. 2015): mix · T² · KL(teacher ‖ student) + (1 − mix) · loss. */
 export interface Distillation {
   /** A version of `model`, or a label's name. */
@@ -217,6 +235,8 @@ export interface Distillation {
   temperature: number;
   /** Weight of the teacher, from 0 to 1; 0 means 0.7. */
   mix: number;
+  /** Hidden values to learn, too. */
+  features: FeatureLoss[];
 }
 
 function createBaseSgd(): Sgd {
@@ -2170,8 +2190,125 @@ export const EarlyStopping: MessageFns<EarlyStopping> = {
   },
 };
 
+function createBaseFeatureLoss(): FeatureLoss {
+  return { teacher: "", student: "", weight: 0, loss: "" };
+}
+
+export const FeatureLoss: MessageFns<FeatureLoss> = {
+  encode(message: FeatureLoss, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.teacher !== "") {
+      writer.uint32(10).string(message.teacher);
+    }
+    if (message.student !== "") {
+      writer.uint32(18).string(message.student);
+    }
+    if (message.weight !== 0) {
+      writer.uint32(25).double(message.weight);
+    }
+    if (message.loss !== "") {
+      writer.uint32(34).string(message.loss);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FeatureLoss {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFeatureLoss();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.teacher = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.student = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.weight = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.loss = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FeatureLoss {
+    return {
+      teacher: isSet(object.teacher) ? globalThis.String(object.teacher) : "",
+      student: isSet(object.student) ? globalThis.String(object.student) : "",
+      weight: isSet(object.weight) ? globalThis.Number(object.weight) : 0,
+      loss: isSet(object.loss) ? globalThis.String(object.loss) : "",
+    };
+  },
+
+  toJSON(message: FeatureLoss): unknown {
+    const obj: any = {};
+    if (message.teacher !== "") {
+      obj.teacher = message.teacher;
+    }
+    if (message.student !== "") {
+      obj.student = message.student;
+    }
+    if (message.weight !== 0) {
+      obj.weight = floatToJson(message.weight);
+    }
+    if (message.loss !== "") {
+      obj.loss = message.loss;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FeatureLoss>): FeatureLoss {
+    return FeatureLoss.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FeatureLoss>): FeatureLoss {
+    const message = createBaseFeatureLoss();
+    message.teacher = object.teacher ?? "";
+    message.student = object.student ?? "";
+    message.weight = object.weight ?? 0;
+    message.loss = object.loss ?? "";
+    return message;
+  },
+};
+
 function createBaseDistillation(): Distillation {
-  return { version: "", model: "", temperature: 0, mix: 0 };
+  return { version: "", model: "", temperature: 0, mix: 0, features: [] };
 }
 
 export const Distillation: MessageFns<Distillation> = {
@@ -2187,6 +2324,9 @@ export const Distillation: MessageFns<Distillation> = {
     }
     if (message.mix !== 0) {
       writer.uint32(33).double(message.mix);
+    }
+    for (const v of message.features) {
+      FeatureLoss.encode(v!, writer.uint32(82).fork()).join();
     }
     return writer;
   },
@@ -2236,6 +2376,14 @@ export const Distillation: MessageFns<Distillation> = {
             message.mix = reader.double();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.features.push(FeatureLoss.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2254,6 +2402,9 @@ export const Distillation: MessageFns<Distillation> = {
       model: isSet(object.model) ? globalThis.String(object.model) : "",
       temperature: isSet(object.temperature) ? globalThis.Number(object.temperature) : 0,
       mix: isSet(object.mix) ? globalThis.Number(object.mix) : 0,
+      features: globalThis.Array.isArray(object?.features)
+        ? object.features.map((e: any) => FeatureLoss.fromJSON(e))
+        : [],
     };
   },
 
@@ -2271,6 +2422,9 @@ export const Distillation: MessageFns<Distillation> = {
     if (message.mix !== 0) {
       obj.mix = floatToJson(message.mix);
     }
+    if (message.features?.length) {
+      obj.features = message.features.map((e) => FeatureLoss.toJSON(e));
+    }
     return obj;
   },
 
@@ -2283,6 +2437,7 @@ export const Distillation: MessageFns<Distillation> = {
     message.model = object.model ?? "";
     message.temperature = object.temperature ?? 0;
     message.mix = object.mix ?? 0;
+    message.features = object.features?.map((e) => FeatureLoss.fromPartial(e)) || [];
     return message;
   },
 };
