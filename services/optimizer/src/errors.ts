@@ -25,7 +25,13 @@ export const badPattern = (field: string, got: string) =>
   invalid(`${field} is '${got}', wants two numbers such as 2:4, the first less than the second and more than 0`);
 export const sparsityOfPattern = (at: string) =>
   invalid(`${at}.sparsity is set, but the pattern says how many weights become zero: leave one of the two out`);
-export const noStudent = (at: string) => invalid(`${at}.student is empty, wants the student's layers`);
+const orNone = (names: readonly string[]) => (names.length === 0 ? 'none' : names.join(' and '));
+export const oneStudent = (at: string, got: readonly string[]) =>
+  invalid(`${at} wants one of student, student_preset and thinned, got ${orNone(got)}`);
+export const oneThinning = (at: string, got: readonly string[]) =>
+  invalid(`${at} wants one of ratio, multiply_adds and every, got ${orNone(got)}`);
+export const noTeacherVersion = (at: string) =>
+  invalid(`${at}.teacher.version is empty, wants a version number or a label's name`);
 export const afterLast = (at: string, last: string) =>
   invalid(`${at} comes after ${last}, whose weights cannot be changed any more: put it before`);
 export const wideHqq = (at: string, bits: number) =>

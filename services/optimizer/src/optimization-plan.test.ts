@@ -116,7 +116,27 @@ describe('an optimization plan', () => {
       { passes: [{ shareWeights: {} }, prune()] },
       'passes[1] comes after share_weights, whose weights cannot be changed any more: put it before',
     ],
-    [{ passes: [distill({ student: [] })] }, "passes[0].distill.student is empty, wants the student's layers"],
+    [
+      { passes: [distill({ student: [] })] },
+      'passes[0].distill wants one of student, student_preset and thinned, got none',
+    ],
+    [
+      { passes: [distill({ thinned: { every: 2 } })] },
+      'passes[0].distill wants one of student, student_preset and thinned, got student and thinned',
+    ],
+    [
+      { passes: [{ distill: { thinned: { ratio: 0.5, every: 2 } } }] },
+      'passes[0].distill.thinned wants one of ratio, multiply_adds and every, got ratio and every',
+    ],
+    [{ passes: [{ distill: { thinned: { every: 1 } } }] }, 'passes[0].distill.thinned.every is 1, wants 2 to 1000'],
+    [
+      { passes: [{ distill: { thinned: { ratio: 1 } } }] },
+      'passes[0].distill.thinned.ratio is 1, wants more than 0 and less than 1',
+    ],
+    [
+      { passes: [distill({ teacher: { model: 'wise' } })] },
+      "passes[0].distill.teacher.version is empty, wants a version number or a label's name",
+    ],
     [{ passes: [distill({ mix: 2 })] }, 'passes[0].distill.mix is 2, wants 0 to 1'],
     [
       { passes: [quantize, prune()] },

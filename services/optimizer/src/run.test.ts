@@ -351,6 +351,34 @@ describe('the optimizer service', () => {
     expect((await mesh.store.registry.version('taught', '2')).lineage).toMatchObject({ method: 'distilled' });
   });
 
+  it('tells the trainer of another teacher, of hidden values, and of the part of the version that a student begins as', async () => {
+    await register(mesh, 'thinned', someCnn());
+    await using doubled = await startTrainer(mesh.store, { train: baseAsItIs });
+    const features = [{ teacher: 'positive', student: 'positive', loss: 'mse', weight: 2 }];
+    const teacher = { model: 'taught', version: 'stable' };
+    const passes = [{ distill: { thinned: { ratio: 0.5 }, features, teacher } }];
+    const jobId = await submit(specOf('thinned', { passes, max_accuracy_drop: 1 }));
+    await succeeded(mesh, jobId);
+    expect(doubled.submitted).toMatchObject([
+      {
+        spec: {
+          layers: [],
+          base: { source: { $case: 'artifactSha256' } },
+          data: { normalize: '' },
+          distillation: { ...teacher, temperature: 4, mix: 0.7, features },
+          epochs: 30,
+        },
+      },
+    ]);
+    const made = await mesh.store.registry.version('thinned', '2');
+    expect(made.lineage).toMatchObject({ method: 'thinned and distilled', parentVersion: '1' });
+    const { initializers } = readOnnx(await mesh.store.artifacts.read(made.artifactSha256)).graph;
+    expect(initializers.get('kernels')!.dims[0]).toBe(2);
+    expect((await reportOf(mesh, made)).markdown).toContain(
+      'The student began as the version without 2 of 4 removable channels',
+    );
+  });
+
   it('gives one job and one version for one id, and refuses the id for another spec', async () => {
     await register(mesh, 'once', graph);
     const spec = specOf('once');

@@ -21,8 +21,8 @@ import {
   type UntypedServiceImplementation,
 } from "@grpc/grpc-js";
 import { JobStatus } from "./jobs.js";
-import { Layer } from "./layers.js";
-import { TrainingOptimizer } from "./recipes.js";
+import { Layer, Preset } from "./layers.js";
+import { FeatureLoss, TrainingOptimizer } from "./recipes.js";
 import { TrainingData } from "./trainer.js";
 
 /**
@@ -74,7 +74,30 @@ export interface StructuredPruning {
   finetuneLearningRate: number;
 }
 
-/** Distillation into a smaller network. */
+/**
+ * The version itself made smaller, as a student that begins with its weights. Exactly one of ratio, multiply_adds and
+ * every is set.
+ */
+export interface ThinnedStudent {
+  /** Share of the removable channels and neurons to remove, in (0, 1). */
+  ratio: number;
+  /** Share of the multiply-adds to come down to by removing channels and neurons, in (0, 1). */
+  multiplyAdds: number;
+  /** Of blocks that repeat, such as a transformer's, the first of so many is kept; at least 2. */
+  every: number;
+  /** Widths that are cut become multiples of this; 0 means 1. */
+  roundTo: number;
+}
+
+/** A version that teaches. */
+export interface TeacherVersion {
+  /** Empty: the spec's model. */
+  model: string;
+  /** A version number, or a label's name. */
+  version: string;
+}
+
+/** Distillation into a smaller network. Exactly one of student, student_preset and thinned is set. */
 export interface StudentDistillation {
   /** The student, from input to output. */
   student: Layer[];
@@ -87,7 +110,21 @@ export interface StudentDistillation {
   /** Examples per step; 0 means 64. */
   batchSize: number;
   /** Unset: Adam with its defaults. */
-  optimizer: TrainingOptimizer | undefined;
+  optimizer:
+    | TrainingOptimizer
+    | undefined;
+  /** Hidden values to learn, too. */
+  features: FeatureLoss[];
+  /** The student by name. */
+  studentPreset:
+    | Preset
+    | undefined;
+  /** The student as a part of the version. */
+  thinned:
+    | ThinnedStudent
+    | undefined;
+  /** Unset: the version that is optimized. */
+  teacher: TeacherVersion | undefined;
 }
 
 /**
@@ -735,8 +772,229 @@ export const StructuredPruning: MessageFns<StructuredPruning> = {
   },
 };
 
+function createBaseThinnedStudent(): ThinnedStudent {
+  return { ratio: 0, multiplyAdds: 0, every: 0, roundTo: 0 };
+}
+
+export const ThinnedStudent: MessageFns<ThinnedStudent> = {
+  encode(message: ThinnedStudent, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.ratio !== 0) {
+      writer.uint32(9).double(message.ratio);
+    }
+    if (message.multiplyAdds !== 0) {
+      writer.uint32(17).double(message.multiplyAdds);
+    }
+    if (message.every !== 0) {
+      writer.uint32(24).uint32(message.every);
+    }
+    if (message.roundTo !== 0) {
+      writer.uint32(32).uint32(message.roundTo);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ThinnedStudent {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseThinnedStudent();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.ratio = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.multiplyAdds = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.every = reader.uint32();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.roundTo = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ThinnedStudent {
+    return {
+      ratio: isSet(object.ratio) ? globalThis.Number(object.ratio) : 0,
+      multiplyAdds: isSet(object.multiplyAdds)
+        ? globalThis.Number(object.multiplyAdds)
+        : isSet(object.multiply_adds)
+        ? globalThis.Number(object.multiply_adds)
+        : 0,
+      every: isSet(object.every) ? globalThis.Number(object.every) : 0,
+      roundTo: isSet(object.roundTo)
+        ? globalThis.Number(object.roundTo)
+        : isSet(object.round_to)
+        ? globalThis.Number(object.round_to)
+        : 0,
+    };
+  },
+
+  toJSON(message: ThinnedStudent): unknown {
+    const obj: any = {};
+    if (message.ratio !== 0) {
+      obj.ratio = floatToJson(message.ratio);
+    }
+    if (message.multiplyAdds !== 0) {
+      obj.multiplyAdds = floatToJson(message.multiplyAdds);
+    }
+    if (message.every !== 0) {
+      obj.every = Math.round(message.every);
+    }
+    if (message.roundTo !== 0) {
+      obj.roundTo = Math.round(message.roundTo);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ThinnedStudent>): ThinnedStudent {
+    return ThinnedStudent.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ThinnedStudent>): ThinnedStudent {
+    const message = createBaseThinnedStudent();
+    message.ratio = object.ratio ?? 0;
+    message.multiplyAdds = object.multiplyAdds ?? 0;
+    message.every = object.every ?? 0;
+    message.roundTo = object.roundTo ?? 0;
+    return message;
+  },
+};
+
+function createBaseTeacherVersion(): TeacherVersion {
+  return { model: "", version: "" };
+}
+
+export const TeacherVersion: MessageFns<TeacherVersion> = {
+  encode(message: TeacherVersion, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.model !== "") {
+      writer.uint32(10).string(message.model);
+    }
+    if (message.version !== "") {
+      writer.uint32(18).string(message.version);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): TeacherVersion {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseTeacherVersion();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.model = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): TeacherVersion {
+    return {
+      model: isSet(object.model) ? globalThis.String(object.model) : "",
+      version: isSet(object.version) ? globalThis.String(object.version) : "",
+    };
+  },
+
+  toJSON(message: TeacherVersion): unknown {
+    const obj: any = {};
+    if (message.model !== "") {
+      obj.model = message.model;
+    }
+    if (message.version !== "") {
+      obj.version = message.version;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<TeacherVersion>): TeacherVersion {
+    return TeacherVersion.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<TeacherVersion>): TeacherVersion {
+    const message = createBaseTeacherVersion();
+    message.model = object.model ?? "";
+    message.version = object.version ?? "";
+    return message;
+  },
+};
+
 function createBaseStudentDistillation(): StudentDistillation {
-  return { student: [], epochs: 0, temperature: 0, mix: 0, batchSize: 0, optimizer: undefined };
+  return {
+    student: [],
+    epochs: 0,
+    temperature: 0,
+    mix: 0,
+    batchSize: 0,
+    optimizer: undefined,
+    features: [],
+    studentPreset: undefined,
+    thinned: undefined,
+    teacher: undefined,
+  };
 }
 
 export const StudentDistillation: MessageFns<StudentDistillation> = {
@@ -758,6 +1016,18 @@ export const StudentDistillation: MessageFns<StudentDistillation> = {
     }
     if (message.optimizer !== undefined) {
       TrainingOptimizer.encode(message.optimizer, writer.uint32(50).fork()).join();
+    }
+    for (const v of message.features) {
+      FeatureLoss.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.studentPreset !== undefined) {
+      Preset.encode(message.studentPreset, writer.uint32(90).fork()).join();
+    }
+    if (message.thinned !== undefined) {
+      ThinnedStudent.encode(message.thinned, writer.uint32(98).fork()).join();
+    }
+    if (message.teacher !== undefined) {
+      TeacherVersion.encode(message.teacher, writer.uint32(106).fork()).join();
     }
     return writer;
   },
@@ -823,6 +1093,38 @@ export const StudentDistillation: MessageFns<StudentDistillation> = {
             message.optimizer = TrainingOptimizer.decode(reader, reader.uint32());
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.features.push(FeatureLoss.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.studentPreset = Preset.decode(reader, reader.uint32());
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.thinned = ThinnedStudent.decode(reader, reader.uint32());
+            continue;
+          }
+          case 13: {
+            if (tag !== 106) {
+              break;
+            }
+
+            message.teacher = TeacherVersion.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -847,6 +1149,16 @@ export const StudentDistillation: MessageFns<StudentDistillation> = {
         ? globalThis.Number(object.batch_size)
         : 0,
       optimizer: isSet(object.optimizer) ? TrainingOptimizer.fromJSON(object.optimizer) : undefined,
+      features: globalThis.Array.isArray(object?.features)
+        ? object.features.map((e: any) => FeatureLoss.fromJSON(e))
+        : [],
+      studentPreset: isSet(object.studentPreset)
+        ? Preset.fromJSON(object.studentPreset)
+        : isSet(object.student_preset)
+        ? Preset.fromJSON(object.student_preset)
+        : undefined,
+      thinned: isSet(object.thinned) ? ThinnedStudent.fromJSON(object.thinned) : undefined,
+      teacher: isSet(object.teacher) ? TeacherVersion.fromJSON(object.teacher) : undefined,
     };
   },
 
@@ -870,6 +1182,18 @@ export const StudentDistillation: MessageFns<StudentDistillation> = {
     if (message.optimizer !== undefined) {
       obj.optimizer = TrainingOptimizer.toJSON(message.optimizer);
     }
+    if (message.features?.length) {
+      obj.features = message.features.map((e) => FeatureLoss.toJSON(e));
+    }
+    if (message.studentPreset !== undefined) {
+      obj.studentPreset = Preset.toJSON(message.studentPreset);
+    }
+    if (message.thinned !== undefined) {
+      obj.thinned = ThinnedStudent.toJSON(message.thinned);
+    }
+    if (message.teacher !== undefined) {
+      obj.teacher = TeacherVersion.toJSON(message.teacher);
+    }
     return obj;
   },
 
@@ -885,6 +1209,16 @@ export const StudentDistillation: MessageFns<StudentDistillation> = {
     message.batchSize = object.batchSize ?? 0;
     message.optimizer = (object.optimizer !== undefined && object.optimizer !== null)
       ? TrainingOptimizer.fromPartial(object.optimizer)
+      : undefined;
+    message.features = object.features?.map((e) => FeatureLoss.fromPartial(e)) || [];
+    message.studentPreset = (object.studentPreset !== undefined && object.studentPreset !== null)
+      ? Preset.fromPartial(object.studentPreset)
+      : undefined;
+    message.thinned = (object.thinned !== undefined && object.thinned !== null)
+      ? ThinnedStudent.fromPartial(object.thinned)
+      : undefined;
+    message.teacher = (object.teacher !== undefined && object.teacher !== null)
+      ? TeacherVersion.fromPartial(object.teacher)
       : undefined;
     return message;
   },
