@@ -1,4 +1,4 @@
-"""Blocks of 4 and 8 bits as ONNX Runtime's own quantizer makes them: python make_nbits_vectors.py > ../../services/optimizer/src/quantize/nbits-vectors.json
+"""Blocks of 2, 4 and 8 bits as ONNX Runtime's own quantizer makes them: python make_nbits_vectors.py > ../../services/optimizer/src/quantize/nbits-vectors.json
 
 Weights are random normal, [52, 6] and [64, 5], with a block of zeros and a block of one sign; K is not always a multiple of
 the block.
@@ -8,7 +8,7 @@ import base64
 import json
 
 import numpy as np
-from onnxruntime.capi._pybind_state import quantize_matmul_4bits, quantize_matmul_8bits
+from onnxruntime.capi._pybind_state import quantize_matmul_2bits, quantize_matmul_4bits, quantize_matmul_8bits
 
 random = np.random.default_rng(7)
 
@@ -22,7 +22,7 @@ for k, n in [(52, 6), (64, 5)]:
     weights = random.standard_normal((k, n)).astype(np.float32)
     weights[:16, 1] = 0
     weights[:32, 2] = np.abs(weights[:32, 2])
-    for bits, quantize in [(4, quantize_matmul_4bits), (8, quantize_matmul_8bits)]:
+    for bits, quantize in [(2, quantize_matmul_2bits), (4, quantize_matmul_4bits), (8, quantize_matmul_8bits)]:
         for block in [16, 32, 128]:
             for symmetric in [True, False]:
                 blocks = -(-k // block)

@@ -14,10 +14,10 @@ export function checkMatMulNBits(node: Node, named: string, graph: Graph): void 
     return found?.kind === 'int' ? found.value : otherwise;
   };
   const [k, n, bits, block] = [int('K'), int('N'), int('bits', 4), int('block_size')];
-  const fits = k > 0 && n > 0 && [4, 8].includes(bits) && [16, 32, 64, 128, 256].includes(block);
+  const fits = k > 0 && n > 0 && [2, 4, 8].includes(bits) && [16, 32, 64, 128, 256].includes(block);
   if (!fits) {
     throw new AdmissionError(
-      `node ${named} has K ${k}, N ${n}, bits ${bits} and block_size ${block}, wants 4 or 8 bits and blocks of 16 to 256`,
+      `node ${named} has K ${k}, N ${n}, bits ${bits} and block_size ${block}, wants 2, 4 or 8 bits and blocks of 16 to 256`,
     );
   }
   const blocks = Math.ceil(k / block);

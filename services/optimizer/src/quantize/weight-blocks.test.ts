@@ -5,7 +5,7 @@ import { halfQuadraticGrid, nearestGrid, quantizeBlocks, stepOf } from './weight
 interface Vector {
   readonly k: number;
   readonly n: number;
-  readonly bits: 4 | 8;
+  readonly bits: 2 | 4 | 8;
   readonly block: number;
   readonly symmetric: boolean;
   /** Base 64, little-endian. */

@@ -5,8 +5,11 @@ export interface Matrix {
   readonly n: number;
 }
 
+/** What MatMulNBits has on the CPU. */
+export type Bits = 2 | 4 | 8;
+
 export interface BlockForm {
-  readonly bits: 4 | 8;
+  readonly bits: Bits;
   /** Weights along k that share a scale: a power of two of at least 16. */
   readonly block: number;
   /** Whether zero is in the middle of every block's range; otherwise each block has a zero point. */
@@ -44,25 +47,25 @@ export const roundAway = (value: number): number => Math.sign(value) * Math.roun
  * the end of the range, so that a scale may be negative. Otherwise the range is min to max, widened to hold 0.
  */
 export const nearestGrid: GridOf = (values, { bits, symmetric }) => {
-  if (symmetric) {
-    let most = 0;
-    for (const value of values) if (Math.abs(value) > Math.abs(most)) most = value;
-    return { scale: fround(most / -(2 ** (bits - 1))), zeroPoint: 2 ** (bits - 1) };
-  }
   let [min, max] = [0, 0];
-  for (const value of values) {
+  for (let i = 0; i < values.length; i++) {
+    const value = values[i]!;
     if (value < min) min = value;
-    if (value > max) max = value;
+    else if (value > max) max = value;
+  }
+  if (symmetric) {
+    const most = -min === max ? (values.find((value) => Math.abs(value) === max) ?? 0) : -min > max ? min : max;
+    return { scale: fround(most / -(2 ** (bits - 1))), zeroPoint: 2 ** (bits - 1) };
   }
   const scale = fround(fround(max - min) / (2 ** bits - 1));
   const zero = scale === 0 ? 0 : fround(0 - fround(min / scale));
   return { scale, zeroPoint: Math.min(Math.max(roundAway(zero), 0), 2 ** bits - 1) };
 };
 
-/** The nearest step of a grid, in float32 as ONNX Runtime rounds. */
+/** The nearest step of a grid, in float32 as ONNX Runtime rounds; below 0, which is cut off, ties do not matter. */
 export function stepOf(value: number, { scale, zeroPoint }: Grid, bits: number): number {
   const inverse = scale === 0 ? 0 : fround(1 / scale);
-  const step = roundAway(fround(fround(value * inverse) + zeroPoint));
+  const step = Math.floor(fround(fround(value * inverse) + zeroPoint) + 0.5);
   return Math.min(Math.max(step, 0), 2 ** bits - 1);
 }
 
@@ -99,24 +102,63 @@ export const halfQuadraticGrid: GridOf = (values, form) => {
   return best;
 };
 
+/** Columns looked at together: a cache line of each row. */
+const abreast = 16;
+
 /** Writes a matrix in blocks. */
 export function quantizeBlocks({ values, k, n }: Matrix, form: BlockForm, gridOf: GridOf = nearestGrid): Blocks {
-  const { bits, block } = form;
+  const { block } = form;
   const blocks = blockCount(k, form);
-  const steps = new Uint8Array(k * n);
-  const scales = new Float32Array(n * blocks);
-  const zeros = new Float32Array(n * blocks);
-  for (let column = 0; column < n; column++) {
-    for (let b = 0; b < blocks; b++) {
-      const from = b * block;
-      const part = Float32Array.from({ length: Math.min(block, k - from) }, (_, i) => values[(from + i) * n + column]!);
-      const grid = gridOf(part, form);
-      scales[column * blocks + b] = grid.scale;
-      zeros[column * blocks + b] = grid.zeroPoint;
-      for (let i = 0; i < part.length; i++) steps[(from + i) * n + column] = stepOf(part[i]!, grid, bits);
+  const made = emptyBlocks(n, blocks, form);
+  const parts = Array.from({ length: abreast }, () => new Float32Array(block));
+  for (let b = 0; b < blocks; b++) {
+    const from = b * block;
+    const length = Math.min(block, k - from);
+    const cut = length === block ? parts : parts.map((part) => part.subarray(0, length));
+    for (let first = 0; first < n; first += abreast) {
+      const columns = Math.min(abreast, n - first);
+      for (let i = 0; i < length; i++) {
+        const at = (from + i) * n + first;
+        for (let c = 0; c < columns; c++) cut[c]![i] = values[at + c]!;
+      }
+      for (let c = 0; c < columns; c++)
+        writeBlock(made, (first + c) * blocks + b, cut[c]!, gridOf(cut[c]!, form), form);
     }
   }
-  return packBlocks({ k, n }, form, { steps, scales, zeros });
+  return finished(made, n, blocks, form);
+}
+
+/** Blocks in the making: a float for each zero point. */
+interface Unfinished {
+  readonly packed: Uint8Array;
+  readonly scales: Float32Array;
+  readonly zeros: Float32Array;
+}
+
+const emptyBlocks = (n: number, blocks: number, { bits, block }: BlockForm): Unfinished => ({
+  packed: new Uint8Array((n * blocks * block * bits) / 8),
+  scales: new Float32Array(n * blocks),
+  zeros: new Float32Array(n * blocks),
+});
+
+function writeBlock(
+  { packed, scales, zeros }: Unfinished,
+  at: number,
+  part: Float32Array,
+  grid: Grid,
+  form: BlockForm,
+) {
+  const { bits, block } = form;
+  scales[at] = grid.scale;
+  zeros[at] = grid.zeroPoint;
+  const from = (at * block * bits) / 8;
+  for (let i = 0; i < part.length; i++) put(packed, from, i, stepOf(part[i]!, grid, bits), bits);
+}
+
+function finished({ packed, scales, zeros }: Unfinished, n: number, blocks: number, form: BlockForm): Blocks {
+  if (form.symmetric) return { packed, scales, zeroPoints: undefined };
+  const whole = zeros.every(Number.isInteger);
+  return { packed, scales, zeroPoints: whole ? packedZeros(zeros, n, blocks, form.bits) : zeros };
 }
 
 /** A matrix on its grids: steps [k, n], and a scale and a zero point for each block, [n, blocks]. */
@@ -131,19 +173,18 @@ export function packBlocks(
   form: BlockForm,
   { steps, scales, zeros }: Steps,
 ): Blocks {
-  const { bits, block, symmetric } = form;
+  const { bits, block } = form;
   const blocks = blockCount(k, form);
   const packed = new Uint8Array((n * blocks * block * bits) / 8);
   for (let column = 0; column < n; column++) {
     const at = (column * blocks * block * bits) / 8;
     for (let i = 0; i < k; i++) put(packed, at, i, steps[i * n + column]!, bits);
   }
-  const whole = zeros.every(Number.isInteger);
-  return { packed, scales, zeroPoints: symmetric ? undefined : whole ? packedZeros(zeros, n, blocks, bits) : zeros };
+  return finished({ packed, scales, zeros }, n, blocks, form);
 }
 
-/** Rows of zero points; the half byte left over at a row's end is 2^(bits − 1), too. */
-function packedZeros(zeros: Float32Array, n: number, blocks: number, bits: 4 | 8): Uint8Array {
+/** Rows of zero points; what is left over of a row's last byte is 2^(bits − 1), too. */
+function packedZeros(zeros: Float32Array, n: number, blocks: number, bits: Bits): Uint8Array {
   const width = Math.ceil((blocks * bits) / 8);
   const bytes = new Uint8Array(n * width);
   for (let column = 0; column < n; column++) {
@@ -154,7 +195,7 @@ function packedZeros(zeros: Float32Array, n: number, blocks: number, bits: 4 | 8
   return bytes;
 }
 
-function put(bytes: Uint8Array, from: number, i: number, step: number, bits: 4 | 8): void {
-  if (bits === 8) bytes[from + i] = step;
-  else bytes[from + (i >> 1)]! |= step << (4 * (i & 1));
+function put(bytes: Uint8Array, from: number, i: number, step: number, bits: Bits): void {
+  const at = i * bits;
+  bytes[from + (at >> 3)]! |= step << (at & 7);
 }
