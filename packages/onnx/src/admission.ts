@@ -1,14 +1,8 @@
 import { AdmissionError } from './admission-error.js';
 import { checkName, defaultLimits, most } from './admission-limits.js';
 import type { AdmissionLimits } from './admission-limits.js';
-import {
-  admittedDomains,
-  admittedOperators,
-  contribDomain,
-  contribOperators,
-  refusedOperators,
-} from './admitted-operators.js';
-import { checkMatMulNBits } from './contrib-operators.js';
+import { admittedDomains, admittedOperators, contribDomain, refusedOperators } from './admitted-operators.js';
+import { checkContribOperator, isContribOperator } from './contrib-operators.js';
 import { topologicallySorted, valuesRead } from './edit.js';
 import { expandedNodes, functionKey } from './function-calls.js';
 import { OnnxFormatError } from './model.js';
@@ -177,8 +171,8 @@ function checkNode(node: Node, graph: Graph, around: Around, values: ReadonlySet
     checkName(name, around.limits);
   }
   if (!around.functions.has(functionKey(node.domain, node.opType))) {
-    if (node.domain === contribDomain && contribOperators.has(node.opType)) {
-      checkMatMulNBits(node, named(node), graph);
+    if (node.domain === contribDomain && isContribOperator(node.opType)) {
+      checkContribOperator(node, named(node), graph);
     } else if (!admittedDomains.has(node.domain)) {
       throw new AdmissionError(
         `node ${named(node)} is of domain ${quoted(node.domain)}, wants operators of ai.onnx or ai.onnx.ml`,

@@ -1,8 +1,7 @@
 export const admittedDomains: ReadonlySet<string> = new Set(['', 'ai.onnx.ml']);
 
-/** Beyond them, the few operators of ONNX Runtime itself that this mesh writes, held to sizes that fit. */
+/** Beyond them, the few operators of ONNX Runtime itself that this mesh writes: contrib-operators.ts. */
 export const contribDomain = 'com.microsoft';
-export const contribOperators: ReadonlySet<string> = new Set(['MatMulNBits']);
 
 /** Loops may never end, and what they and branches do cannot be bounded by looking. */
 export const refusedOperators: ReadonlySet<string> = new Set(['Loop', 'Scan', 'If', 'SequenceMap']);

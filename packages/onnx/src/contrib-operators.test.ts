@@ -1,6 +1,6 @@
 import { checkAdmission } from './admission.js';
 import { makeNode } from './edit.js';
-import type { Model } from './model.js';
+import type { Model, Tensor } from './model.js';
 import { attribute, floatTensor, intTensor } from './tensor.js';
 import { writeOnnx } from './write-onnx.js';
 
@@ -61,4 +61,43 @@ describe('matrices in few bits are admitted', () => {
     model.graph.inputs.push({ name: 'w', dataType: 'uint8', shape: [3, 2, 16] });
     expect(() => checkAdmission(writeOnnx(model))).toThrow("has 'w', no constant, wants uint8 [3, 2, 16]");
   });
+});
+
+/** x [n, 40] in eight bits times w [40, 3], plus a row. */
+function productOf(changes: Readonly<Record<string, Tensor>> = {}, inputs = 9): Model {
+  const tensors = [
+    intTensor('w', 'int8', [40, 3], new Int8Array(120)),
+    floatTensor('ws', [3], [1, 1, 1]),
+    intTensor('wz', 'int8', [3], [0, 0, 0]),
+    floatTensor('xs', [], [1]),
+    intTensor('xz', 'uint8', [], [0]),
+    intTensor('b', 'int32', [3], [1, 2, 3]),
+  ];
+  const model = modelOf();
+  const names = ['q', 'xs', 'xz', 'w', 'ws', 'wz', 'b', 'xs', 'xz'].slice(0, inputs);
+  model.graph.nodes = [
+    makeNode('QuantizeLinear', ['x', 'xs', 'xz'], ['q']),
+    { ...makeNode('QGemm', names, ['y'], {}, 'product'), domain: 'com.microsoft' },
+  ];
+  model.graph.initializers = new Map(tensors.map((tensor) => [tensor.name, changes[tensor.name] ?? tensor]));
+  model.graph.outputs = [{ name: 'y', dataType: inputs === 9 ? 'uint8' : 'float', shape: ['n', 3] }];
+  return model;
+}
+
+describe('operators on integers are admitted', () => {
+  it.each([7, 9])('with %i inputs whose scales fit', (inputs) =>
+    expect(() => checkAdmission(writeOnnx(productOf({}, inputs)))).not.toThrow(),
+  );
+
+  it.each<[string, Record<string, Tensor>, string]>([
+    [
+      'two scales of one value',
+      { xs: floatTensor('xs', [2], [1, 1]) },
+      "node 'product' (QGemm) has 'xs', float [2], wants float []",
+    ],
+    ['zero points of another type', { xz: intTensor('xz', 'int32', [], [0]) }, 'wants uint8 or int8 []'],
+    ['fewer zero points than scales', { wz: intTensor('wz', 'int8', [2], [0, 0]) }, "has 'wz', int8 [2], wants"],
+  ])('but not with %s', (_, changes, message) =>
+    expect(() => checkAdmission(writeOnnx(productOf(changes)))).toThrow(message),
+  );
 });

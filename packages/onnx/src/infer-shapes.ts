@@ -24,9 +24,10 @@ function outputTypes(
   typeOf: (value: string) => StaticType | undefined,
   constantOf: (value: string) => Tensor | undefined,
 ): StaticType[] {
-  const rule = Object.hasOwn(shapeRules, node.opType) ? shapeRules[node.opType] : undefined;
+  const rules = Object.hasOwn(shapeRules, node.domain) ? shapeRules[node.domain]! : {};
+  const rule = Object.hasOwn(rules, node.opType) ? rules[node.opType] : undefined;
   const named = `node ${quoted(node.name)} (${node.opType})`;
-  if (!rule || node.domain !== '') throw new ShapeError(`${named}: the shape of its output is unknown`);
+  if (!rule) throw new ShapeError(`${named}: the shape of its output is unknown`);
   const attribute = (name: string) => node.attributes.get(name);
   const question: ShapeQuestion = {
     node,

@@ -1,6 +1,8 @@
+import { contribDomain } from './admitted-operators.js';
 import { dataTypes, ShapeError } from './model.js';
 import type { Attribute, DataType, Tensor } from './model.js';
 import { sizes } from './quoted.js';
+import { contribShapes, quantizedShapes } from './quantized-shapes.js';
 import { rearrangedShapes } from './rearranged-shapes.js';
 import { attentionTypes } from './attention-shapes.js';
 import { axisOf, broadcast, given, known, product } from './shape-question.js';
@@ -20,7 +22,7 @@ const elementwise: ShapeRule = ({ x }) => {
 const comparison: ShapeRule = (question) => [{ ...elementwise(question)[0]!, dataType: 'bool' }];
 
 /** One row per operator; https://onnx.ai/onnx/operators says what each is. */
-export const shapeRules: Readonly<Record<string, ShapeRule>> = {
+const ownRules: Readonly<Record<string, ShapeRule>> = {
   ...rearrangedShapes,
   ...rows(
     'Identity Neg Exp Log Sqrt Reciprocal Abs Sign Floor Ceil Round Relu LeakyRelu Elu Selu Sigmoid HardSigmoid HardSwish Tanh Softplus Softsign Erf Sin Cos Atan Softmax LogSoftmax Gelu Mish Not Clip Trilu CumSum ThresholdedRelu Shrink LRN Celu Hardmax Tan Asin Acos Sinh Cosh Asinh Acosh Atanh Swish GroupNormalization RMSNormalization MeanVarianceNormalization LpNormalization RotaryEmbedding ReverseSequence',
@@ -50,9 +52,6 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
     const reduced = shape.map((size, i) => (i < axis ? size : 1));
     return [known(x), { dataType, shape: reduced }, { dataType, shape: reduced }];
   },
-  MatMulNBits: ({ x: [a], int }) => [
-    { dataType: known(a).dataType, shape: [...known(a).shape.slice(0, -1), int('N', 0)] },
-  ],
   MatMul: ({ x: [a, b] }) => [{ dataType: known(a).dataType, shape: matMulShape(known(a).shape, known(b).shape) }],
   Gemm: ({ x: [a, b], int }) => {
     const [rows = 0, inner = 0] = turned(known(a).shape, int('transA', 0));
@@ -194,6 +193,12 @@ export const shapeRules: Readonly<Record<string, ShapeRule>> = {
     const depth = given(ints(1), 'depth')[0]!;
     return [{ dataType: known(values).dataType, shape: [...shape.slice(0, axis), depth, ...shape.slice(axis)] }];
   },
+};
+
+/** By domain and operator. */
+export const shapeRules: Readonly<Record<string, Readonly<Record<string, ShapeRule>>>> = {
+  '': { ...ownRules, ...quantizedShapes(ownRules) },
+  [contribDomain]: contribShapes(ownRules),
 };
 
 /** What a Constant node holds, in any of the attributes it may be given in; undefined for strings and sparse ones. */

@@ -8,6 +8,11 @@ const weightInputs: Readonly<Record<string, readonly number[]>> = {
   Gemm: [1, 2],
   MatMul: [0, 1],
   MatMulInteger: [1],
+  MatMulIntegerToFloat: [1],
+  QLinearConv: [3, 8],
+  QLinearMatMul: [3],
+  QGemm: [3, 6],
+  GatherBlockQuantized: [0],
   BatchNormalization: [1, 2],
   InstanceNormalization: [1, 2],
   GroupNormalization: [1, 2],
@@ -19,10 +24,17 @@ const weightInputs: Readonly<Record<string, readonly number[]>> = {
   RNN: [1, 2, 3],
 };
 
+/** Where a product's bias is among its inputs. */
+const biasInputs: Readonly<Record<string, number>> = { Conv: 2, ConvTranspose: 2, Gemm: 2, QLinearConv: 8, QGemm: 6 };
+
 /** Whose large weights pruning makes zero and quantization stores in eight bits. */
-const products = new Set(['Conv', 'ConvTranspose', 'Gemm', 'MatMul', 'MatMulInteger', 'MatMulNBits']);
+const products = new Set(
+  `Conv ConvTranspose Gemm MatMul MatMulInteger MatMulNBits MatMulIntegerToFloat QLinearConv QLinearMatMul QGemm`.split(
+    ' ',
+  ),
+);
 const quantizedOperators =
-  /^(QuantizeLinear|DequantizeLinear|DynamicQuantizeLinear|QLinear.*|(Conv|MatMul)Integer|MatMulNBits)$/;
+  /^(QuantizeLinear|DequantizeLinear|DynamicQuantizeLinear|QLinear.*|QGemm|(Conv|MatMul)Integer.*|MatMulNBits|GatherBlockQuantized)$/;
 
 /** One constant with weights; a quantized one is counted as what it stands for. */
 export interface Weights {
@@ -69,7 +81,10 @@ export function weightedLayers({ graph }: Model): WeightedLayer[] {
     if (node.opType === 'Gather' && indicesOf(graph, producers, node.inputs[1]!) !== undefined) return []; // counted where it goes
     const places = weightInputs[node.opType] ?? [];
     const inBlocks = node.opType === 'MatMulNBits' ? blocksOf(graph, node) : [];
-    const own = [...inBlocks, ...places.flatMap((at) => weightsIn(node.inputs[at], isProduct && at < 2))];
+    const own = [
+      ...inBlocks,
+      ...places.flatMap((at) => weightsIn(node.inputs[at], isProduct && at !== biasInputs[node.opType])),
+    ];
     if (own.length === 0) return [];
     return [{ node, weights: node.opType.startsWith('MatMul') ? [...own, ...biasesAfter(node.outputs[0]!)] : own }];
   });
@@ -168,6 +183,7 @@ function numbersIn(tensor: Tensor): ArrayLike<number> & Iterable<number> {
     case 'float16': // 0 and −0 are the halves without a bit of magnitude
       return new Uint16Array(new Uint8Array(tensor.bytes).buffer).map((bits) => bits & 0x7fff);
     case 'uint4':
+    case 'int4':
       return Uint8Array.from(
         { length: elementCount(tensor.dims) },
         (_, i) => (tensor.bytes[i >> 1]! >> (4 * (i & 1))) & 15,

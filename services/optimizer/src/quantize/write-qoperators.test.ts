@@ -1,6 +1,8 @@
-import { attribute, cloneModel, floatTensor, makeNode, readOnnx, writeOnnx } from '@modelmill/onnx';
+import { attribute, checkAdmission, cloneModel, floatTensor, inferShapes } from '@modelmill/onnx';
+import { makeNode, readOnnx, writeOnnx } from '@modelmill/onnx';
 import type { Model, Node } from '@modelmill/onnx';
 import { modelOf, numbers, someCnn } from '../models-for-tests.js';
+import { isQuantized, weightFigures } from '../weighted-layers.js';
 import { leftovers } from './leftovers.js';
 import { exampleOf, fidelity, optimizedModel, quantizedOn, valuesOf } from './quantize-for-tests.js';
 import { writeQOperators } from './write-qoperators.js';
@@ -114,6 +116,16 @@ describe('the operator form', () => {
     expect(await fidelity(model, made.model, example)).toBeGreaterThan(20);
     const left = leftovers(readOnnx(await optimizedModel(made.model)));
     expect(left).toMatchObject({ floatProducts: 0 });
+  });
+
+  it.each(cases)('of $net is admitted, with as many weights and the same shapes', async ({ model, example }) => {
+    const made = await written(model, example);
+    expect(() => checkAdmission(writeOnnx(made.model))).not.toThrow();
+    expect(isQuantized(made.model)).toBe(true);
+    expect(weightFigures(made.model).parameters).toBe(weightFigures(made.qdq).parameters);
+    const output = model.graph.outputs[0]!.name;
+    const shapeOf = (of: Model) => inferShapes(of, new Map([['input', example.dims]])).get(output);
+    expect(shapeOf(made.model)).toEqual(shapeOf(model));
   });
 
   it('leaves a float model as it is', () => {
