@@ -36,6 +36,8 @@ export const afterLast = (at: string, last: string) =>
   invalid(`${at} comes after ${last}, whose weights cannot be changed any more: put it before`);
 export const wideHqq = (at: string, bits: number) =>
   invalid(`${at}.bits is ${bits}, but method 'hqq' wants 4: ONNX Runtime takes its zero points in no other`);
+export const wideEmbeddings = (at: string, bits: number) =>
+  invalid(`${at}.embeddings is set, but bits is ${bits}: ONNX Runtime looks rows up in 4 bits`);
 export const symmetricHqq = (at: string) =>
   invalid(`${at}.symmetric is set, but method 'hqq' searches zero points, which symmetric blocks do not have`);
 export const distilledLater = (at: string) =>

@@ -90,10 +90,34 @@ describe('an optimization plan', () => {
       { passes: [{ pruneStructured: { ratio: 0.5, roundTo: 2000 } }] },
       'passes[0].prune_structured.round_to is 2000, wants 1 to 1024',
     ],
-    [{ passes: [{ quantizeWeights: { bits: 3 } }] }, 'passes[0].quantize_weights.bits is 3, wants 4 or 8'],
+    [{ passes: [{ quantizeWeights: { bits: 3 } }] }, 'passes[0].quantize_weights.bits is 3, wants 2, 4 or 8'],
     [
       { passes: [{ quantizeWeights: { blockSize: 48 } }] },
-      'passes[0].quantize_weights.block_size is 48, wants 16, 32, 64, 128, 256',
+      'passes[0].quantize_weights.block_size is 48, wants 16, 32, 64, 128, 256 in 4 bits',
+    ],
+    [
+      { passes: [{ quantizeWeights: { bits: 2, blockSize: 256 } }] },
+      'passes[0].quantize_weights.block_size is 256, wants 32, 64, 128 in 2 bits',
+    ],
+    [
+      { passes: [{ quantizeWeights: { bits: 8, embeddings: true } }] },
+      'passes[0].quantize_weights.embeddings is set, but bits is 8: ONNX Runtime looks rows up in 4 bits',
+    ],
+    [
+      { passes: [{ quantizeStatic: { format: 'tensorrt' } }] },
+      "passes[0].quantize_static.format is 'tensorrt', wants one of qdq, qoperator",
+    ],
+    [
+      { passes: [{ quantizeSigns: { values: 'quinary' } }] },
+      "passes[0].quantize_signs.values is 'quinary', wants one of ternary, binary",
+    ],
+    [
+      { passes: [{ quantizeSigns: { form: 'bits' } }] },
+      "passes[0].quantize_signs.form is 'bits', wants one of tables, blocks",
+    ],
+    [
+      { passes: [{ quantizeSigns: {} }, prune()] },
+      'passes[1] comes after quantize_signs, whose weights cannot be changed any more: put it before',
     ],
     [
       { passes: [{ quantizeWeights: { method: 'awq' } }] },

@@ -4,6 +4,7 @@ import * as errors from './errors.js';
 import { byteStorage } from './pack/bytes-pass.js';
 import { halfStorage } from './pack/halves-pass.js';
 import { weightSharing } from './pack/sharing-pass.js';
+import { signQuantization } from './pack/signs-pass.js';
 import type { AskedPass, PassCase, PassKind, PlannedPass } from './pass-kind.js';
 import { magnitudePruning } from './prune/magnitude-pass.js';
 import { structuredPruning } from './prune/structured-pass.js';
@@ -17,6 +18,7 @@ export const passKinds: { readonly [C in PassCase]: PassKind<C> } = {
   pruneMagnitude: magnitudePruning,
   pruneStructured: structuredPruning,
   quantizeDynamic: dynamicQuantization,
+  quantizeSigns: signQuantization,
   quantizeStatic: staticQuantization,
   quantizeWeights: weightQuantization,
   shareWeights: weightSharing,

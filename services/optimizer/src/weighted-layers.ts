@@ -1,5 +1,6 @@
 import { elementCount, floatsOf, intsOf } from '@modelmill/onnx';
 import type { Graph, Model, Node, Tensor } from '@modelmill/onnx';
+import { lookedUpSigns } from './pack/sign-tables.js';
 
 /** Which inputs of an operator hold weights: what training changes. A MatMul's may stand on either side. */
 const weightInputs: Readonly<Record<string, readonly number[]>> = {
@@ -63,6 +64,8 @@ export function weightedLayers({ graph }: Model): WeightedLayer[] {
 
   function weightsIn(value: string | undefined, isMatrix: boolean): Weights[] {
     if (value === undefined || value === '') return [];
+    const signs = lookedUpSigns(graph, producers, value);
+    if (signs) return [{ ...signs, isQuantized: true, isMatrix: isMatrix && signs.rank >= 2 }];
     const stored = storedAs(graph, producers, value);
     const counted = countOf(graph, stored.name, stored.zero);
     return counted ? [{ ...counted, ...stored, isMatrix: isMatrix && counted.rank >= 2 }] : [];

@@ -1,8 +1,9 @@
-import { OnnxFormatError, floatTensor, floatsOf, makeNode, attribute, uniqueName } from '@modelmill/onnx';
+import { floatTensor, floatsOf, makeNode, attribute, uniqueName } from '@modelmill/onnx';
 import type { Model, Tensor } from '@modelmill/onnx';
 import { addConstant } from '../add-constant.js';
 import { cluster } from './cluster.js';
 import type { ClusterStart } from './cluster.js';
+import { expectFinite } from './expect-finite.js';
 import { changeConstants } from '../constant-of.js';
 import { halfBits } from './half.js';
 import { prunableWeights } from '../prune/prune-magnitude.js';
@@ -82,9 +83,4 @@ export function packed(nibbles: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(Math.ceil(nibbles.length / 2));
   for (let i = 0; i < nibbles.length; i++) bytes[i >> 1]! |= nibbles[i]! << (4 * (i & 1));
   return bytes;
-}
-
-function expectFinite({ name }: Tensor, values: Float32Array): void {
-  const at = values.findIndex((value) => !Number.isFinite(value));
-  if (at >= 0) throw new OnnxFormatError(`weight '${name}' is ${values[at]} at ${at}, wants a finite number`);
 }

@@ -33,17 +33,27 @@ export async function quantizeWeights(model: Model, options: WeightOnlyOptions):
     await onLayer((i + 1) / layers.length);
     await nextTurn();
   }
+  if (layers.length > 0) writeBlocks(model, layers, made, options);
+  return layers.length;
+}
+
+/** Replaces layers by MatMulNBits, in place, given the blocks of each of their weights. */
+export function writeBlocks(
+  model: Model,
+  layers: readonly MatrixLayer[],
+  blocks: ReadonlyMap<Tensor, Blocks>,
+  form: BlockForm,
+): void {
   changeConstants(model, () => {
     const stored = new Map<Tensor, string[]>();
     for (const layer of layers) {
       const { weights } = layer;
-      const names = stored.get(weights) ?? storeBlocks(model.graph, layer, made.get(weights)!, options);
+      const names = stored.get(weights) ?? storeBlocks(model.graph, layer, blocks.get(weights)!, form);
       stored.set(weights, names);
-      replaceProduct(model.graph, layer, names, options);
+      replaceProduct(model.graph, layer, names, form);
     }
   });
-  if (layers.length > 0) model.opsets.set(domain, 1);
-  return layers.length;
+  model.opsets.set(domain, 1);
 }
 
 /** Those of at least one whole block. */

@@ -86,7 +86,7 @@ export function roundToEven(value: number): number {
 
 const clip = (value: number, least: number, greatest: number) => Math.min(Math.max(value, least), greatest);
 
-function forEachChannel(
+export function forEachChannel(
   { values, dims, axis }: Channels,
   visit: (value: number, channel: number, i: number) => void,
 ): void {

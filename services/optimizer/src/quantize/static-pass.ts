@@ -14,6 +14,9 @@ import { range, word } from '../field-checks.js';
 import { nothingTo } from '../nothing-to.js';
 import { definePass } from '../pass-kind.js';
 import { quantizableLayers, quantizableTensors, quantizeStatic } from './quantize-static.js';
+import { writeQOperators } from './write-qoperators.js';
+
+const formats = ['qdq', 'qoperator'] as const;
 
 interface StaticQuantization {
   readonly samples: number;
@@ -21,6 +24,7 @@ interface StaticQuantization {
   readonly cpu: Cpu;
   readonly equalize: boolean;
   readonly correctBiases: boolean;
+  readonly format: (typeof formats)[number];
 }
 
 /** Convolutions and matrix products compute in eight bits, with ranges from training rows. */
@@ -29,13 +33,14 @@ export const staticQuantization = definePass<'quantizeStatic', StaticQuantizatio
   isLast: true,
 
   plan({ quantizeStatic }, at) {
-    const { calibrationSamples, calibration, cpu, equalize, correctBiases } = quantizeStatic;
+    const { calibrationSamples, calibration, cpu, equalize, correctBiases, format } = quantizeStatic;
     return {
       samples: range(calibrationSamples || 256, 1, 1_000_000, `${at}.calibration_samples`),
       calibration: word(calibration || 'minmax', calibrationMethods, `${at}.calibration`),
       cpu: word(cpu || 'here', cpus, `${at}.cpu`),
       equalize,
       correctBiases,
+      format: word(format || 'qdq', formats, `${at}.format`),
     };
   },
 
@@ -58,11 +63,13 @@ export const staticQuantization = definePass<'quantizeStatic', StaticQuantizatio
     const ranges = await calibrate(model, tensors, { ...watching, method: settings.calibration });
     const corrected = settings.correctBiases ? { means: await meansOf(model, watching) } : {};
     const { layers } = quantizeStatic(model, ranges, { reduced: target.reduced, ...corrected });
+    const replaced = settings.format === 'qoperator' ? writeQOperators(model) : 0;
     const notes = [
       `${layers} layers compute in int8, calibrated on ${rows.length} training rows (${settings.calibration}).`,
       forCpu(target),
       ...(settings.correctBiases ? ['Biases make up for what rounding the weights takes on the average.'] : []),
       ...(settings.equalize ? [`${equalized} pairs of layers were equalized.`] : []),
+      ...(replaced > 0 ? [`${replaced} operators are written as integer ones.`] : []),
       ...(folded > 0 ? [`${folded} batch normalizations were folded into the layers before them.`] : []),
     ];
     return { model, words: 'quantized static int8', notes };

@@ -7,19 +7,24 @@ import { nothingTo } from '../nothing-to.js';
 import type { PassContext } from '../pass-context.js';
 import { definePass } from '../pass-kind.js';
 import { watchTensors } from './calibrate.js';
+import { quantizeEmbeddings } from './embedding-blocks.js';
 import { createHessians } from './hessians.js';
 import { layersInBlocks, quantizeWeights } from './quantize-weights.js';
+import type { Bits } from './weight-blocks.js';
 
 const blockSizes = [16, 32, 64, 128, 256];
+/** Those of the fast kernels that ONNX Runtime has for 2 bits: with 16 or 256 a product takes forty times as long as in floats. */
+const blockSizesOf2Bits = [32, 64, 128];
 const methods = ['nearest', 'hqq', 'gptq'] as const;
 
 interface WeightQuantization {
-  readonly bits: 4 | 8;
+  readonly bits: Bits;
   readonly block: number;
   readonly method: (typeof methods)[number];
   readonly symmetric: boolean;
   /** Rows that `gptq` looks at. */
   readonly samples: number;
+  readonly embeddings: boolean;
 }
 
 const inWords = {
@@ -34,16 +39,20 @@ export const weightQuantization = definePass<'quantizeWeights', WeightQuantizati
   isLast: true,
 
   plan({ quantizeWeights }, at) {
-    const { bits, blockSize, method, symmetric, calibrationSamples } = quantizeWeights;
+    const { bits, blockSize, method, symmetric, calibrationSamples, embeddings } = quantizeWeights;
     const chosen = bits || 4;
-    if (chosen !== 4 && chosen !== 8) throw errors.outOfRange(`${at}.bits`, bits, '4 or 8');
+    if (chosen !== 2 && chosen !== 4 && chosen !== 8) throw errors.outOfRange(`${at}.bits`, bits, '2, 4 or 8');
     const block = blockSize || 32;
-    if (!blockSizes.includes(block)) throw errors.outOfRange(`${at}.block_size`, blockSize, blockSizes.join(', '));
+    const sizes = chosen === 2 ? blockSizesOf2Bits : blockSizes;
+    if (!sizes.includes(block)) {
+      throw errors.outOfRange(`${at}.block_size`, blockSize, `${sizes.join(', ')} in ${chosen} bits`);
+    }
+    if (embeddings && chosen !== 4) throw errors.wideEmbeddings(at, chosen);
     const rounded = word(method || 'nearest', methods, `${at}.method`);
     if (rounded === 'hqq' && chosen !== 4) throw errors.wideHqq(at, chosen);
     if (rounded === 'hqq' && symmetric) throw errors.symmetricHqq(at);
     const samples = range(calibrationSamples || 128, 1, 1_000_000, `${at}.calibration_samples`);
-    return { bits: chosen, block, method: rounded, symmetric, samples };
+    return { bits: chosen, block, method: rounded, symmetric, samples, embeddings };
   },
 
   async make(parent, settings, context) {
@@ -55,11 +64,17 @@ export const weightQuantization = definePass<'quantizeWeights', WeightQuantizati
     };
     const learned = method === 'gptq' ? { hessianOf: hessiansOf(model, settings, context) } : {};
     const layers = await quantizeWeights(model, { ...settings, ...learned, onLayer });
-    if (layers === 0) throw nothingTo(`quantize: no MatMul or Gemm has a constant matrix of ${block} rows or more`);
+    const tables = settings.embeddings ? quantizeEmbeddings(model, settings) : 0;
+    if (layers + tables === 0) {
+      throw nothingTo(`quantize: no MatMul or Gemm has a constant matrix of ${block} rows or more`);
+    }
     return {
       model,
       words: `quantized weights to int${bits}`,
-      notes: [`${layers} layers keep their weights in ${bits} bits, ${block} to a scale, ${inWords[method]}.`],
+      notes: [
+        `${layers} layers keep their weights in ${bits} bits, ${block} to a scale, ${inWords[method]}.`,
+        ...(tables > 0 ? [`${tables} lookups take rows in 4 bits, rounded to nearest.`] : []),
+      ],
     };
   },
 });

@@ -43,6 +43,11 @@ export interface StaticQuantization {
   equalize: boolean;
   /** Biases make up for what rounding the weights takes from each output channel on the average of the training rows. */
   correctBiases: boolean;
+  /**
+   * `qdq` (default): float operators between QuantizeLinear and DequantizeLinear, which engines turn into integer ones
+   * when they load the file; `qoperator`: those integer operators themselves, for ONNX Runtime.
+   */
+  format: string;
 }
 
 /** Magnitude pruning: the smallest weights become zero. */
@@ -141,11 +146,11 @@ export interface DynamicQuantization {
  * activations stay floats between layers.
  */
 export interface WeightQuantization {
-  /** 4 or 8; 0 means 4. */
+  /** 2, 4 or 8; 0 means 4. */
   bits: number;
   /**
-   * Weights that share a scale, along the rows' axis: 16, 32, 64, 128 or 256; 0 means 32. Matrices with fewer rows stay
-   * as they are.
+   * Weights that share a scale, along the rows' axis: 16, 32, 64, 128 or 256; 0 means 32. In 2 bits 32, 64 or 128.
+   * Matrices with fewer rows stay as they are.
    */
   blockSize: number;
   /**
@@ -157,6 +162,24 @@ export interface WeightQuantization {
   symmetric: boolean;
   /** Rows of the training split that `gptq` looks at; 0 means 128. */
   calibrationSamples: number;
+  /** Tables that Gather looks rows up in, such as embeddings, too; in 4 bits, rounded to nearest. */
+  embeddings: boolean;
+}
+
+/** Weights that are −1, 0 or 1 times a scale per output channel. */
+export interface SignQuantization {
+  /**
+   * `ternary` (default; Li et al. 2016): weights below 0.7 of their channel's mean magnitude become 0, the others their
+   * sign times the mean magnitude of those. `binary` (Rastegari et al. 2016): all become their sign times the mean magnitude.
+   */
+  values: string;
+  /**
+   * `tables` (default): in 1.6 bits a weight, or 1 bit, and looked up when the file is loaded, which makes the file
+   * smaller, but not memory or time of answers. `blocks`: matrices compute in 2 bits (MatMulNBits), kernels as in tables.
+   */
+  form: string;
+  /** The first and the last layer as well, which otherwise stay as they are. */
+  allLayers: boolean;
 }
 
 /**
@@ -215,6 +238,9 @@ export interface Pass {
     | //
     /** Structured pruning. */
     { $case: "pruneStructured"; pruneStructured: StructuredPruning }
+    | //
+    /** Binary and ternary weights. */
+    { $case: "quantizeSigns"; quantizeSigns: SignQuantization }
     | undefined;
 }
 
@@ -358,7 +384,7 @@ export interface WatchOptimizationResponse {
 }
 
 function createBaseStaticQuantization(): StaticQuantization {
-  return { calibrationSamples: 0, calibration: "", cpu: "", equalize: false, correctBiases: false };
+  return { calibrationSamples: 0, calibration: "", cpu: "", equalize: false, correctBiases: false, format: "" };
 }
 
 export const StaticQuantization: MessageFns<StaticQuantization> = {
@@ -377,6 +403,9 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
     }
     if (message.correctBiases !== false) {
       writer.uint32(176).bool(message.correctBiases);
+    }
+    if (message.format !== "") {
+      writer.uint32(242).string(message.format);
     }
     return writer;
   },
@@ -434,6 +463,14 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
             message.correctBiases = reader.bool();
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.format = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -461,6 +498,7 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
         : isSet(object.correct_biases)
         ? globalThis.Boolean(object.correct_biases)
         : false,
+      format: isSet(object.format) ? globalThis.String(object.format) : "",
     };
   },
 
@@ -481,6 +519,9 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
     if (message.correctBiases !== false) {
       obj.correctBiases = message.correctBiases;
     }
+    if (message.format !== "") {
+      obj.format = message.format;
+    }
     return obj;
   },
 
@@ -494,6 +535,7 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
     message.cpu = object.cpu ?? "";
     message.equalize = object.equalize ?? false;
     message.correctBiases = object.correctBiases ?? false;
+    message.format = object.format ?? "";
     return message;
   },
 };
@@ -1292,7 +1334,7 @@ export const DynamicQuantization: MessageFns<DynamicQuantization> = {
 };
 
 function createBaseWeightQuantization(): WeightQuantization {
-  return { bits: 0, blockSize: 0, method: "", symmetric: false, calibrationSamples: 0 };
+  return { bits: 0, blockSize: 0, method: "", symmetric: false, calibrationSamples: 0, embeddings: false };
 }
 
 export const WeightQuantization: MessageFns<WeightQuantization> = {
@@ -1311,6 +1353,9 @@ export const WeightQuantization: MessageFns<WeightQuantization> = {
     }
     if (message.calibrationSamples !== 0) {
       writer.uint32(40).uint32(message.calibrationSamples);
+    }
+    if (message.embeddings !== false) {
+      writer.uint32(240).bool(message.embeddings);
     }
     return writer;
   },
@@ -1368,6 +1413,14 @@ export const WeightQuantization: MessageFns<WeightQuantization> = {
             message.calibrationSamples = reader.uint32();
             continue;
           }
+          case 30: {
+            if (tag !== 240) {
+              break;
+            }
+
+            message.embeddings = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1395,6 +1448,7 @@ export const WeightQuantization: MessageFns<WeightQuantization> = {
         : isSet(object.calibration_samples)
         ? globalThis.Number(object.calibration_samples)
         : 0,
+      embeddings: isSet(object.embeddings) ? globalThis.Boolean(object.embeddings) : false,
     };
   },
 
@@ -1415,6 +1469,9 @@ export const WeightQuantization: MessageFns<WeightQuantization> = {
     if (message.calibrationSamples !== 0) {
       obj.calibrationSamples = Math.round(message.calibrationSamples);
     }
+    if (message.embeddings !== false) {
+      obj.embeddings = message.embeddings;
+    }
     return obj;
   },
 
@@ -1428,6 +1485,112 @@ export const WeightQuantization: MessageFns<WeightQuantization> = {
     message.method = object.method ?? "";
     message.symmetric = object.symmetric ?? false;
     message.calibrationSamples = object.calibrationSamples ?? 0;
+    message.embeddings = object.embeddings ?? false;
+    return message;
+  },
+};
+
+function createBaseSignQuantization(): SignQuantization {
+  return { values: "", form: "", allLayers: false };
+}
+
+export const SignQuantization: MessageFns<SignQuantization> = {
+  encode(message: SignQuantization, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.values !== "") {
+      writer.uint32(10).string(message.values);
+    }
+    if (message.form !== "") {
+      writer.uint32(18).string(message.form);
+    }
+    if (message.allLayers !== false) {
+      writer.uint32(24).bool(message.allLayers);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): SignQuantization {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSignQuantization();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.values = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.form = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.allLayers = reader.bool();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): SignQuantization {
+    return {
+      values: isSet(object.values) ? globalThis.String(object.values) : "",
+      form: isSet(object.form) ? globalThis.String(object.form) : "",
+      allLayers: isSet(object.allLayers)
+        ? globalThis.Boolean(object.allLayers)
+        : isSet(object.all_layers)
+        ? globalThis.Boolean(object.all_layers)
+        : false,
+    };
+  },
+
+  toJSON(message: SignQuantization): unknown {
+    const obj: any = {};
+    if (message.values !== "") {
+      obj.values = message.values;
+    }
+    if (message.form !== "") {
+      obj.form = message.form;
+    }
+    if (message.allLayers !== false) {
+      obj.allLayers = message.allLayers;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<SignQuantization>): SignQuantization {
+    return SignQuantization.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<SignQuantization>): SignQuantization {
+    const message = createBaseSignQuantization();
+    message.values = object.values ?? "";
+    message.form = object.form ?? "";
+    message.allLayers = object.allLayers ?? false;
     return message;
   },
 };
@@ -1655,6 +1818,9 @@ export const Pass: MessageFns<Pass> = {
       case "pruneStructured":
         StructuredPruning.encode(message.kind.pruneStructured, writer.uint32(338).fork()).join();
         break;
+      case "quantizeSigns":
+        SignQuantization.encode(message.kind.quantizeSigns, writer.uint32(482).fork()).join();
+        break;
     }
     return writer;
   },
@@ -1759,6 +1925,14 @@ export const Pass: MessageFns<Pass> = {
             };
             continue;
           }
+          case 60: {
+            if (tag !== 482) {
+              break;
+            }
+
+            message.kind = { $case: "quantizeSigns", quantizeSigns: SignQuantization.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1807,6 +1981,10 @@ export const Pass: MessageFns<Pass> = {
         ? { $case: "pruneStructured", pruneStructured: StructuredPruning.fromJSON(object.pruneStructured) }
         : isSet(object.prune_structured)
         ? { $case: "pruneStructured", pruneStructured: StructuredPruning.fromJSON(object.prune_structured) }
+        : isSet(object.quantizeSigns)
+        ? { $case: "quantizeSigns", quantizeSigns: SignQuantization.fromJSON(object.quantizeSigns) }
+        : isSet(object.quantize_signs)
+        ? { $case: "quantizeSigns", quantizeSigns: SignQuantization.fromJSON(object.quantize_signs) }
         : undefined,
     };
   },
@@ -1831,6 +2009,8 @@ export const Pass: MessageFns<Pass> = {
       obj.storeHalves = HalfStorage.toJSON(message.kind.storeHalves);
     } else if (message.kind?.$case === "pruneStructured") {
       obj.pruneStructured = StructuredPruning.toJSON(message.kind.pruneStructured);
+    } else if (message.kind?.$case === "quantizeSigns") {
+      obj.quantizeSigns = SignQuantization.toJSON(message.kind.quantizeSigns);
     }
     return obj;
   },
@@ -1906,6 +2086,15 @@ export const Pass: MessageFns<Pass> = {
           message.kind = {
             $case: "pruneStructured",
             pruneStructured: StructuredPruning.fromPartial(object.kind.pruneStructured),
+          };
+        }
+        break;
+      }
+      case "quantizeSigns": {
+        if (object.kind?.quantizeSigns !== undefined && object.kind?.quantizeSigns !== null) {
+          message.kind = {
+            $case: "quantizeSigns",
+            quantizeSigns: SignQuantization.fromPartial(object.kind.quantizeSigns),
           };
         }
         break;
