@@ -20,6 +20,7 @@ const verbs = {
   distill: 'distill',
   quantizeDynamic: 'quantize',
   quantizeWeights: 'quantize weights',
+  quantizeSigns: 'keep signs',
   shareWeights: 'share weights',
   storeBytes: 'store bytes',
   storeHalves: 'halve',
