@@ -49,9 +49,9 @@ export function sampleWindows(
   if (starts < 1) throw tooShort(range, context);
   // 48 bits each: 24 would not reach every place of a long text
   const drawn = counterRandom(seed, windowStream).uniform(step, 2 * batchSize);
-  return windowsAt(
+  return tokenWindows(
     stream,
-    Array.from(
+    Uint32Array.from(
       { length: batchSize },
       (_, i) => range.start + Math.floor((drawn[2 * i]! + drawn[2 * i + 1]! / 2 ** 24) * starts),
     ),
@@ -68,19 +68,19 @@ export function* eachWindow(
   range: TokenRange,
   { batchSize, context }: { batchSize: number; context: number },
 ): Generator<TokenWindows> {
-  const windows = Math.floor((range.end - range.start - 1) / context);
-  if (windows < 1) throw tooShort(range, context);
-  for (let first = 0; first < windows; first += batchSize) {
-    const size = Math.min(batchSize, windows - first);
-    yield windowsAt(
-      stream,
-      Array.from({ length: size }, (_, i) => range.start + (first + i) * context),
-      context,
-    );
+  const starts = windowStarts(range, context);
+  if (starts.length === 0) throw tooShort(range, context);
+  for (let first = 0; first < starts.length; first += batchSize) {
+    yield tokenWindows(stream, starts.subarray(first, first + batchSize), context);
   }
 }
 
-function windowsAt(stream: TokenStream, starts: readonly number[], context: number): TokenWindows {
+/** Where the windows of a range begin that do not overlap; what does not fill a window is left out. */
+export const windowStarts = ({ start, end }: TokenRange, context: number): Uint32Array =>
+  Uint32Array.from({ length: Math.max(0, Math.floor((end - start - 1) / context)) }, (_, i) => start + i * context);
+
+/** The windows that begin at these tokens. */
+export function tokenWindows(stream: TokenStream, starts: Uint32Array, context: number): TokenWindows {
   const size = starts.length;
   const inputs = new Int32Array(size * context);
   const targets = new Int32Array(size * context);

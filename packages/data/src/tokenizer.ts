@@ -30,6 +30,11 @@ export class TokenizerError extends DatasetError {
   override readonly name = 'TokenizerError';
 }
 
+/** The entry of a model's metadata that says how text becomes its tokens: the tokenizer's JSON. */
+export const tokenizerKey = 'modelmill.tokenizer';
+/** The entry that says of how many tokens the windows were that it learned from. */
+export const contextKey = 'modelmill.context';
+
 export const mostTokens = 65_536;
 
 export const unknownToken = (id: number, size: number) =>

@@ -3,7 +3,7 @@ import type { ArtifactRef, JobClaim, Store } from '@modelmill/store';
 import { compareVersions } from './compare-versions.js';
 import type { Examples } from './examples.js';
 import { leftoversInWords } from './quantize/leftovers.js';
-import { classifierOf, makePasses } from './make-passes.js';
+import { bindingOf, makePasses } from './make-passes.js';
 import type { MadePasses, Order, Tell } from './make-passes.js';
 import type { PinnedPlan } from './pinned-plan.js';
 import type { Engine, Figures, Report } from './report.js';
@@ -45,11 +45,14 @@ export async function makeCandidate(
     return compareVersions({
       artifacts,
       versions: {
-        parent: { sha256: pinned.parent.artifactSha256, classifier: pinned.classifier },
-        candidate: { sha256: artifact.sha256, classifier: classifierOf(pinned, made.model) },
+        parent: {
+          sha256: pinned.parent.artifactSha256,
+          binding: pinned.binding,
+          name: `version ${pinned.parent.version}`,
+        },
+        candidate: { sha256: artifact.sha256, binding: bindingOf(pinned, made.model), name: 'the result' },
       },
-      table: examples.table,
-      rows: examples.test,
+      examples,
       signal: claim.signal,
       onMeasuring: () => tell('measuring', (1 + passesShare) / 2),
     });
@@ -60,13 +63,19 @@ export async function makeCandidate(
 
 /** What every report of a plan says. */
 export function parentAndRows(
-  { plan, parent, dataset }: PinnedPlan,
+  { plan, parent, dataset, task }: PinnedPlan,
   examples: Examples,
   figures: Figures,
-): Pick<Report, 'model' | 'dataset' | 'parent'> {
+): Pick<Report, 'model' | 'task' | 'dataset' | 'parent'> {
   return {
     model: plan.model,
-    dataset: { name: dataset.dataset, version: dataset.version, evaluated_rows: examples.test.length },
+    task: task.kind,
+    dataset: {
+      name: dataset.dataset,
+      version: dataset.version,
+      split: examples.split,
+      evaluated_rows: examples.heldOut.length,
+    },
     parent: { version: parent.version, sha256: parent.artifactSha256, ...figures },
   };
 }

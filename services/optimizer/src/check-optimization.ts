@@ -2,42 +2,51 @@ import { registry as contract } from '@modelmill/contracts';
 import type { datasets, registry } from '@modelmill/contracts';
 import { readOnnx } from '@modelmill/onnx';
 import type { Store } from '@modelmill/store';
-import { classifierFor } from './classifier.js';
-import type { Classifier, ExampleForm } from './classifier.js';
+import { bindingFor } from './binding.js';
+import type { Binding } from './binding.js';
 import * as errors from './errors.js';
 import { defaultSplits } from './examples.js';
+import { gateMetric } from './gate.js';
 import type { OptimizationPlan } from './optimization-plan.js';
+import { taskOf } from './task.js';
+import type { Task } from './task.js';
 import { isQuantized } from './weighted-layers.js';
 
 /** A plan whose version and dataset exist and fit each other. */
 export interface CheckedOptimization {
   readonly parent: registry.Version;
   readonly dataset: datasets.DatasetVersion;
-  readonly examples: ExampleForm;
-  /** How the parent takes them. */
-  readonly classifier: Classifier;
+  readonly task: Task;
+  /** How the parent takes its examples. */
+  readonly binding: Binding;
 }
 
 /** Looks up what a plan names; throws an RpcError or the store's NotFoundError. */
 export async function checkOptimization(
   store: Pick<Store, 'registry' | 'datasets' | 'artifacts'>,
-  { model, version, data }: OptimizationPlan,
+  { model, version, data, bound }: OptimizationPlan,
 ): Promise<CheckedOptimization> {
   const parent = await store.registry.version(model, version);
   if (parent.state === contract.VersionState.VERSION_STATE_REJECTED) {
     throw errors.versionRejected(model, parent.version, parent.rejectionReason);
   }
   const dataset = await store.datasets.version(data.dataset, data.version);
-  const { featureShape = [], classes = [] } = dataset.schema ?? {};
-  if (classes.length === 0) throw errors.notAClassifier(data.dataset);
-  const { train, test } = dataset.splits ?? defaultSplits;
-  const isEmpty = (share: number) => Math.round(Number(dataset.rows) * share) < 1;
-  if (isEmpty(test)) throw errors.emptySplit(data.dataset, 'test', 'evaluation');
-  if (isEmpty(train)) throw errors.emptySplit(data.dataset, 'training', 'every pass');
-  const examples = { dataset: data.dataset, featureShape: featureShape.map(Number), classes: classes.length };
-  const classifier = classifierFor(model, parent.signature, examples);
-  if (isQuantized(readOnnx(await store.artifacts.read(parent.artifactSha256)))) {
-    throw errors.alreadyQuantized(model, parent.version);
+  const graph = readOnnx(await store.artifacts.read(parent.artifactSha256));
+  const task = taskOf(dataset, data, `version ${parent.version} of model '${model}'`, graph);
+  if (task.kind !== 'classes' && bound.field === 'max_accuracy_drop')
+    throw errors.dropOfAccuracy(gateMetric(task.kind));
+  checkSplits(dataset, task);
+  const binding = bindingFor(model, parent.signature, task);
+  if (isQuantized(graph)) throw errors.alreadyQuantized(model, parent.version);
+  return { parent, dataset, task, binding };
+}
+
+/** Of a text, a part is empty that has no window with a token behind it. */
+function checkSplits({ dataset, rows, splits = defaultSplits }: datasets.DatasetVersion, task: Task): void {
+  const least = task.kind === 'text' ? task.context + 1 : 1;
+  const isEmpty = (share: number) => Math.round(Number(rows) * share) < least;
+  if (isEmpty(splits.test) && isEmpty(splits.validation)) {
+    throw errors.emptySplit(dataset, 'test', least, 'evaluation');
   }
-  return { parent, dataset, examples, classifier };
+  if (isEmpty(splits.train)) throw errors.emptySplit(dataset, 'training', least, 'every pass');
 }

@@ -1,16 +1,17 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Table } from '@modelmill/data';
 import { readOnnx } from '@modelmill/onnx';
 import { startRunner } from '@modelmill/runtime';
 import type { MeasuredCase, Runner } from '@modelmill/runtime';
 import type { Artifacts } from '@modelmill/store';
-import type { Classifier } from './classifier.js';
-import { evaluate, examplesOf } from './evaluate.js';
+import type { Binding } from './binding.js';
+import { evaluate } from './evaluate.js';
+import type { Examples } from './examples.js';
 import { leftovers } from './quantize/leftovers.js';
 import type { Leftovers } from './quantize/leftovers.js';
 import type { Engine, Figures } from './report.js';
+import { percentile } from './speed.js';
 import { weightFigures } from './weighted-layers.js';
 
 export interface Compared {
@@ -23,11 +24,11 @@ export interface Compared {
 
 export interface ComparisonOptions {
   readonly artifacts: Pick<Artifacts, 'path' | 'read'>;
-  /** Digests of the two ONNX files, and where each takes and gives its tensors. */
-  readonly versions: Readonly<Record<Side, { readonly sha256: string; readonly classifier: Classifier }>>;
-  readonly table: Table;
-  /** Held-out rows. */
-  readonly rows: Uint32Array;
+  /** Digests of the two ONNX files, where each takes and gives its tensors, and what messages call it. */
+  readonly versions: Readonly<
+    Record<Side, { readonly sha256: string; readonly binding: Binding; readonly name: string }>
+  >;
+  readonly examples: Examples;
   readonly signal: AbortSignal;
   /** Told before the latencies are measured. */
   onMeasuring(): Promise<void>;
@@ -40,9 +41,9 @@ const threads = 1; // a figure that does not change with the cores of the machin
 const throughputBatch = 32;
 const requestTimeoutMs = 120_000;
 
-/** Two versions in one runner of their own: the same rows through both, and their latencies in alternation. */
+/** Two versions in one runner of their own: the same examples through both, and their latencies in alternation. */
 export async function compareVersions(options: ComparisonOptions): Promise<Compared> {
-  const { artifacts, versions, table, rows, signal, onMeasuring } = options;
+  const { artifacts, versions, examples, signal, onMeasuring } = options;
   await using runner = await startRunner({ providers: ['cpu'], threads, requestTimeoutMs });
   let provider = '';
   let left: Leftovers;
@@ -57,30 +58,32 @@ export async function compareVersions(options: ComparisonOptions): Promise<Compa
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
-  const accuracies = {
-    parent: await evaluate(runner, 'parent', versions.parent.classifier, table, rows, signal),
-    candidate: await evaluate(runner, 'candidate', versions.candidate.classifier, table, rows, signal),
+  const measured = {
+    parent: await evaluate(runner, { id: 'parent', ...versions.parent }, examples, signal),
+    candidate: await evaluate(runner, { id: 'candidate', ...versions.candidate }, examples, signal),
   };
   await onMeasuring();
+  const { heldOut, atOnce } = examples;
   const casesOf = (batch: number) =>
     sides.map((side): MeasuredCase => {
-      const { classifier } = versions[side];
-      const some = Uint32Array.from({ length: batch }, (_, i) => rows[i % rows.length]!);
-      return { id: side, inputs: new Map([[classifier.input, examplesOf(table, some, classifier)]]) };
+      const { input, exampleShape } = versions[side].binding;
+      const some = Uint32Array.from({ length: batch }, (_, i) => heldOut[i % heldOut.length]!);
+      return { id: side, inputs: new Map([[input, examples.inputs(some, exampleShape)]]) };
     });
   const single = await measure(runner, casesOf(1), 1500, signal);
-  const batched = await measure(runner, casesOf(throughputBatch), 500, signal);
+  const batch = Math.min(throughputBatch, atOnce);
+  const batched = await measure(runner, casesOf(batch), 500, signal);
 
   const figuresOf = async (side: Side): Promise<Figures> => {
     const bytes = await artifacts.read(versions[side].sha256);
     const times = single[sides.indexOf(side)]!;
     return {
-      ...accuracies[side],
+      ...measured[side],
       size_bytes: bytes.byteLength,
       ...weightFigures(readOnnx(bytes)),
       p50_ms: percentile(times, 0.5),
       p99_ms: percentile(times, 0.99),
-      throughput: (1000 * throughputBatch) / percentile(batched[sides.indexOf(side)]!, 0.5),
+      throughput: (1000 * batch) / percentile(batched[sides.indexOf(side)]!, 0.5),
     };
   };
   return {
@@ -105,10 +108,4 @@ async function measure(
   const times = await runner.measure(cases, { rounds, warmup: Math.ceil(rounds / 10) });
   signal.throwIfAborted();
   return times;
-}
-
-/** The value below which a share of the times lies: nearest rank. */
-export function percentile(times: readonly number[], share: number): number {
-  const sorted = [...times].sort((a, b) => a - b);
-  return sorted[Math.min(sorted.length - 1, Math.max(0, Math.ceil(share * sorted.length) - 1))]!;
 }

@@ -45,16 +45,30 @@ export const distilledLater = (at: string) =>
 export const trainingRefused = (at: string, code: status, message: string) => new RpcError(code, `${at}: ${message}`);
 export const alreadyQuantized = (model: string, version: string) =>
   invalid(`version '${version}' of model '${model}' is already quantized: start from its parent`);
-export const wrongInput = (model: string, got: string) =>
-  invalid(`model '${model}' takes ${got}, wants one FP32 input whose first dimension is variable`);
+export const wrongInput = (model: string, got: string, wanted: string, dataset: string) =>
+  invalid(`model '${model}' takes ${got}, wants ${wanted}, for dataset '${dataset}'`);
 export const wrongFeatures = (model: string, takes: readonly number[], got: readonly number[]) =>
   invalid(`model '${model}' takes ${sizes(takes)} per example, the dataset has ${sizes(got)}`);
-export const wrongClasses = (model: string, gives: string, dataset: string, classes: number) =>
-  invalid(`model '${model}' gives ${gives}, wants FP32 [-1, ${classes}]: dataset '${dataset}' has ${classes} classes`);
-export const notAClassifier = (dataset: string) =>
-  invalid(`the target of dataset '${dataset}' is a number, wants a class: evaluation measures accuracy`);
-export const emptySplit = (dataset: string, split: string, use: string) =>
-  failedPrecondition(`the ${split} split of dataset '${dataset}' has no rows: ${use} needs some`);
+export const wrongAnswers = (model: string, gives: string, wanted: readonly number[], why: string) =>
+  invalid(`model '${model}' gives ${gives}, wants FP32 ${sizes(wanted)}: ${why}`);
+export const severalFit = (model: string, gives: string, outputs: readonly string[]) =>
+  invalid(
+    `model '${model}' gives ${gives}, wants one answer: ${outputs.map((one) => `'${one}'`).join(' and ')} both fit`,
+  );
+export const noTokenizer = (version: string, key: string, dataset: string) =>
+  invalid(`${version} has no tokenizer (metadata '${key}'), wants one: dataset '${dataset}' is text`);
+export const otherTokenizer = (got: string, own: string, version: string) =>
+  invalid(`data.tokenizer.kind is '${got}', but ${version} has its own, '${own}': leave the field out`);
+export const dropOfAccuracy = (metric: string) =>
+  invalid(`max_accuracy_drop is set, but its target is no class: max_drop bounds its ${metric}`);
+export const twoDrops = () => invalid('max_accuracy_drop and max_drop are both set, wants one of them');
+export const emptySplit = (dataset: string, split: string, least: number, use: string) =>
+  failedPrecondition(
+    least === 1
+      ? `the ${split} split of dataset '${dataset}' has no rows: ${use} needs some`
+      : `the ${split} split of dataset '${dataset}' has fewer than ${least} characters, a window with its successor: ` +
+          `${use} needs some`,
+  );
 export const versionRejected = (model: string, version: string, reason: string) =>
   failedPrecondition(`version '${version}' of model '${model}' was rejected: ${reason}`);
 export const jobNotFound = (id: string) =>

@@ -1,64 +1,103 @@
-import { rowsOf } from '@modelmill/data';
-import type { Table } from '@modelmill/data';
+import { evaluateClasses, evaluateNumbers, everyMetric } from '@modelmill/data';
+import type { Evaluation } from '@modelmill/data';
 import type { Runner, TensorData } from '@modelmill/runtime';
-import type { Classifier } from './classifier.js';
+import { JobFailedError } from '@modelmill/store';
+import type { Binding } from './binding.js';
+import type { Examples } from './examples.js';
+import type { Task } from './task.js';
 
-/** What a model gets right on some rows. */
-export interface Evaluation {
-  readonly accuracy: number;
-  /** Mean cross-entropy, nats. */
+/** What a task is measured by; of each task those that say something of it. */
+export interface Metrics {
+  /** Mean cross-entropy, nats; of numbers the mean squared error. */
   readonly loss: number;
+  readonly accuracy?: number;
+  readonly top_5?: number;
+  readonly precision?: number;
+  readonly recall?: number;
+  readonly f1?: number;
+  readonly auc?: number;
+  readonly perplexity?: number;
+  readonly mae?: number;
+  readonly rmse?: number;
+  readonly r2?: number;
 }
-
-const chunk = 256;
-
-/** Features of the rows as one FP32 tensor [rows, …example]. */
-export function examplesOf(table: Table, rows: Uint32Array, { exampleShape }: Classifier): TensorData {
-  return tensorOf(rowsOf(table, rows).features, [rows.length, ...exampleShape]);
-}
-
-const tensorOf = (features: Float32Array, shape: number[]): TensorData => ({
-  datatype: 'FP32',
-  shape,
-  data: new Uint8Array(features.buffer),
-});
 
 /** The numbers of an FP32 tensor, copied: its bytes may lie anywhere in a larger buffer. */
 export const numbersOf = ({ data }: TensorData) => new Float32Array(Uint8Array.from(data).buffer);
 
-/** Runs the rows through a loaded classifier whose output is probabilities or logits [rows, classes]. */
-export async function evaluate(
-  runner: Pick<Runner, 'run'>,
-  id: string,
-  classifier: Classifier,
-  table: Table,
-  rows: Uint32Array,
-  signal: AbortSignal,
-): Promise<Evaluation> {
-  let right = 0;
-  let loss = 0;
-  for (let start = 0; start < rows.length; start += chunk) {
-    const some = rows.subarray(start, start + chunk);
-    const { features, targets } = rowsOf(table, some);
-    const inputs = new Map([[classifier.input, tensorOf(features, [some.length, ...classifier.exampleShape])]]);
-    const { outputs } = await runner.run(id, inputs, [classifier.output], signal);
-    const scores = numbersOf(outputs.get(classifier.output)!);
-    const classes = scores.length / some.length;
-    targets.forEach((target, i) => {
-      const of = scores.subarray(i * classes, (i + 1) * classes);
-      right += Number(of.indexOf(Math.max(...of)) === target);
-      // the smallest float32 above 0: a probability that underflowed costs much, not everything
-      loss -= Math.log(Math.max(probability(of, target), 1.2e-38));
-    });
-  }
-  return { accuracy: right / rows.length, loss: loss / rows.length };
+/** A model in a runner. */
+export interface Evaluated {
+  readonly id: string;
+  /** As a message names it, such as `version 3`. */
+  readonly name: string;
+  readonly binding: Binding;
 }
 
-/** What is not a distribution already is taken for logits. */
-function probability(scores: Float32Array, target: number): number {
-  const total = scores.reduce((sum, score) => sum + score, 0);
-  if (Math.abs(total - 1) < 1e-2 && scores.every((score) => score >= 0)) return scores[target]!;
-  const largest = Math.max(...scores);
-  const exponentials = scores.map((score) => Math.exp(score - largest));
-  return exponentials[target]! / exponentials.reduce((sum, e) => sum + e, 0);
+/**
+ * Every metric of a loaded model on the held-out examples; one that has no value there is left out. Throws
+ * JobFailedError with the tensor and the example where an answer is no number.
+ */
+export async function evaluate(
+  runner: Pick<Runner, 'run'>,
+  { id, name, binding }: Evaluated,
+  examples: Examples,
+  signal: AbortSignal,
+): Promise<Metrics> {
+  const { task, heldOut, atOnce } = examples;
+  const evaluation = evaluationOf(task, heldOut.length);
+  for (let start = 0; start < heldOut.length; start += atOnce) {
+    const some = heldOut.subarray(start, start + atOnce);
+    const inputs = new Map([[binding.input, examples.inputs(some, binding.exampleShape)]]);
+    const { outputs } = await runner.run(id, inputs, [binding.output], signal);
+    const answers = numbersOf(outputs.get(binding.output)!);
+    const odd = answers.findIndex((answer) => !Number.isFinite(answer));
+    if (odd >= 0) {
+      const example = some[Math.floor((odd * some.length) / answers.length)]!;
+      throw noNumber(name, binding.output, answers[odd]!, where(task, example));
+    }
+    const targets = examples.targets(some);
+    evaluation.add(task.kind === 'numbers' ? answers : probabilities(answers, targets.length), targets, targets.length);
+  }
+  const { loss = 0, ...rest } = evaluation.figures();
+  return { loss, ...Object.fromEntries(Object.entries(rest).filter(([, value]) => Number.isFinite(value))) };
 }
+
+function evaluationOf(task: Task, examples: number): Evaluation {
+  switch (task.kind) {
+    case 'classes':
+      return evaluateClasses(task.classes, everyMetric(task.classes, false, examples));
+    case 'text': {
+      const { size } = task.tokenizer;
+      return evaluateClasses(size, everyMetric(size, true, examples * task.context));
+    }
+    case 'numbers':
+      return evaluateNumbers(everyMetric(0, false, examples));
+  }
+}
+
+/** So many rows of scores; a row that is no distribution is taken for logits. */
+function probabilities(scores: Float32Array, rows: number): Float32Array {
+  const width = scores.length / rows;
+  for (let at = 0; at < scores.length; at += width) {
+    const row = scores.subarray(at, at + width);
+    if (!isDistribution(row)) toProbabilities(row);
+  }
+  return scores;
+}
+
+const isDistribution = (row: Float32Array) =>
+  Math.abs(row.reduce((sum, score) => sum + score, 0) - 1) < 1e-2 && row.every((score) => score >= 0);
+
+function toProbabilities(row: Float32Array): void {
+  const largest = row.reduce((most, score) => Math.max(most, score), -Infinity);
+  row.forEach((score, i) => (row[i] = Math.exp(score - largest)));
+  const total = row.reduce((sum, e) => sum + e, 0);
+  row.forEach((e, i) => (row[i] = e / total));
+}
+
+/** An example as a message names it. */
+const where = ({ kind, dataset }: Task, example: number) =>
+  kind === 'text' ? `the window at token ${example} of '${dataset}'` : `row ${example + 1} of '${dataset}'`;
+
+const noNumber = (name: string, output: string, got: number, at: string) =>
+  new JobFailedError(`'${output}' of ${name} is ${got} for ${at}, wants numbers`);

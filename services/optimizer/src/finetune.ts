@@ -1,6 +1,7 @@
 import { trainer as contract } from '@modelmill/contracts';
 import { readOnnx, writeOnnx } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
+import type { Examples } from './examples.js';
 import { range } from './field-checks.js';
 import type { PassContext, PlanSubject } from './pass-context.js';
 
@@ -30,18 +31,23 @@ export async function finetuned(
   { plan, artifacts, examples, train }: PassContext,
   keepZeros: boolean,
 ): Promise<Model> {
+  const batchSize = Math.min(finetuneBatch, examples.train.length);
   const { sha256 } = await artifacts.put(writeOnnx(model));
   const spec = contract.TrainingSpec.fromPartial({
     ...childSpec(plan),
     base: { source: { $case: 'artifactSha256', artifactSha256: sha256 }, keepZeros },
     data: { ...plan.data, normalize: '' }, // the graph has its own
     optimizer: { kind: { $case: 'adam', adam: { learningRate } } },
-    epochs,
-    batchSize: Math.min(finetuneBatch, examples.train.length),
+    ...lengthOf(epochs, batchSize, examples),
+    batchSize,
   });
   const { artifactSha256 } = await train('fine-tuning', spec);
   return readOnnx(await artifacts.read(artifactSha256));
 }
+
+/** Trainings of text count steps: as many as go through all its windows so often. */
+const lengthOf = (epochs: number, batchSize: number, { task, train }: Examples) =>
+  task.kind === 'text' ? { steps: BigInt(epochs * Math.floor(train.length / batchSize)) } : { epochs };
 
 /** What every training of a pass says. */
 export const childSpec = ({ model, data, seed }: PlanSubject) => ({ model, data, seed, artifactOnly: true });

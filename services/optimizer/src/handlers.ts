@@ -22,7 +22,7 @@ import { planOptimization } from './optimization-plan.js';
 import type { OptimizationPlan } from './optimization-plan.js';
 import { childJobId } from './make-passes.js';
 import { mostCandidates } from './search/search-space.js';
-import { withNumbers } from './pinned-plan.js';
+import { pinned } from './pinned-plan.js';
 import { cancelTraining } from './train-child.js';
 import { NoTrainerError } from './trainers.js';
 import type { Trainers } from './trainers.js';
@@ -59,8 +59,7 @@ export function optimizerHandlers(deps: OptimizerDeps, telemetry: Telemetry): op
     if (jobId.length > most) throw errors.jobIdTooLong(jobId, most);
     const wanted = contract.OptimizationSpec.encode(spec!).finish();
     if (!(await isKnown(jobId))) {
-      const { parent, dataset } = await checkOptimization(store, plan);
-      await checkTrainings(withNumbers(plan, { version: parent.version, datasetVersion: dataset.version }), signal);
+      await checkTrainings(pinned(plan, await checkOptimization(store, plan)).plan, signal);
     }
     const job = await jobs.submit('optimize', wanted, jobId || undefined);
     if (!Buffer.from(job.spec).equals(wanted)) throw errors.jobIsOtherwise(jobId);

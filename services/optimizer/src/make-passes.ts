@@ -2,8 +2,8 @@ import type { trainer } from '@modelmill/contracts';
 import { readOnnx, sparsify } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import type { JobClaim, Store } from '@modelmill/store';
-import { classifierFor, registrySignature } from './classifier.js';
-import type { Classifier } from './classifier.js';
+import { bindingFor, registrySignature } from './binding.js';
+import type { Binding } from './binding.js';
 import type { Examples } from './examples.js';
 import type { PlannedPass } from './pass-kind.js';
 import type { PinnedPlan } from './pinned-plan.js';
@@ -64,7 +64,7 @@ export async function makePasses(
       return trainChild({ jobs: store.jobs, trainers }, child);
     };
     const context = { plan, examples, artifacts: store.artifacts, signal, train, onProgress };
-    const made = await pass.make(model, { ...context, classifierOf: (current) => classifierOf(pinned, current) });
+    const made = await pass.make(model, { ...context, bindingOf: (current) => bindingOf(pinned, current) });
     model = made.model;
     words.push(made.words);
     notes.push(...made.notes);
@@ -77,5 +77,5 @@ export async function makePasses(
 }
 
 /** A network made anew may name its tensors in another way than its parent. */
-export const classifierOf = ({ plan, examples }: PinnedPlan, model: Model): Classifier =>
-  classifierFor(plan.model, registrySignature(model), examples);
+export const bindingOf = ({ plan, task }: PinnedPlan, model: Model): Binding =>
+  bindingFor(plan.model, registrySignature(model), task);

@@ -29,7 +29,7 @@ describe('an optimization plan', () => {
   it('has the defaults that the contract states', () =>
     expect(planOf({ passes: [distill(), prune(), quantize] })).toMatchObject({
       data: { dataset: 'digits', version: '', normalize: 'none' },
-      maxAccuracyDrop: 0.05,
+      bound: { maxDrop: 0.05, field: 'max_drop' },
       passes: [
         {
           kind: 'distill',
@@ -171,6 +171,8 @@ describe('an optimization plan', () => {
       'passes[1] begins a new network, so what the passes before it made would be lost: put distillation first',
     ],
     [{ maxAccuracyDrop: 1.5 }, 'max_accuracy_drop is 1.5, wants 0 to 1'],
+    [{ maxDrop: -1 }, 'max_drop is -1, wants 0 to 1000000'],
+    [{ maxDrop: 0.1, maxAccuracyDrop: 0.1 }, 'max_accuracy_drop and max_drop are both set, wants one of them'],
   ])('is refused with the field, what was got and what is wanted: %j', (fields, message) => {
     expect(() => planOf(fields)).toThrow(expect.objectContaining({ code: status.INVALID_ARGUMENT, message }));
   });

@@ -1,6 +1,7 @@
 import type { optimizer } from '@modelmill/contracts';
 import * as errors from './errors.js';
 import { range, word } from './field-checks.js';
+import type { Bound } from './gate.js';
 import type { PlanSubject } from './pass-context.js';
 import type { PlannedPass } from './pass-kind.js';
 import { planPasses } from './passes.js';
@@ -9,12 +10,14 @@ import type { PlannedGoal } from './search/goal.js';
 
 const names = /^[a-zA-Z0-9][a-zA-Z0-9_-]{0,62}$/;
 const mostPasses = 10;
+const defaultDrop = 0.05;
 const normalizations = ['standard', 'minmax', 'none'] as const;
 
 /** An optimization spec with its defaults filled in. */
 export interface OptimizationPlan extends PlanSubject {
   readonly passes: readonly PlannedPass[];
-  readonly maxAccuracyDrop: number;
+  /** How much worse than its parent a result may be. */
+  readonly bound: Bound;
   /** What is searched for, where there are no passes. */
   readonly goal: PlannedGoal | undefined;
 }
@@ -34,13 +37,20 @@ export function planOptimization(spec: optimizer.OptimizationSpec | undefined): 
       dataset: name(spec.data?.dataset ?? '', 'data.dataset'),
       version: spec.data?.version ?? '',
       normalize: word(spec.data?.normalize || 'none', normalizations, 'data.normalize'),
-      tokenizer: undefined,
-      context: 0,
+      tokenizer: spec.data?.tokenizer,
+      context: spec.data?.context ?? 0,
     },
-    maxAccuracyDrop: range(spec.maxAccuracyDrop || 0.05, 0, 1, 'max_accuracy_drop'),
+    bound: boundOf(spec),
     seed: spec.seed,
     goal: spec.goal && planGoal(spec.goal),
   };
+}
+
+function boundOf({ maxAccuracyDrop, maxDrop }: optimizer.OptimizationSpec): Bound {
+  if (maxAccuracyDrop !== 0 && maxDrop !== 0) throw errors.twoDrops();
+  return maxAccuracyDrop !== 0
+    ? { maxDrop: range(maxAccuracyDrop, 0, 1, 'max_accuracy_drop'), field: 'max_accuracy_drop' }
+    : { maxDrop: range(maxDrop || defaultDrop, 0, 1e6, 'max_drop'), field: 'max_drop' };
 }
 
 function name(got: string, field: string): string {

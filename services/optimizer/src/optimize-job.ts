@@ -4,11 +4,12 @@ import { makeCandidate, parentAndRows } from './candidate.js';
 import type { CandidateDeps, OptimizeStore } from './candidate.js';
 import { readExamples } from './examples.js';
 import { isFinal } from './final-error.js';
+import { gateFault } from './gate.js';
 import type { Tell } from './make-passes.js';
 import { pinnedPlan } from './pinned-plan.js';
 import { registerResult } from './register-result.js';
-import type { Figures } from './report.js';
 import { search } from './search/search.js';
+import { unitOf } from './task.js';
 
 export interface OptimizeDeps extends CandidateDeps {
   readonly store: OptimizeStore;
@@ -27,13 +28,15 @@ async function optimize(deps: OptimizeDeps, claim: JobClaim): Promise<JobResult>
   const tell = teller(claim);
   await tell('preparing', 0);
   const pinned = await pinnedPlan(deps.store, claim);
-  const { plan, parent, dataset } = pinned;
-  using examples = await readExamples(deps.store.artifacts, dataset);
+  const { plan, parent, dataset, task } = pinned;
+  using examples = await readExamples(deps.store.artifacts, dataset, task);
   if (plan.goal) return search(deps, claim, { pinned, examples, goal: plan.goal }, tell);
 
   const order = { pinned, examples, passes: plan.passes, jobName: claim.job.id };
   const { model, words, notes, artifact, figures, engine } = await makeCandidate(deps, claim, order, tell);
-  checkAccuracy(figures, plan.maxAccuracyDrop, examples.test.length);
+  const on = ` on ${examples.heldOut.length} held-out ${unitOf(task)}`;
+  const fault = gateFault(task.kind, figures, plan.bound, on);
+  if (fault !== undefined) throw new JobFailedError(fault);
   const report = {
     ...parentAndRows(pinned, examples, figures.parent),
     job: claim.job.id,
@@ -54,17 +57,4 @@ function teller(claim: JobClaim): Tell {
     claim.progressed(told);
     await claim.update(told);
   };
-}
-
-function checkAccuracy(
-  { parent, candidate }: Readonly<Record<'parent' | 'candidate', Figures>>,
-  allowed: number,
-  rows: number,
-): void {
-  const drop = parent.accuracy - candidate.accuracy;
-  if (drop <= allowed + 1e-9) return; // the last bits of a difference of fractions do not decide
-  throw new JobFailedError(
-    `accuracy fell from ${parent.accuracy.toFixed(4)} to ${candidate.accuracy.toFixed(4)} on ${rows} held-out rows: ` +
-      `a drop of ${drop.toFixed(4)}, max_accuracy_drop is ${allowed}`,
-  );
 }

@@ -1,7 +1,7 @@
 import type { jobs, trainer } from '@modelmill/contracts';
 import type { Model } from '@modelmill/onnx';
 import type { Artifacts } from '@modelmill/store';
-import type { Classifier } from './classifier.js';
+import type { Binding } from './binding.js';
 import type { Examples } from './examples.js';
 
 /** What is optimized, and with what. */
@@ -19,7 +19,8 @@ export interface PassContext {
   readonly examples: Examples;
   readonly artifacts: Pick<Artifacts, 'put' | 'read'>;
   readonly signal: AbortSignal;
-  classifierOf(model: Model): Classifier;
+  /** How a model takes the examples; a pass may have named its tensors anew. */
+  bindingOf(model: Model): Binding;
   /** A training by the trainer, to its end. A pass may ask for several, in the same order at every try. */
   train(stage: string, spec: trainer.TrainingSpec): Promise<jobs.JobSucceeded>;
   onProgress(stage: string, done: number): Promise<void>;

@@ -2,6 +2,7 @@ import { optimizer as contract } from '@modelmill/contracts';
 import type { JobClaim, Store } from '@modelmill/store';
 import { checkOptimization } from './check-optimization.js';
 import type { CheckedOptimization } from './check-optimization.js';
+import { tokenizerSpec } from './task.js';
 import { planOptimization } from './optimization-plan.js';
 import type { OptimizationPlan } from './optimization-plan.js';
 
@@ -27,18 +28,20 @@ export async function pinnedPlan(
   const asked = planOptimization(contract.OptimizationSpec.decode(claim.job.spec));
   const { progress } = claim.job;
   if (progress !== undefined) {
-    const plan = withNumbers(asked, JSON.parse(Buffer.from(progress).toString()) as Numbers);
-    return { plan, ...(await checkOptimization(store, plan)) };
+    const { version, datasetVersion } = JSON.parse(Buffer.from(progress).toString()) as Numbers;
+    const plan = { ...asked, version, data: { ...asked.data, version: datasetVersion } };
+    return pinned(plan, await checkOptimization(store, plan));
   }
   const checked = await checkOptimization(store, asked);
-  const numbers = { version: checked.parent.version, datasetVersion: checked.dataset.version };
+  const numbers: Numbers = { version: checked.parent.version, datasetVersion: checked.dataset.version };
   await claim.update({ progress: Buffer.from(JSON.stringify(numbers)) });
-  return { plan: withNumbers(asked, numbers), ...checked };
+  return pinned(asked, checked);
 }
 
-/** The plan with what its labels meant. */
-export const withNumbers = (plan: OptimizationPlan, { version, datasetVersion }: Numbers): OptimizationPlan => ({
-  ...plan,
-  version,
-  data: { ...plan.data, version: datasetVersion },
-});
+/** The plan with what its labels meant, and with the parent's own tokenizer and windows for those who train. */
+export function pinned(plan: OptimizationPlan, checked: CheckedOptimization): PinnedPlan {
+  const { parent, dataset, task } = checked;
+  const text = task.kind === 'text' ? { tokenizer: tokenizerSpec(task.tokenizer), context: task.context } : {};
+  const data = { ...plan.data, ...text, version: dataset.version };
+  return { plan: { ...plan, version: parent.version, data }, ...checked };
+}

@@ -2,7 +2,7 @@ import type { registry } from '@modelmill/contracts';
 import type { Model } from '@modelmill/onnx';
 import { NotFoundError } from '@modelmill/store';
 import type { ArtifactRef, JobClaim, JobResult, Store } from '@modelmill/store';
-import { registrySignature } from './classifier.js';
+import { registrySignature } from './binding.js';
 import { reportArtifact } from './report.js';
 import type { Figures, Report } from './report.js';
 

@@ -1,8 +1,10 @@
+import type { Metrics } from './evaluate.js';
+import { gateMetric } from './gate.js';
+import { unitOf } from './task.js';
+import type { Task } from './task.js';
+
 /** Figures of one version, measured beside another in one runner. */
-export interface Figures {
-  readonly accuracy: number;
-  /** Mean cross-entropy, nats. */
-  readonly loss: number;
+export interface Figures extends Metrics {
   readonly size_bytes: number;
   readonly parameters: number;
   /** Zeros among the weights of convolutions and matrix products, from 0 to 1. */
@@ -24,8 +26,10 @@ export interface Engine {
 /** A candidate of a search. */
 export interface Tried {
   readonly name: string;
-  /** Figures of those that could be made. */
-  readonly accuracy?: number;
+  /** Figures of those that could be made; of the metrics, the one that is bounded. */
+  readonly accuracy?: number | undefined;
+  readonly r2?: number | undefined;
+  readonly perplexity?: number | undefined;
   readonly p50_ms?: number;
   readonly size_bytes?: number;
   /** What became of it, and why. */
@@ -41,15 +45,36 @@ export interface Report {
   readonly notes: readonly string[];
   /** Everything a search tried. */
   readonly search?: readonly Tried[];
-  readonly dataset: { readonly name: string; readonly version: string; readonly evaluated_rows: number };
+  /** What the dataset's target is. */
+  readonly task: Task['kind'];
+  readonly dataset: {
+    readonly name: string;
+    readonly version: string;
+    /** Which part was held out: its rows, or windows of text, were evaluated. */
+    readonly split: 'test' | 'validation';
+    readonly evaluated_rows: number;
+  };
   readonly parent: Figures & { readonly version: string; readonly sha256: string };
   readonly candidate: Figures & { readonly sha256: string };
   readonly engine: Engine;
 }
 
+/** Metrics as they are told; a task has some of them. */
+const metricRows: readonly [label: string, metric: keyof Metrics][] = [
+  ['accuracy', 'accuracy'],
+  ['among the first five', 'top_5'],
+  ['precision', 'precision'],
+  ['recall', 'recall'],
+  ['F1', 'f1'],
+  ['area under the curve', 'auc'],
+  ['perplexity', 'perplexity'],
+  ['mean absolute error', 'mae'],
+  ['root of the mean squared error', 'rmse'],
+  ['R²', 'r2'],
+  ['loss', 'loss'],
+];
+
 const rows: readonly [label: string, show: (figures: Figures) => string][] = [
-  ['accuracy', ({ accuracy }) => accuracy.toFixed(4)],
-  ['loss', ({ loss }) => loss.toFixed(4)],
   ['size', ({ size_bytes }) => `${(size_bytes / 1024).toFixed(1)} KiB`],
   ['parameters', ({ parameters }) => parameters.toLocaleString('en-US')],
   ['zeros among the weights', ({ sparsity }) => `${(100 * sparsity).toFixed(1)} %`],
@@ -63,33 +88,54 @@ export const reportArtifact = (report: Report): Uint8Array =>
   Buffer.from(JSON.stringify({ report, markdown: asMarkdown(report) }));
 
 /** The report for people. */
-export function asMarkdown({ model, passes, notes, search, dataset, parent, candidate, engine }: Report): string {
-  const points = 100 * (candidate.accuracy - parent.accuracy);
+export function asMarkdown(report: Report): string {
+  const { model, passes, notes, search, parent, candidate, engine } = report;
   return [
     `# ${model}: ${passes.join(', then ')}`,
     '',
     `| | version ${parent.version} | this version |`,
     `| --- | --- | --- |`,
+    ...metricRows
+      .filter(([, metric]) => parent[metric] !== undefined || candidate[metric] !== undefined)
+      .map(([label, metric]) => `| ${label} | ${fixed(parent[metric])} | ${fixed(candidate[metric])} |`),
     ...rows.map(([label, show]) => `| ${label} | ${show(parent)} | ${show(candidate)} |`),
     '',
-    `Accuracy ${points === 0 ? 'stayed the same' : `changed by ${signed(points)} points`} on ` +
-      `${dataset.evaluated_rows} held-out rows of ${dataset.name} ${dataset.version}. The file is ` +
+    `${change(report)}. The file is ` +
       `${compared(parent.size_bytes, candidate.size_bytes, 'smaller', 'larger')}, the median answer ` +
       `${compared(parent.p50_ms, candidate.p50_ms, 'faster', 'slower')}: both versions were measured in alternation ` +
       `in one runner (${engine.provider}, ${engine.threads} ${engine.threads === 1 ? 'thread' : 'threads'}, ` +
       `${engine.cpu}).`,
     ...(notes.length > 0 ? ['', ...notes.map((note) => `- ${note}`)] : []),
-    ...(search ? ['', ...searchTable(search)] : []),
+    ...(search ? ['', ...searchTable(search, report.task)] : []),
     '',
   ].join('\n');
 }
 
-const searchTable = (search: readonly Tried[]) => [
-  '| tried | accuracy | p50 latency | size | outcome |',
+const fixed = (value: number | undefined) => value?.toFixed(4) ?? '-';
+
+/** What became of the figure that the bound is put on. */
+function change({ task, dataset, parent, candidate }: Report): string {
+  const on = `on ${dataset.evaluated_rows} held-out ${unitOf({ kind: task })} of ${dataset.name} ${dataset.version}`;
+  const metric = gateMetric(task);
+  const [before = 0, after = 0] = [parent[metric], candidate[metric]];
+  const { label, by } = changes[task];
+  return `${label} ${before === after ? 'stayed the same' : `changed by ${by(before, after)}`} ${on}`;
+}
+
+const changes: {
+  readonly [K in Task['kind']]: { readonly label: string; by(before: number, after: number): string };
+} = {
+  classes: { label: 'Accuracy', by: (before, after) => `${signed(100 * (after - before), 2)} points` },
+  numbers: { label: 'R²', by: (before, after) => signed(after - before, 4) },
+  text: { label: 'Perplexity', by: (before, after) => `${signed(100 * (after / before - 1), 2)} %` },
+};
+
+const searchTable = (search: readonly Tried[], task: Task['kind']) => [
+  `| tried | ${gateMetric(task)} | p50 latency | size | outcome |`,
   '| --- | --- | --- | --- | --- |',
-  ...search.map(({ name, accuracy, p50_ms, size_bytes, outcome }) => {
+  ...search.map(({ name, p50_ms, size_bytes, outcome, [gateMetric(task)]: quality }) => {
     const figures = [
-      accuracy?.toFixed(4),
+      quality?.toFixed(4),
       p50_ms && `${p50_ms.toFixed(3)} ms`,
       size_bytes && `${(size_bytes / 1024).toFixed(1)} KiB`,
     ];
@@ -97,7 +143,7 @@ const searchTable = (search: readonly Tried[]) => [
   }),
 ];
 
-const signed = (points: number) => `${points > 0 ? '+' : '−'}${Math.abs(points).toFixed(2)}`;
+const signed = (value: number, digits: number) => `${value > 0 ? '+' : '−'}${Math.abs(value).toFixed(digits)}`;
 
 /** Such as `3.62 times smaller`. */
 function compared(before: number, after: number, less: string, more: string): string {

@@ -6,7 +6,7 @@ import type { jobs, registry, trainer, optimizer } from '@modelmill/contracts';
 import { checkAdmission, int64Tensor, makeNode, readOnnx, writeOnnx } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import type { JobResult } from '@modelmill/store';
-import { registrySignature } from './classifier.js';
+import { registrySignature } from './binding.js';
 import { accuracyOf, digitsFile, nearestMeans, readDigits } from './digits-for-tests.js';
 import type { Digits } from './digits-for-tests.js';
 import { defaultSplits } from './examples.js';
@@ -17,7 +17,7 @@ import type { Optimizing } from './start-for-tests.js';
 import { startTrainer } from './trainer-for-tests.js';
 import { weightFigures } from './weighted-layers.js';
 
-jest.setTimeout(60_000);
+jest.setTimeout(180_000);
 
 const quantize = { quantize_static: {} };
 const prune = (sparsity: number, more: object = {}) => ({ prune_magnitude: { sparsity, ...more } });
@@ -125,7 +125,7 @@ describe('the optimizer service', () => {
       job: jobId,
       parent: { version: '1', accuracy: before, p50_ms: metrics['p50_ms'] },
       candidate: made.metrics,
-      dataset: { name: 'digits', version: '1', evaluated_rows: digits.test.length },
+      dataset: { name: 'digits', version: '1', split: 'test', evaluated_rows: digits.test.length },
       engine: { provider: 'cpu', threads: 1 },
     });
     expect(markdown).toContain('# quantized: quantized static int8');

@@ -1,6 +1,6 @@
 import { dividedStep, trainingStep } from '@modelmill/autodiff';
 import type { DividedStep, FeatureTarget, LossTerm, StepOptions, TrainingStep } from '@modelmill/autodiff';
-import { counterRandom } from '@modelmill/data';
+import { contextKey, counterRandom, tokenizerKey } from '@modelmill/data';
 import type { Table } from '@modelmill/data';
 import { readOnnx, writeOnnx } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
@@ -58,7 +58,10 @@ export async function prepareFrom(order: TrainingOrder, material: Material): Pro
     classes,
     served(values, weightsAsInputs) {
       const model = graph.served(values, { softmax: classes > 0 && !sigmoid, sigmoid, weightsAsInputs });
-      if (tokenizer) model.metadata.set(tokenizerKey, JSON.stringify(tokenizer));
+      if (tokenizer) {
+        model.metadata.set(tokenizerKey, JSON.stringify(tokenizer));
+        model.metadata.set(contextKey, String(plan.context));
+      }
       return writeOnnx(model);
     },
     parameters: weights.reduce((sum, { initial }) => sum + initial.length, 0),
@@ -103,9 +106,6 @@ async function featuresOf(
 }
 
 const targetsOf = (classes: number, sigmoid: boolean) => (classes > 0 && !sigmoid ? 'class indices' : 'numbers');
-
-/** The model's metadata entry that says how text becomes its tokens: the tokenizer's JSON. */
-const tokenizerKey = 'modelmill.tokenizer';
 
 async function graphOf({ plan, loss, basePath }: TrainingOrder, material: Material): Promise<InitialGraph> {
   const { featureShape, classes, normalization, tokenizer } = material;

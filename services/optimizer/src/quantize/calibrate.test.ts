@@ -1,6 +1,7 @@
 import { tableOf } from '@modelmill/data';
 import { writeOnnx } from '@modelmill/onnx';
 import { openSession } from '@modelmill/runtime';
+import { defaultSplits, tableExamples } from '../examples.js';
 import { calibrate } from './calibrate.js';
 import { featureModel, numbers, someCnn } from '../models-for-tests.js';
 
@@ -14,16 +15,22 @@ const table = tableOf({
   features,
   targets: new Float32Array(rows),
 });
-const classifier = { input: 'input', exampleShape: [64], output: 'probabilities' };
+const examples = tableExamples(table, defaultSplits, {
+  kind: 'classes',
+  dataset: 'd',
+  featureShape: [64],
+  classes: 2,
+});
+const binding = { input: 'input', exampleShape: [64], output: 'probabilities' };
 
 describe('a calibration', () => {
   it('sees every example of the rows asked for, and no other, in batches of its own choice', async () => {
     const odd = Uint32Array.from({ length: rows / 2 }, (_, i) => 2 * i + 1);
     const told: number[] = [];
     const ranges = await calibrate(someCnn(), ['input', 'positive'], {
-      classifier,
-      table,
-      rows: odd,
+      binding,
+      examples,
+      some: odd,
       method: 'minmax',
       signal: new AbortController().signal,
       onProgress: async (done) => void told.push(done),
@@ -43,9 +50,9 @@ describe('a calibration', () => {
   it('ends with its signal', async () => {
     const stop = new AbortController();
     const running = calibrate(someCnn(), ['positive'], {
-      classifier,
-      table,
-      rows: Uint32Array.from({ length: rows }, (_, i) => i),
+      binding,
+      examples,
+      some: Uint32Array.from({ length: rows }, (_, i) => i),
       method: 'minmax',
       signal: stop.signal,
       onProgress: async () => stop.abort(),

@@ -1,20 +1,22 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Table } from '@modelmill/data';
+import { calibrationRows } from '@modelmill/data';
 import { ShapeError, cloneModel, elementCount, inferShapes, writeOnnx } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { startRunner } from '@modelmill/runtime';
-import type { Classifier } from '../classifier.js';
-import { examplesOf, numbersOf } from '../evaluate.js';
+import type { Binding } from '../binding.js';
+import { numbersOf } from '../evaluate.js';
+import type { Examples } from '../examples.js';
+import type { PassContext } from '../pass-context.js';
 import { createRanges } from './quantization-ranges.js';
 import type { CalibrationMethod } from './quantization-ranges.js';
 
 export interface WatchOptions {
-  readonly classifier: Classifier;
-  readonly table: Table;
-  /** The examples to look at. */
-  readonly rows: Uint32Array;
+  readonly binding: Binding;
+  readonly examples: Pick<Examples, 'inputs'>;
+  /** The ids of those to look at. */
+  readonly some: Uint32Array;
   readonly signal: AbortSignal;
   /** Told after every batch, from 0 to 1. */
   onProgress(done: number): Promise<void>;
@@ -32,7 +34,20 @@ export type See = (
   shape: readonly number[],
 ) => Promise<void> | void;
 
-const mostRows = 64;
+/** So many examples of a plan's training part, drawn by its seed, for a pass to watch a model on. */
+export const calibrationOn = (
+  model: Model,
+  samples: number,
+  { examples, plan, signal, bindingOf, onProgress }: PassContext,
+): WatchOptions => ({
+  binding: bindingOf(model),
+  examples,
+  some: calibrationRows(examples.train, samples, plan.seed),
+  signal,
+  onProgress: (done) => onProgress('calibrating', done),
+});
+
+const mostExamples = 64;
 const mostBytes = 64 * 2 ** 20;
 
 /** The ranges that the named tensors take over the examples. Memory does not grow with their number. */
@@ -52,31 +67,29 @@ export async function calibrate(model: Model, tensors: readonly string[], option
 export async function watchTensors(
   model: Model,
   tensors: readonly string[],
-  { classifier, table, rows, signal, onProgress }: WatchOptions,
+  { binding, examples, some, signal, onProgress }: WatchOptions,
   see: See,
 ): Promise<void> {
   const { probe, watched } = withOutputs(model, tensors);
-  const chunk = rowsAtOnce(model, tensors, classifier);
+  const chunk = examplesAtOnce(model, tensors, binding);
   const folder = await mkdtemp(join(tmpdir(), 'mill-calibration-'));
   try {
     const path = join(folder, 'probe.onnx');
     await writeFile(path, writeOnnx(probe));
     await using runner = await startRunner({ providers: ['cpu'], requestTimeoutMs: 120_000 });
     await runner.load('probe', path);
-    for (let start = 0; start < rows.length; start += chunk) {
-      const some = rows.subarray(start, start + chunk);
-      const examples = examplesOf(table, some, classifier);
-      if (tensors.includes(classifier.input)) {
-        await see(classifier.input, numbersOf(examples), some.length, examples.shape);
-      }
+    for (let start = 0; start < some.length; start += chunk) {
+      const batch = some.subarray(start, start + chunk);
+      const inputs = examples.inputs(batch, binding.exampleShape);
+      if (tensors.includes(binding.input)) await see(binding.input, numbersOf(inputs), batch.length, inputs.shape);
       if (watched.length > 0) {
-        const { outputs } = await runner.run('probe', new Map([[classifier.input, examples]]), watched, signal);
+        const { outputs } = await runner.run('probe', new Map([[binding.input, inputs]]), watched, signal);
         for (const name of watched) {
           const value = outputs.get(name)!;
-          await see(name, numbersOf(value), some.length, value.shape);
+          await see(name, numbersOf(value), batch.length, value.shape);
         }
       }
-      await onProgress(Math.min(1, (start + chunk) / rows.length));
+      await onProgress(Math.min(1, (start + chunk) / some.length));
     }
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -97,11 +110,11 @@ function withOutputs(model: Model, tensors: readonly string[]): { probe: Model; 
 }
 
 /** As many examples as keep all watched tensors together within bounds. */
-function rowsAtOnce(model: Model, tensors: readonly string[], { input, exampleShape }: Classifier): number {
+function examplesAtOnce(model: Model, tensors: readonly string[], { input, exampleShape }: Binding): number {
   try {
     const types = inferShapes(model, new Map([[input, [1, ...exampleShape]]]));
-    const perRow = tensors.reduce((bytes, name) => bytes + 4 * elementCount(types.get(name)?.shape ?? []), 0);
-    return Math.max(1, Math.min(mostRows, Math.floor(mostBytes / Math.max(1, perRow))));
+    const perExample = tensors.reduce((bytes, name) => bytes + 4 * elementCount(types.get(name)?.shape ?? []), 0);
+    return Math.max(1, Math.min(mostExamples, Math.floor(mostBytes / Math.max(1, perExample))));
   } catch (error) {
     if (error instanceof ShapeError) return 1; // nothing is known of its size
     throw error;

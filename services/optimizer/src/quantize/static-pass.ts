@@ -1,8 +1,7 @@
-import { calibrationRows } from '@modelmill/data';
 import { densify } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { createChannelMeans } from './bias-correction.js';
-import { calibrate, watchTensors } from './calibrate.js';
+import { calibrate, calibrationOn, watchTensors } from './calibrate.js';
 import type { WatchOptions } from './calibrate.js';
 import { equalizeLayers } from './equalize-layers.js';
 import { foldBatchNorm } from './fold-batch-norm.js';
@@ -13,6 +12,7 @@ import type { CalibrationMethod } from './quantization-ranges.js';
 import { range, word } from '../field-checks.js';
 import { nothingTo } from '../nothing-to.js';
 import { definePass } from '../pass-kind.js';
+import { unitOf } from '../task.js';
 import { quantizableLayers, quantizableTensors, quantizeStatic } from './quantize-static.js';
 import { writeQOperators } from './write-qoperators.js';
 
@@ -46,26 +46,18 @@ export const staticQuantization = definePass<'quantizeStatic', StaticQuantizatio
 
   async make(parent, settings, context) {
     const target = int8Target(settings.cpu);
-    const { plan, examples, signal, onProgress } = context;
     const model = densify(parent);
     const folded = foldBatchNorm(model);
     const equalized = settings.equalize ? equalizeLayers(model) : 0;
     const tensors = quantizableTensors(model);
     if (tensors.length === 0) throw nothingTo('quantize: no convolution or matrix product has constant weights');
-    const rows = calibrationRows(examples.train, settings.samples, plan.seed);
-    const watching = {
-      classifier: context.classifierOf(model),
-      table: examples.table,
-      rows,
-      signal,
-      onProgress: (done: number) => onProgress('calibrating', done),
-    };
+    const watching = calibrationOn(model, settings.samples, context);
     const ranges = await calibrate(model, tensors, { ...watching, method: settings.calibration });
     const corrected = settings.correctBiases ? { means: await meansOf(model, watching) } : {};
     const { layers } = quantizeStatic(model, ranges, { reduced: target.reduced, ...corrected });
     const replaced = settings.format === 'qoperator' ? writeQOperators(model) : 0;
     const notes = [
-      `${layers} layers compute in int8, calibrated on ${rows.length} training rows (${settings.calibration}).`,
+      `${layers} layers compute in int8, calibrated on ${watching.some.length} training ${unitOf(context.examples.task)} (${settings.calibration}).`,
       forCpu(target),
       ...(settings.correctBiases ? ['Biases make up for what rounding the weights takes on the average.'] : []),
       ...(settings.equalize ? [`${equalized} pairs of layers were equalized.`] : []),

@@ -1,4 +1,3 @@
-import { calibrationRows } from '@modelmill/data';
 import { densify } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import * as errors from '../errors.js';
@@ -6,7 +5,7 @@ import { range, word } from '../field-checks.js';
 import { nothingTo } from '../nothing-to.js';
 import type { PassContext } from '../pass-context.js';
 import { definePass } from '../pass-kind.js';
-import { watchTensors } from './calibrate.js';
+import { calibrationOn, watchTensors } from './calibrate.js';
 import { quantizeEmbeddings } from './embedding-blocks.js';
 import { createHessians } from './hessians.js';
 import { layersInBlocks, quantizeWeights } from './quantize-weights.js';
@@ -80,14 +79,8 @@ export const weightQuantization = definePass<'quantizeWeights', WeightQuantizati
 });
 
 /** Half the model's bytes: together with it and its copy within what a job may take. */
-function hessiansOf(model: Model, settings: WeightQuantization, { examples, plan, ...context }: PassContext) {
-  const watching = {
-    classifier: context.classifierOf(model),
-    table: examples.table,
-    rows: calibrationRows(examples.train, settings.samples, plan.seed),
-    signal: context.signal,
-    onProgress: (done: number) => context.onProgress('calibrating', done),
-  };
+function hessiansOf(model: Model, settings: WeightQuantization, context: PassContext) {
+  const watching = calibrationOn(model, settings.samples, context);
   const layers = layersInBlocks(model, settings);
   const bytes = layers.reduce((sum, { weights }) => sum + weights.bytes.byteLength, 0);
   return createHessians(layers, (tensors, see) => watchTensors(model, tensors, watching, see), bytes / 2);

@@ -4,11 +4,14 @@ import { makeCandidate, parentAndRows } from '../candidate.js';
 import type { Candidate, CandidateDeps } from '../candidate.js';
 import type { Examples } from '../examples.js';
 import { isFinal } from '../final-error.js';
+import { boundInWords, dropOf, gateFault, gateMetric, qualityOf } from '../gate.js';
 import type { Tell } from '../make-passes.js';
+import type { OptimizationPlan } from '../optimization-plan.js';
 import { planPasses } from '../passes.js';
 import type { PinnedPlan } from '../pinned-plan.js';
 import { registerResult } from '../register-result.js';
-import type { Figures, Tried } from '../report.js';
+import type { Tried } from '../report.js';
+import type { Task } from '../task.js';
 import type { PlannedGoal } from './goal.js';
 import { candidatesFor } from './search-space.js';
 
@@ -34,7 +37,9 @@ export async function search(
   { pinned, examples, goal }: Search,
   tell: Tell,
 ): Promise<JobResult> {
-  const { plan, parent } = pinned;
+  const { plan, parent, task } = pinned;
+  const bounds: Bounds = { kind: task.kind, bound: plan.bound, goal };
+  const metric = gateMetric(task.kind);
   const space = candidatesFor(goal.optimize);
   const endsAt = performance.now() + goal.budgetMs;
   const points: Point[] = [];
@@ -50,24 +55,18 @@ export async function search(
     try {
       const point = { place, name, ...(await makeCandidate(deps, claim, order, tellOne)) };
       points.push(point);
-      const { accuracy, p50_ms, size_bytes } = point.figures.candidate;
-      tried.push({
-        name,
-        accuracy,
-        p50_ms,
-        size_bytes,
-        outcome: faultOf(point.figures, plan.maxAccuracyDrop, goal) ?? '',
-      });
+      const { p50_ms, size_bytes, [metric]: quality } = point.figures.candidate;
+      tried.push({ name, [metric]: quality, p50_ms, size_bytes, outcome: faultOf(point.figures, bounds) ?? '' });
     } catch (error) {
       if (claim.signal.aborted || !isFinal(error)) throw error;
       tried.push({ name, outcome: error.message });
     }
   }
 
-  const within = points.filter(({ figures }) => faultOf(figures, plan.maxAccuracyDrop, goal) === undefined);
+  const within = points.filter(({ figures }) => faultOf(figures, bounds) === undefined);
   const best = [...within].sort((a, b) => objectiveOf(a, goal) - objectiveOf(b, goal))[0];
-  if (!best) throw new JobFailedError(noneWithin(points, tried, plan.maxAccuracyDrop, goal));
-  const front = within.filter((point) => !within.some((other) => isBetter(other, point)));
+  if (!best) throw new JobFailedError(noneWithin(points, tried, bounds));
+  const front = within.filter((point) => !within.some((other) => isBetter(other, point, task.kind)));
   const told = tried.map((one) => ({ ...one, outcome: one.outcome || outcomeOf(one.name, best, front) }));
   const register = ({ model, words, notes, artifact, figures, engine, place }: Point, isBest: boolean) =>
     registerResult(deps.store, claim, {
@@ -90,14 +89,19 @@ export async function search(
   return register(best, true);
 }
 
+/** What a candidate must keep to. */
+interface Bounds {
+  readonly kind: Task['kind'];
+  readonly bound: OptimizationPlan['bound'];
+  readonly goal: PlannedGoal;
+}
+
 /** Why a candidate is out of bounds; undefined where it is within. */
-function faultOf(
-  { parent, candidate }: Candidate['figures'],
-  maxDrop: number,
-  { optimize, maxLatencyMs, maxBytes }: PlannedGoal,
-): string | undefined {
-  const drop = parent.accuracy - candidate.accuracy;
-  if (drop > maxDrop + 1e-9) return `accuracy fell by ${drop.toFixed(4)}, more than ${maxDrop}`;
+function faultOf(figures: Candidate['figures'], { kind, bound, goal }: Bounds): string | undefined {
+  const { parent, candidate } = figures;
+  const { optimize, maxLatencyMs, maxBytes } = goal;
+  const fault = gateFault(kind, figures, bound);
+  if (fault !== undefined) return fault;
   if (candidate.p50_ms > maxLatencyMs) return `${candidate.p50_ms.toFixed(3)} ms, more than ${maxLatencyMs}`;
   if (candidate.size_bytes > maxBytes) return `${candidate.size_bytes} bytes, more than ${maxBytes}`;
   if (optimize === 'fastest' && candidate.p50_ms >= parent.p50_ms) return 'not faster than its parent';
@@ -109,9 +113,13 @@ const objectiveOf = ({ figures: { candidate } }: Candidate, { optimize }: Planne
   optimize === 'fastest' ? candidate.p50_ms : candidate.size_bytes;
 
 /** At least as good in everything, and better in something. */
-function isBetter({ figures: { candidate: a } }: Candidate, { figures: { candidate: b } }: Candidate): boolean {
+function isBetter(
+  { figures: { candidate: a } }: Candidate,
+  { figures: { candidate: b } }: Candidate,
+  kind: Task['kind'],
+): boolean {
   const pairs = [
-    [b.accuracy, a.accuracy],
+    [qualityOf(kind, b), qualityOf(kind, a)],
     [a.p50_ms, b.p50_ms],
     [a.size_bytes, b.size_bytes],
   ] as const;
@@ -125,23 +133,24 @@ function outcomeOf(name: string, best: Point, front: readonly Point[]): string {
     : 'another is better in everything';
 }
 
-function noneWithin(points: readonly Point[], tried: readonly Tried[], maxDrop: number, goal: PlannedGoal): string {
+function noneWithin(points: readonly Point[], tried: readonly Tried[], { kind, bound, goal }: Bounds): string {
   const bounds = [
     goal.optimize === 'fastest' ? 'a faster answer than its parent' : 'fewer bytes than its parent',
-    `an accuracy drop of at most ${maxDrop}`,
+    boundInWords(kind, bound),
     ...(goal.maxLatencyMs < Infinity ? [`at most ${goal.maxLatencyMs} ms`] : []),
     ...(goal.maxBytes < Infinity ? [`at most ${goal.maxBytes} bytes`] : []),
   ].join(', ');
-  const dropOf = ({ figures }: Point) => figures.parent.accuracy - figures.candidate.accuracy;
+  const { maxDrop } = bound;
+  const lost = ({ figures }: Point) => dropOf(kind, figures.parent, figures.candidate);
   const nearest = [...points].sort(
-    (a, b) =>
-      Math.max(dropOf(a), maxDrop) - Math.max(dropOf(b), maxDrop) || objectiveOf(a, goal) - objectiveOf(b, goal),
+    (a, b) => Math.max(lost(a), maxDrop) - Math.max(lost(b), maxDrop) || objectiveOf(a, goal) - objectiveOf(b, goal),
   )[0];
   if (!nearest) return `none of ${tried.length} candidates could be made: ${tried[0]?.outcome ?? ''}`;
-  const { accuracy, p50_ms, size_bytes }: Figures = nearest.figures.candidate;
+  const metric = gateMetric(kind);
+  const { p50_ms, size_bytes, [metric]: quality } = nearest.figures.candidate;
   const outcome = tried.find(({ name }) => name === nearest.name)!.outcome;
   return (
-    `none of ${tried.length} candidates has ${bounds}; the nearest is ${nearest.name}: accuracy ${accuracy.toFixed(4)}, ` +
+    `none of ${tried.length} candidates has ${bounds}; the nearest is ${nearest.name}: ${metric} ${quality?.toFixed(4) ?? '-'}, ` +
     `${p50_ms.toFixed(3)} ms, ${size_bytes} bytes (${outcome})`
   );
 }

@@ -267,16 +267,29 @@ export interface OptimizationSpec {
   version: string;
   /** Applied in this order. */
   passes: Pass[];
-  /** Calibration and fine-tuning use its training split, evaluation its test split. */
+  /**
+   * Calibration and fine-tuning use its training split, evaluation its test split, or where that is empty its validation
+   * split. A text is read by the version's own tokenizer.
+   */
   data:
     | TrainingData
     | undefined;
-  /** The job fails when the result loses more accuracy than this against the parent, as a fraction; 0 means 0.05. */
+  /**
+   * Of classes: the job fails when the result loses more accuracy than this against the parent, as a fraction. The same as
+   * max_drop; at most one of the two is set.
+   */
   maxAccuracyDrop: number;
   /** Seed of everything random. */
   seed: bigint;
   /** Searches for passes; `passes` is empty then. */
-  goal: OptimizationGoal | undefined;
+  goal:
+    | OptimizationGoal
+    | undefined;
+  /**
+   * The job fails when the result is worse than its parent by more than this: of classes, how far the accuracy falls, as a
+   * fraction; of numbers, how far R² falls; of text, the share by which the perplexity rises (0.02: 2 %). 0 means 0.05.
+   */
+  maxDrop: number;
 }
 
 /** One optimization job. */
@@ -2237,7 +2250,16 @@ export const OptimizationGoal: MessageFns<OptimizationGoal> = {
 };
 
 function createBaseOptimizationSpec(): OptimizationSpec {
-  return { model: "", version: "", passes: [], data: undefined, maxAccuracyDrop: 0, seed: 0n, goal: undefined };
+  return {
+    model: "",
+    version: "",
+    passes: [],
+    data: undefined,
+    maxAccuracyDrop: 0,
+    seed: 0n,
+    goal: undefined,
+    maxDrop: 0,
+  };
 }
 
 export const OptimizationSpec: MessageFns<OptimizationSpec> = {
@@ -2265,6 +2287,9 @@ export const OptimizationSpec: MessageFns<OptimizationSpec> = {
     }
     if (message.goal !== undefined) {
       OptimizationGoal.encode(message.goal, writer.uint32(58).fork()).join();
+    }
+    if (message.maxDrop !== 0) {
+      writer.uint32(241).double(message.maxDrop);
     }
     return writer;
   },
@@ -2338,6 +2363,14 @@ export const OptimizationSpec: MessageFns<OptimizationSpec> = {
             message.goal = OptimizationGoal.decode(reader, reader.uint32());
             continue;
           }
+          case 30: {
+            if (tag !== 241) {
+              break;
+            }
+
+            message.maxDrop = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2363,6 +2396,11 @@ export const OptimizationSpec: MessageFns<OptimizationSpec> = {
         : 0,
       seed: isSet(object.seed) ? BigInt(object.seed) : 0n,
       goal: isSet(object.goal) ? OptimizationGoal.fromJSON(object.goal) : undefined,
+      maxDrop: isSet(object.maxDrop)
+        ? globalThis.Number(object.maxDrop)
+        : isSet(object.max_drop)
+        ? globalThis.Number(object.max_drop)
+        : 0,
     };
   },
 
@@ -2389,6 +2427,9 @@ export const OptimizationSpec: MessageFns<OptimizationSpec> = {
     if (message.goal !== undefined) {
       obj.goal = OptimizationGoal.toJSON(message.goal);
     }
+    if (message.maxDrop !== 0) {
+      obj.maxDrop = floatToJson(message.maxDrop);
+    }
     return obj;
   },
 
@@ -2408,6 +2449,7 @@ export const OptimizationSpec: MessageFns<OptimizationSpec> = {
     message.goal = (object.goal !== undefined && object.goal !== null)
       ? OptimizationGoal.fromPartial(object.goal)
       : undefined;
+    message.maxDrop = object.maxDrop ?? 0;
     return message;
   },
 };

@@ -1,4 +1,4 @@
-import { percentile } from './compare-versions.js';
+import { percentile } from './speed.js';
 
 it.each([
   [[5], 0.99, 5],
