@@ -8,6 +8,7 @@ import { signQuantization } from './pack/signs-pass.js';
 import type { AskedPass, PassCase, PassKind, PlannedPass } from './pass-kind.js';
 import { magnitudePruning } from './prune/magnitude-pass.js';
 import { structuredPruning } from './prune/structured-pass.js';
+import { awareQuantization } from './quantize/aware-pass.js';
 import { dynamicQuantization } from './quantize/dynamic-pass.js';
 import { staticQuantization } from './quantize/static-pass.js';
 import { weightQuantization } from './quantize/weights-pass.js';
@@ -17,6 +18,7 @@ export const passKinds: { readonly [C in PassCase]: PassKind<C> } = {
   distill: distillation,
   pruneMagnitude: magnitudePruning,
   pruneStructured: structuredPruning,
+  quantizeAware: awareQuantization,
   quantizeDynamic: dynamicQuantization,
   quantizeSigns: signQuantization,
   quantizeStatic: staticQuantization,

@@ -102,7 +102,8 @@ function storedAs(graph: Graph, producers: ReadonlyMap<string, Node>, value: str
   const [first = '', second = '', third = ''] = inputs;
   if (opType === 'DequantizeLinear') {
     const zeroPoint = graph.initializers.get(third);
-    return { name: first, zero: zeroPoint ? intsOf(zeroPoint)[0]! : 0, isQuantized: true };
+    const name = indicesOf(graph, producers, first) ?? first; // integers of four bits are made wider first
+    return { name, zero: zeroPoint ? intsOf(zeroPoint)[0]! : 0, isQuantized: true };
   }
   if (opType === 'Cast' && graph.initializers.get(first)?.dataType === 'float16') {
     return { name: first, zero: 0, isQuantized: true };
@@ -186,7 +187,7 @@ function numbersIn(tensor: Tensor): ArrayLike<number> & Iterable<number> {
     case 'float16': // 0 and −0 are the halves without a bit of magnitude
       return new Uint16Array(new Uint8Array(tensor.bytes).buffer).map((bits) => bits & 0x7fff);
     case 'uint4':
-    case 'int4':
+    case 'int4': // as if unsigned, which a zero is in both
       return Uint8Array.from(
         { length: elementCount(tensor.dims) },
         (_, i) => (tensor.bytes[i >> 1]! >> (4 * (i & 1))) & 15,

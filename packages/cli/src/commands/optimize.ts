@@ -21,6 +21,7 @@ const verbs = {
   quantizeDynamic: 'quantize',
   quantizeWeights: 'quantize weights',
   quantizeSigns: 'keep signs',
+  quantizeAware: 'train quantized',
   shareWeights: 'share weights',
   storeBytes: 'store bytes',
   storeHalves: 'halve',

@@ -3,6 +3,7 @@ import { removeNode, replaceInput, uniqueName } from '@modelmill/onnx';
 import type { Graph, Model, Tensor } from '@modelmill/onnx';
 import { addConstant } from '../add-constant.js';
 import { changeConstants, floatOf } from '../constant-of.js';
+import { packed } from '../pack/share-weights.js';
 import { lostOnAverage } from './bias-correction.js';
 import { planQuantization } from './quantization-plan.js';
 import type { QuantizationPlan, QuantizedLayer } from './quantization-plan.js';
@@ -47,13 +48,26 @@ export function quantizeStatic(
   ranges: ReadonlyMap<string, ValueRange>,
   { reduced = false, means }: StaticOptions = {},
 ): { layers: number } {
+  const bits: WeightBits = { stored: new Map(), reduced, means };
+  return placePairs(model, ranges, (graph, layer, inputScale) => quantizeLayer(graph, layer, inputScale, bits));
+}
+
+/** Writes the constants of a layer whose input has eight bits of a scale. */
+export type WriteLayer = (graph: Graph, layer: QuantizedLayer, inputScale: number) => void;
+
+/** QDQ form of the activations, in place; `writeLayer` says in which form weights and biases are. */
+export function placePairs(
+  model: Model,
+  ranges: ReadonlyMap<string, ValueRange>,
+  writeLayer: WriteLayer,
+): { layers: number } {
   const plan = planQuantization(model);
   if (plan.layers.length === 0) return { layers: 0 };
   const missing = rangedTensors(plan).filter((name) => !ranges.has(name));
   if (missing.length > 0) throw new Error(`ranges want ${missing.map((name) => `'${name}'`).join(', ')}`);
 
   raiseOpset(model);
-  changeConstants(model, () => quantize(model.graph, plan, ranges, { reduced, means }));
+  changeConstants(model, () => quantize(model.graph, plan, ranges, writeLayer));
   return { layers: plan.layers.length };
 }
 
@@ -61,9 +75,8 @@ function quantize(
   graph: Graph,
   plan: QuantizationPlan,
   ranges: ReadonlyMap<string, ValueRange>,
-  options: Pick<WeightBits, 'reduced' | 'means'>,
+  writeLayer: WriteLayer,
 ): void {
-  const bits: WeightBits = { stored: new Map(), ...options };
   for (const { producer, clamp } of plan.absorbed) {
     producer.outputs = producer.outputs.map((output) => (output === clamp.inputs[0] ? clamp.outputs[0]! : output));
     removeNode(graph, clamp);
@@ -73,7 +86,7 @@ function quantize(
     if (isTaken && node.inputs.length === 2) node.opType = 'Add'; // the same, and Add has an eight-bit form
   }
   const scales = addScales(graph, plan, ranges);
-  for (const layer of plan.layers) quantizeLayer(graph, layer, scales.get(layer.node.inputs[0]!)!.scale, bits);
+  for (const layer of plan.layers) writeLayer(graph, layer, scales.get(layer.node.inputs[0]!)!.scale);
   for (const [value, { names }] of scales) addPair(graph, value, names);
 }
 
@@ -133,32 +146,42 @@ interface WeightBits {
 
 function quantizeLayer(graph: Graph, layer: QuantizedLayer, inputScale: number, bits: WeightBits): void {
   const { stored, reduced, means } = bits;
-  const { node, axis, adding } = layer;
-  const [input, weightName, biasName] = node.inputs;
-  const weights = { values: factored(layer.weights, layer, 'alpha'), dims: layer.weights.dims, axis };
-  const bias = layer.bias && perChannel(factored(layer.bias, layer, 'beta'), weights.dims[axis]!);
-  for (const factor of ['alpha', 'beta']) node.attributes.delete(factor);
-
+  const { node, axis } = layer;
+  const [input, weightName] = node.inputs;
+  const { weights, bias } = takeConstants(layer);
   const exact = weightScales(weights, reduced);
   const scales = bias ? roomForBias(bias, inputScale, exact) : exact;
   const key = [weightName, axis, ...scales].join(); // layers that share weights go on sharing them
   const rounded = quantizedWeights(weights, scales);
   const matrix = stored.get(key) ?? addWeights(graph, weightName!, rounded, scales, weights);
   stored.set(key, matrix);
-  node.inputs = [input!, matrix];
+  node.inputs[1] = matrix;
   if (!bias) return;
   const mean = means?.get(input!);
   if (mean) {
     const lost = restOf(weights, scales, rounded);
     lostOnAverage(layer, lost, weights.dims, mean).forEach((one, channel) => (bias[channel]! += one));
   }
+  replaceBias(layer, (name) => addBias(graph, name, bias, biasScales(inputScale, scales)));
+}
+
+/** What a layer multiplies by and adds; a Gemm's factors become part of both, and the bias one number per channel. */
+export function takeConstants(layer: QuantizedLayer): { weights: Channels; bias: Float32Array | undefined } {
+  const { node, axis } = layer;
+  const weights = { values: factored(layer.weights, layer, 'alpha'), dims: layer.weights.dims, axis };
+  const bias = layer.bias && perChannel(factored(layer.bias, layer, 'beta'), weights.dims[axis]!);
+  for (const factor of ['alpha', 'beta']) node.attributes.delete(factor);
+  return { weights, bias };
+}
+
+/** Has a layer, or the Add after it, take another bias for the one of a name. */
+export function replaceBias({ node, adding }: QuantizedLayer, made: (name: string) => string): void {
   if (!adding) {
-    node.inputs.push(addBias(graph, biasName!, bias, biasScales(inputScale, scales)));
+    node.inputs[2] = made(node.inputs[2]!);
     return;
   }
   const [product] = node.outputs;
-  const name = adding.inputs.find((other) => other !== product)!;
-  adding.inputs = [product!, addBias(graph, name, bias, biasScales(inputScale, scales))];
+  adding.inputs = [product!, made(adding.inputs.find((other) => other !== product)!)];
 }
 
 /** A Gemm's factors become part of its constants. */
@@ -170,17 +193,37 @@ function factored(tensor: Tensor, { node }: QuantizedLayer, factor: 'alpha' | 'b
 const perChannel = (bias: Float32Array, channels: number) =>
   bias.length === channels ? bias : new Float32Array(channels).fill(bias[0]!);
 
-function addWeights(graph: Graph, name: string, values: Int8Array, scales: Float32Array, { dims, axis }: Channels) {
+export function addWeights(
+  graph: Graph,
+  name: string,
+  values: Int8Array,
+  scales: Float32Array,
+  { dims, axis }: Pick<Channels, 'dims' | 'axis'>,
+  inFourBits = false,
+): string {
   const channels = scales.length;
   const inputs = [
-    addConstant(graph, intTensor(`${name}_quantized`, 'int8', dims, values)),
+    inFourBits
+      ? addNibbles(graph, `${name}_quantized`, dims, values)
+      : addConstant(graph, intTensor(`${name}_quantized`, 'int8', dims, values)),
     addConstant(graph, floatTensor(`${name}_scale`, [channels], scales)),
     addConstant(graph, intTensor(`${name}_zero_point`, 'int8', [channels], new Int8Array(channels))),
   ];
   return addDequantized(graph, name, inputs, axis);
 }
 
-function addBias(graph: Graph, name: string, bias: Float32Array, scales: Float32Array): string {
+const int8 = 3;
+
+/** Integers of four bits, two to a byte; ONNX Runtime makes eight of them once, at load. */
+function addNibbles(graph: Graph, name: string, dims: readonly number[], values: Int8Array): string {
+  const bytes = packed(Uint8Array.from(values, (value) => value & 15));
+  const nibbles = addConstant(graph, { name: `${name}_in_four_bits`, dataType: 'int4', dims, bytes });
+  const wide = uniqueName(graph, name);
+  graph.nodes.push(makeNode('Cast', [nibbles], [wide], { to: attribute(int8) }));
+  return wide;
+}
+
+export function addBias(graph: Graph, name: string, bias: Float32Array, scales: Float32Array): string {
   const channels = scales.length;
   const inputs = [
     addConstant(graph, intTensor(`${name}_quantized`, 'int32', [channels], quantizedBias(bias, scales))),
@@ -190,7 +233,7 @@ function addBias(graph: Graph, name: string, bias: Float32Array, scales: Float32
   return addDequantized(graph, name, inputs, 0);
 }
 
-function addDequantized(graph: Graph, name: string, inputs: string[], axis: number): string {
+export function addDequantized(graph: Graph, name: string, inputs: string[], axis: number): string {
   const output = uniqueName(graph, `${name}_DequantizeLinear_Output`);
   graph.nodes.push(makeNode('DequantizeLinear', inputs, [output], { axis: attribute(axis) }));
   return output;

@@ -43,10 +43,12 @@ export function weightScales(weights: Channels, reduced = false): Float32Array {
   });
 }
 
-export function quantizedWeights(weights: Channels, scales: Float32Array): Int8Array {
+/** Clipped to what eight bits hold, or within ± `limit`. */
+export function quantizedWeights(weights: Channels, scales: Float32Array, limit?: number): Int8Array {
+  const [least, greatest] = limit === undefined ? [-128, 127] : [-limit, limit];
   const quantized = new Int8Array(weights.values.length);
   forEachChannel(weights, (value, channel, i) => {
-    quantized[i] = clip(roundToEven(Math.fround(value / scales[channel]!)), -128, 127);
+    quantized[i] = clip(roundToEven(Math.fround(value / scales[channel]!)), least, greatest);
   });
   return quantized;
 }

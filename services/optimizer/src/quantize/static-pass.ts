@@ -5,11 +5,10 @@ import { calibrate, calibrationOn, watchTensors } from './calibrate.js';
 import type { WatchOptions } from './calibrate.js';
 import { equalizeLayers } from './equalize-layers.js';
 import { foldBatchNorm } from './fold-batch-norm.js';
-import { cpus, forCpu, int8Target } from './int8-cpu.js';
-import type { Cpu } from './int8-cpu.js';
-import { calibrationMethods } from './quantization-ranges.js';
-import type { CalibrationMethod } from './quantization-ranges.js';
-import { range, word } from '../field-checks.js';
+import { planCalibration } from './calibration-settings.js';
+import type { CalibrationSettings } from './calibration-settings.js';
+import { forCpu, int8Target } from './int8-cpu.js';
+import { word } from '../field-checks.js';
 import { nothingTo } from '../nothing-to.js';
 import { definePass } from '../pass-kind.js';
 import { unitOf } from '../task.js';
@@ -18,10 +17,7 @@ import { writeQOperators } from './write-qoperators.js';
 
 const formats = ['qdq', 'qoperator'] as const;
 
-interface StaticQuantization {
-  readonly samples: number;
-  readonly calibration: CalibrationMethod;
-  readonly cpu: Cpu;
+interface StaticQuantization extends CalibrationSettings {
   readonly equalize: boolean;
   readonly correctBiases: boolean;
   readonly format: (typeof formats)[number];
@@ -32,17 +28,12 @@ export const staticQuantization = definePass<'quantizeStatic', StaticQuantizatio
   kind: 'quantize_static',
   isLast: true,
 
-  plan({ quantizeStatic }, at) {
-    const { calibrationSamples, calibration, cpu, equalize, correctBiases, format } = quantizeStatic;
-    return {
-      samples: range(calibrationSamples || 256, 1, 1_000_000, `${at}.calibration_samples`),
-      calibration: word(calibration || 'minmax', calibrationMethods, `${at}.calibration`),
-      cpu: word(cpu || 'here', cpus, `${at}.cpu`),
-      equalize,
-      correctBiases,
-      format: word(format || 'qdq', formats, `${at}.format`),
-    };
-  },
+  plan: ({ quantizeStatic: { equalize, correctBiases, format, ...fields } }, at) => ({
+    ...planCalibration(fields, at),
+    equalize,
+    correctBiases,
+    format: word(format || 'qdq', formats, `${at}.format`),
+  }),
 
   async make(parent, settings, context) {
     const target = int8Target(settings.cpu);

@@ -207,6 +207,26 @@ export interface HalfStorage {
 export interface ByteStorage {
 }
 
+/**
+ * Quantization-aware training: weights and activations are rounded where static quantization would compute in integers,
+ * the trainer trains the rounded network, gradients going straight through what was not clipped, and what it learned is
+ * stored as static quantization stores it.
+ */
+export interface QuantizationAwareTraining {
+  /** Bits of a weight, 2 to 8; 0 means 8. Activations have 8. Up to 4 are stored two to a byte and computed with in 8. */
+  bits: number;
+  /** Epochs of training with the rounding; 0 means 10. */
+  finetuneEpochs: number;
+  /** 0 means 0.001. */
+  finetuneLearningRate: number;
+  /** As in StaticQuantization. */
+  calibrationSamples: number;
+  /** As in StaticQuantization. */
+  calibration: string;
+  /** As in StaticQuantization. */
+  cpu: string;
+}
+
 /** One step of an optimization. */
 export interface Pass {
   /** Exactly one is set. */
@@ -241,6 +261,9 @@ export interface Pass {
     | //
     /** Binary and ternary weights. */
     { $case: "quantizeSigns"; quantizeSigns: SignQuantization }
+    | //
+    /** Quantization-aware training. */
+    { $case: "quantizeAware"; quantizeAware: QuantizationAwareTraining }
     | undefined;
 }
 
@@ -1797,6 +1820,167 @@ export const ByteStorage: MessageFns<ByteStorage> = {
   },
 };
 
+function createBaseQuantizationAwareTraining(): QuantizationAwareTraining {
+  return { bits: 0, finetuneEpochs: 0, finetuneLearningRate: 0, calibrationSamples: 0, calibration: "", cpu: "" };
+}
+
+export const QuantizationAwareTraining: MessageFns<QuantizationAwareTraining> = {
+  encode(message: QuantizationAwareTraining, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.bits !== 0) {
+      writer.uint32(8).uint32(message.bits);
+    }
+    if (message.finetuneEpochs !== 0) {
+      writer.uint32(16).uint32(message.finetuneEpochs);
+    }
+    if (message.finetuneLearningRate !== 0) {
+      writer.uint32(25).double(message.finetuneLearningRate);
+    }
+    if (message.calibrationSamples !== 0) {
+      writer.uint32(32).uint32(message.calibrationSamples);
+    }
+    if (message.calibration !== "") {
+      writer.uint32(42).string(message.calibration);
+    }
+    if (message.cpu !== "") {
+      writer.uint32(50).string(message.cpu);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): QuantizationAwareTraining {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseQuantizationAwareTraining();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.bits = reader.uint32();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.finetuneEpochs = reader.uint32();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.finetuneLearningRate = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.calibrationSamples = reader.uint32();
+            continue;
+          }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.calibration = reader.string();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.cpu = reader.string();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): QuantizationAwareTraining {
+    return {
+      bits: isSet(object.bits) ? globalThis.Number(object.bits) : 0,
+      finetuneEpochs: isSet(object.finetuneEpochs)
+        ? globalThis.Number(object.finetuneEpochs)
+        : isSet(object.finetune_epochs)
+        ? globalThis.Number(object.finetune_epochs)
+        : 0,
+      finetuneLearningRate: isSet(object.finetuneLearningRate)
+        ? globalThis.Number(object.finetuneLearningRate)
+        : isSet(object.finetune_learning_rate)
+        ? globalThis.Number(object.finetune_learning_rate)
+        : 0,
+      calibrationSamples: isSet(object.calibrationSamples)
+        ? globalThis.Number(object.calibrationSamples)
+        : isSet(object.calibration_samples)
+        ? globalThis.Number(object.calibration_samples)
+        : 0,
+      calibration: isSet(object.calibration) ? globalThis.String(object.calibration) : "",
+      cpu: isSet(object.cpu) ? globalThis.String(object.cpu) : "",
+    };
+  },
+
+  toJSON(message: QuantizationAwareTraining): unknown {
+    const obj: any = {};
+    if (message.bits !== 0) {
+      obj.bits = Math.round(message.bits);
+    }
+    if (message.finetuneEpochs !== 0) {
+      obj.finetuneEpochs = Math.round(message.finetuneEpochs);
+    }
+    if (message.finetuneLearningRate !== 0) {
+      obj.finetuneLearningRate = floatToJson(message.finetuneLearningRate);
+    }
+    if (message.calibrationSamples !== 0) {
+      obj.calibrationSamples = Math.round(message.calibrationSamples);
+    }
+    if (message.calibration !== "") {
+      obj.calibration = message.calibration;
+    }
+    if (message.cpu !== "") {
+      obj.cpu = message.cpu;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<QuantizationAwareTraining>): QuantizationAwareTraining {
+    return QuantizationAwareTraining.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<QuantizationAwareTraining>): QuantizationAwareTraining {
+    const message = createBaseQuantizationAwareTraining();
+    message.bits = object.bits ?? 0;
+    message.finetuneEpochs = object.finetuneEpochs ?? 0;
+    message.finetuneLearningRate = object.finetuneLearningRate ?? 0;
+    message.calibrationSamples = object.calibrationSamples ?? 0;
+    message.calibration = object.calibration ?? "";
+    message.cpu = object.cpu ?? "";
+    return message;
+  },
+};
+
 function createBasePass(): Pass {
   return { kind: undefined };
 }
@@ -1833,6 +2017,9 @@ export const Pass: MessageFns<Pass> = {
         break;
       case "quantizeSigns":
         SignQuantization.encode(message.kind.quantizeSigns, writer.uint32(482).fork()).join();
+        break;
+      case "quantizeAware":
+        QuantizationAwareTraining.encode(message.kind.quantizeAware, writer.uint32(562).fork()).join();
         break;
     }
     return writer;
@@ -1946,6 +2133,17 @@ export const Pass: MessageFns<Pass> = {
             message.kind = { $case: "quantizeSigns", quantizeSigns: SignQuantization.decode(reader, reader.uint32()) };
             continue;
           }
+          case 70: {
+            if (tag !== 562) {
+              break;
+            }
+
+            message.kind = {
+              $case: "quantizeAware",
+              quantizeAware: QuantizationAwareTraining.decode(reader, reader.uint32()),
+            };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1998,6 +2196,10 @@ export const Pass: MessageFns<Pass> = {
         ? { $case: "quantizeSigns", quantizeSigns: SignQuantization.fromJSON(object.quantizeSigns) }
         : isSet(object.quantize_signs)
         ? { $case: "quantizeSigns", quantizeSigns: SignQuantization.fromJSON(object.quantize_signs) }
+        : isSet(object.quantizeAware)
+        ? { $case: "quantizeAware", quantizeAware: QuantizationAwareTraining.fromJSON(object.quantizeAware) }
+        : isSet(object.quantize_aware)
+        ? { $case: "quantizeAware", quantizeAware: QuantizationAwareTraining.fromJSON(object.quantize_aware) }
         : undefined,
     };
   },
@@ -2024,6 +2226,8 @@ export const Pass: MessageFns<Pass> = {
       obj.pruneStructured = StructuredPruning.toJSON(message.kind.pruneStructured);
     } else if (message.kind?.$case === "quantizeSigns") {
       obj.quantizeSigns = SignQuantization.toJSON(message.kind.quantizeSigns);
+    } else if (message.kind?.$case === "quantizeAware") {
+      obj.quantizeAware = QuantizationAwareTraining.toJSON(message.kind.quantizeAware);
     }
     return obj;
   },
@@ -2108,6 +2312,15 @@ export const Pass: MessageFns<Pass> = {
           message.kind = {
             $case: "quantizeSigns",
             quantizeSigns: SignQuantization.fromPartial(object.kind.quantizeSigns),
+          };
+        }
+        break;
+      }
+      case "quantizeAware": {
+        if (object.kind?.quantizeAware !== undefined && object.kind?.quantizeAware !== null) {
+          message.kind = {
+            $case: "quantizeAware",
+            quantizeAware: QuantizationAwareTraining.fromPartial(object.kind.quantizeAware),
           };
         }
         break;

@@ -1,0 +1,84 @@
+import { readFileSync } from 'node:fs';
+import { resolve } from 'node:path';
+import { parseOptimizationSpec, parseTrainingSpec } from '@modelmill/client';
+import { succeeded } from './jobs.js';
+import { startMesh } from './start-mesh.js';
+import type { Mesh } from './start-mesh.js';
+
+jest.setTimeout(300_000);
+
+const digits = resolve(__dirname, '../examples/data/digits.csv.gz');
+const data = { dataset: 'digits', normalize: 'minmax' };
+const conv = (filters: number) => [
+  { conv2d: { filters, kernel: [3] } },
+  { batch_norm: {} },
+  { activation: { function: 'relu' } },
+];
+
+/** Training that hardly moves: what rounding alone makes of a model. */
+const untrained = { finetune_epochs: 1, finetune_learning_rate: 1e-9 };
+
+describe('passes that train what they made', () => {
+  let mesh: Mesh;
+  let parent: Readonly<Record<string, number>>;
+  beforeAll(async () => {
+    mesh = await startMesh();
+    await mesh.mill.datasets.upload({ dataset: 'digits', content: readFileSync(digits) });
+    const spec = {
+      model: 'digits',
+      data,
+      layers: [
+        { reshape: { shape: [1, 8, 8] } },
+        ...conv(8),
+        ...conv(16),
+        { max_pool2d: { kernel: [2] } },
+        { flatten: {} },
+        { dense: { units: 32, activation: 'relu' } },
+        { dense: { units: 10 } },
+      ],
+      optimizer: { adam: { learning_rate: 0.003 }, schedule: 'cosine' },
+      epochs: 20,
+      batch_size: 32,
+      seed: 1,
+    };
+    const { status } = await mesh.mill.trainer.submit(parseTrainingSpec(spec));
+    parent = (await succeeded(mesh.mill.trainer.watch(status!.jobId))).metrics;
+    expect(parent['accuracy']).toBeGreaterThan(0.97);
+  });
+  afterAll(() => mesh[Symbol.asyncDispose]());
+
+  async function made(...passes: object[]) {
+    const spec = parseOptimizationSpec({ model: 'digits', version: '1', data, passes, max_accuracy_drop: 1 });
+    const { status } = await mesh.mill.optimizer.submit(spec);
+    const { version } = await succeeded(mesh.mill.optimizer.watch(status!.jobId));
+    return { jobId: status!.jobId, ...(await mesh.mill.registry.getVersion('digits', version)) };
+  }
+
+  /** What the trainer measured at the end of a job's training. */
+  async function trainedIn(jobId: string) {
+    const { status } = await mesh.mill.trainer.get(`${jobId}-pass0`);
+    return status?.state?.$case === 'succeeded' ? status.state.succeeded.metrics : {};
+  }
+
+  it('win back what rounding to three values takes, and answer as they were trained', async () => {
+    const rounded = await made({ quantize_aware: { bits: 2, ...untrained } });
+    const aware = await made({ quantize_aware: { bits: 2 } });
+    expect(rounded.metrics['accuracy']).toBeLessThan(parent['accuracy']! - 0.05);
+    expect(aware.metrics['accuracy']).toBeGreaterThan(parent['accuracy']! - 0.025);
+    for (const { jobId, metrics } of [rounded, aware]) {
+      const trained = await trainedIn(jobId);
+      expect(Math.abs(trained['accuracy']! - metrics['accuracy']!)).toBeLessThanOrEqual(0.006); // two rows of 359
+    }
+    const inBytes = await made({ quantize_static: {} }); // here they are two to a byte
+    expect(Number(inBytes.sizeBytes - aware.sizeBytes)).toBeGreaterThan(0.4 * aware.metrics['parameters']!);
+  });
+
+  it('keep what eight bits have, as a version that is not trained further', async () => {
+    const { version, metrics } = await made({ quantize_aware: { finetune_epochs: 4 } });
+    expect(metrics['accuracy']).toBeGreaterThan(parent['accuracy']! - 0.006);
+    const again = parseTrainingSpec({ model: 'digits', data, base: { version }, epochs: 1 });
+    await expect(mesh.mill.trainer.submit(again)).rejects.toThrow(
+      /the base cannot be trained: .* reads integers that are stored: a quantized model has no weights to train/,
+    );
+  });
+});
