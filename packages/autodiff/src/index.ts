@@ -8,7 +8,6 @@ export type { PresetFrame, PresetSpec } from './presets.js';
 export { importForTraining } from './import-for-training.js';
 export { fineTune } from './fine-tuning/fine-tune.js';
 export type { FineTuned, FineTuning, FineTuningOptions } from './fine-tuning/fine-tune.js';
-export { globPattern } from './fine-tuning/glob.js';
 // training
 export { groupFault } from './parameter-groups.js';
 export { trainableWeights } from './read-graph.js';

@@ -1,4 +1,4 @@
-import { globPattern } from './fine-tuning/glob.js';
+import { globPattern } from '@modelmill/onnx';
 import type { ParameterGroup } from './step-options.js';
 
 type Groups = readonly ParameterGroup[];

@@ -92,4 +92,8 @@ export interface StepOptions {
   };
   /** Weights of two axes and more that are zero in `forward` stay zero: what pruning left. */
   readonly keepZeros?: boolean;
+  /** Weights of which what is zero, or becomes it between two steps, stays it: what is pruned while training. */
+  readonly pruned?: readonly string[];
+  /** Nothing is trained: of each weight |w · ∂loss/∂w| is summed up over the steps, in its average's place. */
+  readonly importance?: boolean;
 }

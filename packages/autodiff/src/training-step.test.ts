@@ -99,6 +99,49 @@ describe('trainingStep', () => {
     expect(checked).toBeGreaterThan(5);
   });
 
+  it('sums up how much each weight matters, and trains nothing', async () => {
+    const { step, run, feeds, after } = await gradientsOf(perceptron, 6, { importance: true });
+    const sums = step.state.filter(({ kind }) => kind === 'weight average');
+    expect(sums.map(({ of }) => of)).toEqual([...perceptron.graph.initializers.keys()]);
+    expect(step.state.some(({ kind }) => kind === 'optimizer slot')).toBe(false);
+    const twice = await run({
+      ...feeds,
+      ...Object.fromEntries(step.state.map(({ input, output, dims }) => [input, { dims, data: after[output]! }])),
+    });
+    for (const { of = '', output } of sums) {
+      const weight = step.state.find(({ input }) => input === of)!;
+      expect(after[weight.output]).toEqual(weight.initial);
+      const plain = await gradientsOf(perceptron, 6);
+      const moved = plain.after[plain.step.state.find(({ input }) => input === of)!.output]!;
+      // the slope that the test above holds against differences
+      const wanted = weight.initial.map((value, i) => Math.abs((value * (value - moved[i]!)) / 0.1));
+      if (weight.dims.length > 1) expect(Math.max(...wanted)).toBeGreaterThan(0.001); // biases begin at 0
+      wanted.forEach((value, i) => expect(after[output]![i]).toBeCloseTo(value, 5));
+      wanted.forEach((value, i) => expect(twice[output]![i]).toBeCloseTo(2 * value, 5));
+    }
+  });
+
+  it.each<[string, OptimizerSpec]>([
+    ['Adam', adam],
+    ['momentum', { kind: 'sgd', momentum: 0.9, nesterov: true }],
+  ])('keeps zero what became it between two steps, whatever %s remembers of it', async (_, optimizer) => {
+    const pruned = perceptron.graph.nodes.find(({ opType }) => opType === 'Gemm')!.inputs[1]!;
+    const { step, run, feeds, after } = await gradientsOf(perceptron, 6, { optimizer, pruned: [pruned], ema: 0.9 });
+    const own = step.state.filter(({ input, of }) => input === pruned || of === pruned);
+    expect(own).toHaveLength(2);
+    const now = new Map(step.state.map(({ input, output, dims }) => [input, { dims, data: after[output]! }]));
+    for (const { input, dims } of own) {
+      const data = now.get(input)!.data.map((value, i) => (i % 3 === 0 ? 0 : value));
+      now.set(input, { dims, data });
+    }
+    const later = await run({ ...feeds, ...Object.fromEntries(now) });
+    for (const { output } of own) {
+      later[output]!.forEach((value, i) => expect([i, value === 0]).toEqual([i, i % 3 === 0]));
+    }
+    const others = step.state.filter(({ kind, input }) => kind === 'weight' && input !== pruned);
+    for (const { input, output } of others) expect(later[output]).not.toEqual(now.get(input)!.data);
+  });
+
   it('updates by momentum, Nesterov and Adam with decoupled decay as their papers say', async () => {
     const { step, after } = await gradientsOf(perceptron, 6);
     const name = step.state[0]!.input;

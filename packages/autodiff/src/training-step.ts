@@ -7,7 +7,7 @@ import { featureTerms } from './feature-losses.js';
 import { gradients } from './gradients.js';
 import { hiddenMatrices } from './hidden-matrices.js';
 import { distillationLoss, lossOf, mixed } from './losses.js';
-import { add, div, make, minimum, mul, sqrt, sumSquare, times, zeros } from './ops.js';
+import { abs, add, div, make, minimum, mul, sign, sqrt, sumSquare, times, zeros } from './ops.js';
 import { groupFault, isFrozen } from './parameter-groups.js';
 import { readGraph } from './read-graph.js';
 import type { DropoutMask } from './reading.js';
@@ -174,8 +174,10 @@ function stepValues(
   const moving = trained.flatMap(([name, weight]) => {
     const arrived = found.get(weight);
     const g = arrived && gradientOf(arrived, name, fresh);
-    const mask = options.keepZeros && weights.has(name) ? maskOf(forward, name, weight) : undefined;
-    return g ? [{ name, weight, g: mask ? mul(g, mask) : g, mask }] : [];
+    const isPruned = options.pruned?.includes(name) ?? false;
+    const known = options.keepZeros && weights.has(name) ? maskOf(forward, name, weight) : undefined;
+    const mask = isPruned ? abs(sign(weight)) : known;
+    return g ? [{ name, weight, g: mask ? mul(g, mask) : g, mask, isPruned }] : [];
   });
   const rows = updateRows(moving, options, hiddenMatrices(output));
   const gathered = gatheredOf(rows, options.accumulate ?? 1, fresh);
@@ -188,7 +190,7 @@ function stepValues(
   const { optimizer } = options;
   const nextOf = new Map<Value, Value>();
   const slots: Update['slots'][number][] = [];
-  for (const [at, row] of rows.entries()) {
+  for (const [at, row] of options.importance ? [] : rows.entries()) {
     const d = scale ? mul(whole[at]!, scale) : whole[at]!;
     const rates = { learningRate: times(learningRate, row.rateScale), corrections };
     const of = row.members.length === 1 ? row.members[0]!.name : '';
@@ -198,9 +200,9 @@ function stepValues(
         : updateBy(optimizer, d, rates, fresh, of, row.layout);
     slots.push(...update.slots);
     row.parts(update.taken).forEach((taken, i) => {
-      const { weight, mask } = row.members[i]!;
-      // an orthogonal update mixes the elements of its gradient, zeros among them
-      const kept = row.layout && mask ? mul(taken, mask) : taken;
+      const { weight, mask, isPruned } = row.members[i]!;
+      // an orthogonal update mixes the elements of its gradient, zeros among them; moments remember what was no zero yet
+      const kept = mask && (row.layout || isPruned) ? mul(taken, mask) : taken;
       nextOf.set(weight, moved(weight, kept, rates.learningRate, row.decay));
     });
   }
@@ -234,6 +236,19 @@ function stepValues(
       value: now,
       next: add(times(now, ema), times(nextOf.get(weight)!, 1 - ema)),
       initial: floatsOf(forward.graph.initializers.get(name)!),
+    });
+  }
+  const gradientOfWeight = new Map(moving.map(({ name, g }) => [name, g]));
+  for (const [name, weight] of options.importance ? weights : []) {
+    const now = input(fresh(`importance/${name}`), weight.shape);
+    const g = gradientOfWeight.get(name);
+    const initial = new Float32Array(size(weight.shape));
+    state.push({
+      kind: 'weight average',
+      of: name,
+      value: now,
+      next: g ? add(now, abs(mul(weight, g))) : now,
+      initial,
     });
   }
   for (const [name, { now, next }] of statistics) {

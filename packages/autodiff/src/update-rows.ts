@@ -12,6 +12,8 @@ export interface Moving {
   readonly g: Value;
   /** 1 where it may change; undefined where it may everywhere. */
   readonly mask: Value | undefined;
+  /** More of it may become zero between two steps. */
+  readonly isPruned: boolean;
 }
 
 /** Weights that are updated in the same way at once. */

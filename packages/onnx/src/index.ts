@@ -46,6 +46,8 @@ export {
 export { freshNames } from './fresh-names.js';
 export type { FreshNames } from './fresh-names.js';
 export { densify, sparsify } from './sparse.js';
+export { globPattern } from './glob.js';
+export { zeroSmallest } from './zero-smallest.js';
 export { expandFunctions } from './expand-functions.js';
 export { einsumTerms } from './einsum-terms.js';
 export { inferNode, inferShapes, inferValues } from './infer-shapes.js';

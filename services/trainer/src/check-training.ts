@@ -80,6 +80,7 @@ export async function checkTraining(
       : based(await store.artifacts.read(base.sha256), { ...plan, batchSize }, form, loss);
   const fault = groupFault(trainableWeights(built.forward), plan.groups);
   if (fault !== undefined) throw errors.badGroups(fault);
+  checkPruned(plan, built.forward);
   if (teacherSha256 !== undefined && plan.distillation && plan.distillation.features.length > 0) {
     const teacher = readOnnx(await store.artifacts.read(teacherSha256));
     checkFeatures({ ...plan, batchSize }, { teacher, student: built.forward }, form, loss);
@@ -95,6 +96,14 @@ export async function checkTraining(
     parameters: BigInt(parameters),
   }));
   return { dataset, inputs, loss, batchSize, summary: { layers, parameters: BigInt(built.parameters), signature } };
+}
+
+/** Whether what is pruned while training is there to be pruned. */
+function checkPruned({ pruning }: TrainingPlan, forward: Model): void {
+  const matrices = trainableWeights(forward).filter((name) => forward.graph.initializers.get(name)!.dims.length > 1);
+  const names = pruning?.groups.flatMap(({ weights }) => weights) ?? [];
+  const unknown = names.find((name) => !matrices.includes(name));
+  if (unknown !== undefined) throw errors.notPrunable(unknown, matrices);
 }
 
 /** Whether what is learned from the inside of a teacher is there, and fits. */

@@ -47,6 +47,13 @@ export const fullBatchTooLarge = (rows: number, most: number) =>
   invalid(`mode is 'full_batch', but the training split has ${rows} rows, at most ${most} fit a batch`);
 export const outOfRange = (field: string, got: number | string, wanted: string) =>
   invalid(`${field} is ${got}, wants ${wanted}`);
+export const prunedTwice = (at: string, weight: string) =>
+  invalid(`${at}.weights names '${weight}', which an earlier name is already`);
+export const notPrunable = (weight: string, there: readonly string[]) => {
+  const some = there.length > 10 ? `${there.slice(0, 10).join(', ')}, …` : there.join(', ') || 'none';
+  return invalid(`pruning names '${weight}', which is no matrix or kernel that is trained: there are ${some}`);
+};
+export const wantsBase = (field: string, also = '') => invalid(`${field} wants a base${also}`);
 export const badLayer = (message: string) => invalid(message);
 export const tooManyLayers = (got: number, most: number) => invalid(`layers has ${got} layers, wants at most ${most}`);
 export const tooManyParameters = (most: number) => invalid(`the layers have more than ${most} parameters, the limit`);

@@ -70,7 +70,7 @@ export async function prepareFrom(order: TrainingOrder, material: Material): Pro
 
 /** What a plan says of a step. */
 export function stepOptions(
-  { start, distillation, ...plan }: TrainingPlan,
+  { start, distillation, pruning, importance, ...plan }: TrainingPlan,
   loss: readonly LossTerm[],
   exampleShape: readonly number[],
   features: readonly FeatureTarget[] = [],
@@ -89,6 +89,8 @@ export function stepOptions(
     ema,
     ...(distillation ? { distillation: { ...distillation, features } } : {}),
     keepZeros: 'keepZeros' in start && start.keepZeros,
+    ...(pruning ? { pruned: pruning.groups.flatMap(({ weights }) => weights) } : {}),
+    importance,
   };
 }
 

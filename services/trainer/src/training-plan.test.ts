@@ -7,6 +7,8 @@ const plan = (spec: Partial) =>
   planTraining(trainer.TrainingSpec.fromPartial({ model: 'm', data: { dataset: 'd' }, layers: [dense], ...spec }));
 
 const base = { source: { $case: 'version' as const, version: '1' } };
+const based = { layers: [], base };
+const pruning = { groups: [{ weights: ['w'], finalSparsity: 0.5 }] };
 const residual = (layers: (typeof dense | object)[]) => ({
   kind: { $case: 'residual' as const, residual: { layers } },
 });
@@ -53,6 +55,7 @@ describe('planTraining', () => {
       version: '1',
       temperature: 4,
       mix: 0.7,
+      features: [],
     });
   });
 
@@ -99,6 +102,14 @@ describe('planTraining', () => {
       'adapters of a pruned base',
       { layers: [], base: { ...base, keepZeros: true, lora: {} } },
       /^base.lora and base.keep_zeros exclude each other/,
+    ],
+    ['pruning of nothing that is there', { pruning }, /^pruning wants a base$/],
+    ['pruning and what would undo it', { ...based, pruning, restoreBest: true }, /^pruning and restore_best exclude/],
+    ['importance that would be served', { ...based, importance: true }, /^importance wants a base and artifact_only/],
+    [
+      'importance of what is trained',
+      { ...based, importance: true, artifactOnly: true, pruning },
+      /^importance and pruning exclude each other: nothing is trained/,
     ],
     ['an unknown loss', { loss: 'hinge' }, /^loss is 'hinge', wants one of cross_entropy, binary_cross_entropy, mse/],
     ['two losses', { loss: 'mse', losses: [{ kind: 'mae' }] }, /^loss and losses exclude each other/],

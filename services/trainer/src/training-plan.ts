@@ -4,9 +4,11 @@ import type { recipes, trainer } from '@modelmill/contracts';
 import type { TokenizerSpec } from '@modelmill/data';
 import { fineTuningSpec } from './fine-tuning-specs.js';
 import { layerSpecs } from './layer-specs.js';
+import { planPruning } from './gradual-pruning.js';
+import type { PlannedPruning } from './gradual-pruning.js';
 import { presetSpec } from './preset-specs.js';
 import { range, word } from './spec-fields.js';
-import { badName, excludes, oneStart, outOfRange, specMissing, tfjsOnCpu } from './errors.js';
+import { badName, excludes, oneStart, outOfRange, specMissing, tfjsOnCpu, wantsBase } from './errors.js';
 import { planRecipe } from './recipe-plan.js';
 import type { RecipePlan } from './recipe-plan.js';
 
@@ -54,6 +56,10 @@ export interface TrainingPlan extends RecipePlan {
   readonly restoreBest: boolean;
   /** Optimizer, rate and batch size are picked by short trials. */
   readonly auto: boolean;
+  /** Weights of the base that become zero on the way. */
+  readonly pruning: PlannedPruning | undefined;
+  /** Nothing is trained: what comes out is how much each weight matters. */
+  readonly importance: boolean;
   /** A loss that is no number: back to the last checkpoint with half the rate; else the job fails. */
   readonly rollBack: boolean;
   /** Empty: those that fit the target. */
@@ -113,6 +119,8 @@ export function planTraining(spec: trainer.TrainingSpec | undefined): TrainingPl
     monitored: earlyStopping?.metric || 'loss',
     restoreBest: spec.restoreBest,
     auto: autoOf(spec),
+    pruning: pruningOf(spec),
+    importance: importanceOf(spec),
     rollBack: word(spec.onDivergence || 'stop', ['stop', 'roll_back'], 'on_divergence') === 'roll_back',
     metrics: spec.metrics,
     epochs: range(spec.epochs || 10, 1, 100_000, 'epochs'),
@@ -177,6 +185,35 @@ function autoOf({ auto, batchSize, mode, optimizer, distillation }: trainer.Trai
   if (distillation) throw excludes('auto', 'distillation', 'its trials have no teacher');
   if (mode !== '' && mode !== 'mini_batch') throw excludes('auto', 'mode', why);
   if (optimizer?.kind !== undefined) throw excludes('auto', `optimizer.${optimizer.kind.$case}`, why);
+  return true;
+}
+
+function pruningOf(spec: trainer.TrainingSpec): PlannedPruning | undefined {
+  if (!spec.pruning) return undefined;
+  if (!spec.base) throw wantsBase('pruning');
+  const others = { auto: spec.auto, early_stopping: spec.earlyStopping, restore_best: spec.restoreBest };
+  const other = Object.entries(others).find(([, value]) => value);
+  if (other) throw excludes('pruning', other[0], 'what is served has been pruned to the end');
+  if (spec.base.lora) throw excludes('pruning', 'base.lora', 'adapters fill what was zero');
+  return planPruning(spec.pruning);
+}
+
+function importanceOf(spec: trainer.TrainingSpec): boolean {
+  if (!spec.importance) return false;
+  if (!spec.base || !spec.artifactOnly) throw wantsBase('importance', ' and artifact_only: it trains nothing');
+  const { auto, pruning, distillation, earlyStopping, restoreBest, base, optimizer } = spec;
+  const others = {
+    auto,
+    pruning,
+    distillation,
+    early_stopping: earlyStopping,
+    restore_best: restoreBest,
+    optimizer,
+    'base.lora': base.lora,
+    'base.head': base.head,
+  };
+  const other = Object.entries(others).find(([, value]) => value);
+  if (other) throw excludes('importance', other[0], 'nothing is trained');
   return true;
 }
 

@@ -2,8 +2,9 @@ import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from '
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { readOnnx } from '@modelmill/onnx';
+import { floatsOf, readOnnx } from '@modelmill/onnx';
 import { trainer } from '@modelmill/contracts';
+import { readCheckpoint } from './checkpoint.js';
 import type { FromTraining, TrainingOrder } from './training-messages.js';
 import { planTraining } from './training-plan.js';
 import { TrainingFailedError } from './divergence.js';
@@ -126,6 +127,62 @@ describe('a training', () => {
     const student = { layers: [dense(10)], epochs: 4, distillation: { version: '1', mix: 1 } };
     const taught = await run(orderOf(student, { teacherPath: teacher.path }));
     expect(taught.metrics['accuracy']).toBeGreaterThan(0.85); // the targets themselves have no weight
+  });
+
+  const based: Spec = { layers: [], base: { source: { $case: 'version', version: '1' } } };
+
+  it('prunes on its way, and gives the same bytes from any checkpoint on', async () => {
+    const base = await run(orderOf({ epochs: 6 }));
+    const weights = ['layer0.weight', 'layer3.weight'];
+    const pruning = { groups: [{ weights, initialSparsity: 0.3, finalSparsity: 0.8 }], begin: 0.1, end: 0.7, every: 5 };
+    const optimizer = { kind: { $case: 'adam' as const, adam: { learningRate: 0.005 } }, ema: 0.9 };
+    const spec: Spec = { ...based, optimizer, pruning, epochs: 3 };
+    const whole = await run(orderOf(spec, { basePath: base.path, checkpointMs: 0 }));
+    const valuesOf = (model: Uint8Array) =>
+      weights.map((name) => floatsOf(readOnnx(model).graph.initializers.get(name)!));
+    const left = (model: Uint8Array) =>
+      valuesOf(model)
+        .flatMap((values) => [...values])
+        .filter((value) => value !== 0);
+    const count = 64 * 32 + 32 * 10;
+    expect(left(base.model)).toHaveLength(count);
+    expect(left(whole.model)).toHaveLength(Math.round(0.2 * count));
+    expect(whole.metrics['accuracy']).toBeGreaterThan(0.9);
+    const zerosAt = (step: number) => {
+      const { path } = whole.checkpoints.find((checkpoint) => checkpoint.step === step)!;
+      const { tensors } = readCheckpoint(readFileSync(path));
+      return weights.map((name) => tensors.get(name)!.filter((value) => value === 0).length).reduce((a, b) => a + b);
+    };
+    // before steps 6, 11, … 41 and 46 of 66, counted from 0; half-way is 26
+    expect([6, 7, 27, 46, 47].map(zerosAt)).toEqual(
+      [0, 0.3, 0.8 - 0.5 / 8, 0.8 - 0.5 * (5 / 40) ** 3, 0.8].map((share) => count - Math.round(count * (1 - share))),
+    );
+    for (const step of [6, 7, 30, 60]) {
+      const { path } = whole.checkpoints.find((checkpoint) => checkpoint.step === step)!;
+      const resumed = await run(orderOf(spec, { basePath: base.path, checkpointPath: path }));
+      expect({ step, same: resumed.model.equals(whole.model) }).toEqual({ step, same: true });
+    }
+  });
+
+  it('tells how much each weight matters, in a model of the same names, whatever it is interrupted by', async () => {
+    const base = await run(orderOf({ epochs: 6 }));
+    const spec: Spec = { ...based, optimizer: undefined, importance: true, artifactOnly: true, steps: 10n };
+    const whole = await run(orderOf(spec, { basePath: base.path, checkpointMs: 0 }));
+    expect(whole.metrics['train_loss']).toBeLessThan(0.5);
+    const { path } = whole.checkpoints.find(({ step }) => step === 4)!;
+    const resumed = await run(orderOf(spec, { basePath: base.path, checkpointPath: path }));
+    expect(resumed.model.equals(whole.model)).toBe(true);
+    const [weights, sums] = [base.model, whole.model].map((file) => readOnnx(file).graph.initializers);
+    expect([...sums!].map(([name, { dims }]) => [name, dims])).toEqual(
+      [...weights!].map(([name, { dims }]) => [name, dims]),
+    );
+    const matters = floatsOf(sums!.get('layer0.weight')!);
+    expect(matters.every((value) => value >= 0)).toBe(true);
+    // a pixel that is always 0 moves nothing
+    const isDark = [0, 32, 39];
+    for (const pixel of isDark)
+      expect([...matters.subarray(32 * pixel, 32 * pixel + 32)].every((sum) => sum < 1e-6)).toBe(true);
+    expect(matters.some((sum) => sum > 0.01)).toBe(true);
   });
 
   it('learns hidden features of a teacher, and gives the same bytes from any checkpoint on', async () => {

@@ -14,6 +14,7 @@ import { prepareFrom } from './prepared-training.js';
 import type { PreparedTraining } from './prepared-training.js';
 import { rateFactor } from './schedule.js';
 import type { Moment } from './schedule.js';
+import { isDue, prunedState, pruningTimes } from './gradual-pruning.js';
 import { evaluated, mostRollBacks, rolledBack, standingAtStart } from './standing.js';
 import type { Standing } from './standing.js';
 import { formOf, openSteps } from './step-session.js';
@@ -46,7 +47,9 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   const { examples, step, classes, asked } = prepared;
   const { stepsPerEpoch } = examples;
   const steps = plan.steps || examples.stepsOf(plan.epochs);
-  const evaluateEvery = plan.evaluateEvery || examples.evaluateEvery;
+  // sums of importance answer no question
+  const evaluateEvery = plan.importance ? Infinity : plan.evaluateEvery || examples.evaluateEvery;
+  const pruning = plan.pruning && { ...plan.pruning, times: pruningTimes(plan.pruning, steps) };
   const noteEvery = Math.ceil(steps / historySteps);
 
   await using teacher =
@@ -102,6 +105,9 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   if (chosen && standing.step === 0) await save();
   while (standing.step < steps && !standing.stopped) {
     const at = standing.step;
+    if (pruning && isDue(pruning.times, at)) {
+      session.setState(prunedState(await session.state(), step.state, pruning, pruning.times, at));
+    }
     const outputs = await session.run(await feedsAt(at), formAt(at));
     const loss = (outputs[step.outputs.loss]?.data as Float32Array)[0]!;
     gradientNorm = (outputs[step.outputs.gradientNorm]?.data as Float32Array)[0]!;
@@ -122,7 +128,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
 
     const sinceEvaluation = standing.step % evaluateEvery || evaluateEvery;
     const meanLoss = standing.lossSum / sinceEvaluation;
-    if (standing.step % evaluateEvery === 0 || standing.step === steps) {
+    if (standing.step % evaluateEvery === 0 || (standing.step === steps && !plan.importance)) {
       const state = await session.state();
       const { figures, broken } = await measure(servedTensors(step, state), 'while training');
       if (broken) {
@@ -197,12 +203,15 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   }
   const path = join(folder, 'model.onnx');
   await writeFile(path, prepared.served(weights, false));
-  const { figures, confusion, perClass, broken } = await measure(weights, 'at the end');
+  const { figures, confusion, perClass, broken } = plan.importance
+    ? { figures: {}, confusion: undefined, perClass: undefined, broken: undefined }
+    : await measure(weights, 'at the end');
   if (broken) {
     const [what, got] = broken;
     throw diverged({ what, got, step: standing.step, steps, offender: undefined, savedStep });
   }
-  const trainLoss = standing.history.filter((line) => 'train_loss' in line).at(-1)?.['train_loss'] ?? 0;
+  const lastTrainLoss = standing.history.filter((line) => 'train_loss' in line).at(-1)?.['train_loss'] ?? 0;
+  const trainLoss = plan.importance ? standing.lossSum / steps : lastTrainLoss;
   const metrics = { ...figures, train_loss: trainLoss, parameters: prepared.parameters };
   const historyPath = join(folder, 'history.ndjson');
   const last = { ...metrics, step: standing.step, confusion, per_class: perClass };

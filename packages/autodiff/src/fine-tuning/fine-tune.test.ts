@@ -7,7 +7,6 @@ import { numbers, runnable } from '../run-for-tests.js';
 import { trainOn } from '../train-for-tests.js';
 import { fineTune } from './fine-tune.js';
 import type { FineTuning } from './fine-tune.js';
-import { globPattern } from './glob.js';
 
 const random = (stream: number, count: number) => numbers(count, { low: 0, high: 1, seed: stream + 1 });
 const batch = 8;
@@ -186,15 +185,4 @@ describe('fine-tuning', () => {
     const head = { layers: [{ kind: 'layer_norm', epsilon: 1e-5 } as const] };
     expect(() => tuned({ head }, old)).toThrow("LayerNormalization of 'head0' wants operator set 17, the base has 13");
   });
-});
-
-describe('globs', () => {
-  it.each([
-    ['layer0.*', 'layer0.weight', true],
-    ['layer0.*', 'layer01.weight', false],
-    ['*', 'any/thing::at.all', true],
-    ['h?d', 'head', false],
-    ['h?ad', 'head', true],
-    ['a+(b)', 'a+(b)', true],
-  ])('%s on %s: %s', (glob, name, fits) => expect(globPattern(glob).test(name)).toBe(fits));
 });

@@ -1,14 +1,6 @@
+import { globPattern } from '@modelmill/onnx';
 import type { Graph } from '@modelmill/onnx';
 import { TrainingFormError } from '../errors.js';
-
-/** `*` stands for any characters, `?` for one; everything else for itself. */
-export function globPattern(glob: string): RegExp {
-  const source = glob.replace(/[.*+?^${}()|[\]\\]/g, (character) => {
-    if (character === '*') return '.*';
-    return character === '?' ? '.' : `\\${character}`;
-  });
-  return new RegExp(`^${source}$`, 's');
-}
 
 /**
  * Those of the weights whose own name, or that of a node that reads them, fits a glob: exporters keep the names of layers

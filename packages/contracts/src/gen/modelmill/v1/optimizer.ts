@@ -60,6 +60,35 @@ export interface MagnitudePruning {
   finetuneLearningRate: number;
   /** Such as `2:4`: at most 2 weights that are not zero in every 4 that one output adds up. Empty: anywhere. */
   pattern: string;
+  /** Which weights are held against each other: those of `global` (default), all layers together, or of each `layer`. */
+  scope: string;
+  /**
+   * Layers with a sparsity of their own; the first that fits counts. The rest goes by `sparsity`; where that is unset, it
+   * stays.
+   */
+  layers: LayerSparsity[];
+  /** Prunes step by step while fine-tuning; unset: at once, before it. */
+  gradual: PruningSchedule | undefined;
+}
+
+/** How many of a layer's weights become zero. */
+export interface LayerSparsity {
+  /** A glob over the names of weights, or of nodes that read them, such as `layer0.*`. */
+  match: string;
+  /** Share made zero, in [0, 1); 0: it stays as it is. */
+  sparsity: number;
+}
+
+/** When weights become zero: a cubic curve from the initial to the final sparsity (Zhu and Gupta 2017). */
+export interface PruningSchedule {
+  /** Share of zeros at the first pruning, in [0, 1) and not more than any sparsity asked for. */
+  initialSparsity: number;
+  /** Share of the fine-tuning before the first pruning, in [0, 1). */
+  begin: number;
+  /** Share of the fine-tuning at which the sparsity is reached, from `begin` to 1; 0 means 0.75. */
+  end: number;
+  /** Steps from one pruning to the next; 0: as many as make 20 prunings. */
+  every: number;
 }
 
 /**
@@ -77,6 +106,16 @@ export interface StructuredPruning {
   finetuneEpochs: number;
   /** 0 means 0.001. */
   finetuneLearningRate: number;
+  /**
+   * What makes a channel matter: the `magnitude` of its weights (default); the scale its `batch_norm` gives it (Liu et al.
+   * 2017), where others stay; or `taylor`: |weight * gradient of the loss|, summed up over training examples (Molchanov et
+   * al. 2019).
+   */
+  importance: string;
+  /** Prunes and fine-tunes so many times, each time as large a part; 0 means 1. Each time has its share of the epochs. */
+  iterative: number;
+  /** Batches of 64 examples that `taylor` looks at; 0 means 20. */
+  importanceBatches: number;
 }
 
 /**
@@ -577,7 +616,15 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
 };
 
 function createBaseMagnitudePruning(): MagnitudePruning {
-  return { sparsity: 0, finetuneEpochs: 0, finetuneLearningRate: 0, pattern: "" };
+  return {
+    sparsity: 0,
+    finetuneEpochs: 0,
+    finetuneLearningRate: 0,
+    pattern: "",
+    scope: "",
+    layers: [],
+    gradual: undefined,
+  };
 }
 
 export const MagnitudePruning: MessageFns<MagnitudePruning> = {
@@ -593,6 +640,15 @@ export const MagnitudePruning: MessageFns<MagnitudePruning> = {
     }
     if (message.pattern !== "") {
       writer.uint32(34).string(message.pattern);
+    }
+    if (message.scope !== "") {
+      writer.uint32(82).string(message.scope);
+    }
+    for (const v of message.layers) {
+      LayerSparsity.encode(v!, writer.uint32(90).fork()).join();
+    }
+    if (message.gradual !== undefined) {
+      PruningSchedule.encode(message.gradual, writer.uint32(98).fork()).join();
     }
     return writer;
   },
@@ -642,6 +698,30 @@ export const MagnitudePruning: MessageFns<MagnitudePruning> = {
             message.pattern = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.scope = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.layers.push(LayerSparsity.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 12: {
+            if (tag !== 98) {
+              break;
+            }
+
+            message.gradual = PruningSchedule.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -668,6 +748,9 @@ export const MagnitudePruning: MessageFns<MagnitudePruning> = {
         ? globalThis.Number(object.finetune_learning_rate)
         : 0,
       pattern: isSet(object.pattern) ? globalThis.String(object.pattern) : "",
+      scope: isSet(object.scope) ? globalThis.String(object.scope) : "",
+      layers: globalThis.Array.isArray(object?.layers) ? object.layers.map((e: any) => LayerSparsity.fromJSON(e)) : [],
+      gradual: isSet(object.gradual) ? PruningSchedule.fromJSON(object.gradual) : undefined,
     };
   },
 
@@ -685,6 +768,15 @@ export const MagnitudePruning: MessageFns<MagnitudePruning> = {
     if (message.pattern !== "") {
       obj.pattern = message.pattern;
     }
+    if (message.scope !== "") {
+      obj.scope = message.scope;
+    }
+    if (message.layers?.length) {
+      obj.layers = message.layers.map((e) => LayerSparsity.toJSON(e));
+    }
+    if (message.gradual !== undefined) {
+      obj.gradual = PruningSchedule.toJSON(message.gradual);
+    }
     return obj;
   },
 
@@ -697,12 +789,232 @@ export const MagnitudePruning: MessageFns<MagnitudePruning> = {
     message.finetuneEpochs = object.finetuneEpochs ?? 0;
     message.finetuneLearningRate = object.finetuneLearningRate ?? 0;
     message.pattern = object.pattern ?? "";
+    message.scope = object.scope ?? "";
+    message.layers = object.layers?.map((e) => LayerSparsity.fromPartial(e)) || [];
+    message.gradual = (object.gradual !== undefined && object.gradual !== null)
+      ? PruningSchedule.fromPartial(object.gradual)
+      : undefined;
+    return message;
+  },
+};
+
+function createBaseLayerSparsity(): LayerSparsity {
+  return { match: "", sparsity: 0 };
+}
+
+export const LayerSparsity: MessageFns<LayerSparsity> = {
+  encode(message: LayerSparsity, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.match !== "") {
+      writer.uint32(10).string(message.match);
+    }
+    if (message.sparsity !== 0) {
+      writer.uint32(17).double(message.sparsity);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): LayerSparsity {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseLayerSparsity();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.match = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.sparsity = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): LayerSparsity {
+    return {
+      match: isSet(object.match) ? globalThis.String(object.match) : "",
+      sparsity: isSet(object.sparsity) ? globalThis.Number(object.sparsity) : 0,
+    };
+  },
+
+  toJSON(message: LayerSparsity): unknown {
+    const obj: any = {};
+    if (message.match !== "") {
+      obj.match = message.match;
+    }
+    if (message.sparsity !== 0) {
+      obj.sparsity = floatToJson(message.sparsity);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<LayerSparsity>): LayerSparsity {
+    return LayerSparsity.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<LayerSparsity>): LayerSparsity {
+    const message = createBaseLayerSparsity();
+    message.match = object.match ?? "";
+    message.sparsity = object.sparsity ?? 0;
+    return message;
+  },
+};
+
+function createBasePruningSchedule(): PruningSchedule {
+  return { initialSparsity: 0, begin: 0, end: 0, every: 0 };
+}
+
+export const PruningSchedule: MessageFns<PruningSchedule> = {
+  encode(message: PruningSchedule, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.initialSparsity !== 0) {
+      writer.uint32(9).double(message.initialSparsity);
+    }
+    if (message.begin !== 0) {
+      writer.uint32(17).double(message.begin);
+    }
+    if (message.end !== 0) {
+      writer.uint32(25).double(message.end);
+    }
+    if (message.every !== 0) {
+      writer.uint32(32).uint32(message.every);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PruningSchedule {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePruningSchedule();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.initialSparsity = reader.double();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.begin = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.end = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.every = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PruningSchedule {
+    return {
+      initialSparsity: isSet(object.initialSparsity)
+        ? globalThis.Number(object.initialSparsity)
+        : isSet(object.initial_sparsity)
+        ? globalThis.Number(object.initial_sparsity)
+        : 0,
+      begin: isSet(object.begin) ? globalThis.Number(object.begin) : 0,
+      end: isSet(object.end) ? globalThis.Number(object.end) : 0,
+      every: isSet(object.every) ? globalThis.Number(object.every) : 0,
+    };
+  },
+
+  toJSON(message: PruningSchedule): unknown {
+    const obj: any = {};
+    if (message.initialSparsity !== 0) {
+      obj.initialSparsity = floatToJson(message.initialSparsity);
+    }
+    if (message.begin !== 0) {
+      obj.begin = floatToJson(message.begin);
+    }
+    if (message.end !== 0) {
+      obj.end = floatToJson(message.end);
+    }
+    if (message.every !== 0) {
+      obj.every = Math.round(message.every);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PruningSchedule>): PruningSchedule {
+    return PruningSchedule.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PruningSchedule>): PruningSchedule {
+    const message = createBasePruningSchedule();
+    message.initialSparsity = object.initialSparsity ?? 0;
+    message.begin = object.begin ?? 0;
+    message.end = object.end ?? 0;
+    message.every = object.every ?? 0;
     return message;
   },
 };
 
 function createBaseStructuredPruning(): StructuredPruning {
-  return { ratio: 0, multiplyAdds: 0, roundTo: 0, finetuneEpochs: 0, finetuneLearningRate: 0 };
+  return {
+    ratio: 0,
+    multiplyAdds: 0,
+    roundTo: 0,
+    finetuneEpochs: 0,
+    finetuneLearningRate: 0,
+    importance: "",
+    iterative: 0,
+    importanceBatches: 0,
+  };
 }
 
 export const StructuredPruning: MessageFns<StructuredPruning> = {
@@ -721,6 +1033,15 @@ export const StructuredPruning: MessageFns<StructuredPruning> = {
     }
     if (message.finetuneLearningRate !== 0) {
       writer.uint32(41).double(message.finetuneLearningRate);
+    }
+    if (message.importance !== "") {
+      writer.uint32(82).string(message.importance);
+    }
+    if (message.iterative !== 0) {
+      writer.uint32(88).uint32(message.iterative);
+    }
+    if (message.importanceBatches !== 0) {
+      writer.uint32(96).uint32(message.importanceBatches);
     }
     return writer;
   },
@@ -778,6 +1099,30 @@ export const StructuredPruning: MessageFns<StructuredPruning> = {
             message.finetuneLearningRate = reader.double();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.importance = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 88) {
+              break;
+            }
+
+            message.iterative = reader.uint32();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.importanceBatches = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -813,6 +1158,13 @@ export const StructuredPruning: MessageFns<StructuredPruning> = {
         : isSet(object.finetune_learning_rate)
         ? globalThis.Number(object.finetune_learning_rate)
         : 0,
+      importance: isSet(object.importance) ? globalThis.String(object.importance) : "",
+      iterative: isSet(object.iterative) ? globalThis.Number(object.iterative) : 0,
+      importanceBatches: isSet(object.importanceBatches)
+        ? globalThis.Number(object.importanceBatches)
+        : isSet(object.importance_batches)
+        ? globalThis.Number(object.importance_batches)
+        : 0,
     };
   },
 
@@ -833,6 +1185,15 @@ export const StructuredPruning: MessageFns<StructuredPruning> = {
     if (message.finetuneLearningRate !== 0) {
       obj.finetuneLearningRate = floatToJson(message.finetuneLearningRate);
     }
+    if (message.importance !== "") {
+      obj.importance = message.importance;
+    }
+    if (message.iterative !== 0) {
+      obj.iterative = Math.round(message.iterative);
+    }
+    if (message.importanceBatches !== 0) {
+      obj.importanceBatches = Math.round(message.importanceBatches);
+    }
     return obj;
   },
 
@@ -846,6 +1207,9 @@ export const StructuredPruning: MessageFns<StructuredPruning> = {
     message.roundTo = object.roundTo ?? 0;
     message.finetuneEpochs = object.finetuneEpochs ?? 0;
     message.finetuneLearningRate = object.finetuneLearningRate ?? 0;
+    message.importance = object.importance ?? "";
+    message.iterative = object.iterative ?? 0;
+    message.importanceBatches = object.importanceBatches ?? 0;
     return message;
   },
 };

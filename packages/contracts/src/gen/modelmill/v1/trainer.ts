@@ -97,6 +97,34 @@ export interface Lora {
   targets: string[];
 }
 
+/**
+ * Weights of a base that are made zero while the training goes on: the smallest first, more and more of them (Zhu and Gupta
+ * 2017). What is zero stays zero.
+ */
+export interface GradualPruning {
+  /** Weights whose magnitudes are held against each other, and how many of them go. */
+  groups: PruningGroup[];
+  /** Share of the steps before the first go, in [0, 1). */
+  begin: number;
+  /** Share of the steps after which no more go, from `begin` to 1; 0 means 0.75. */
+  end: number;
+  /** Steps from one pruning to the next; 0: as many as make 20 prunings. */
+  every: number;
+}
+
+/**
+ * One choice of weights to prune: of a share s of zeros, begin and end being b and e,
+ * s = final + (initial - final) * (1 - (step - b) / (e - b))^3.
+ */
+export interface PruningGroup {
+  /** Names of matrices and kernels. */
+  weights: string[];
+  /** Share of zeros to begin with, in [0, 1). */
+  initialSparsity: number;
+  /** Share of zeros to end with, in (0, 1) and not less. */
+  finalSparsity: number;
+}
+
 /** What to train, on what, and how. */
 export interface TrainingSpec {
   /** The model that gets a new version. */
@@ -171,6 +199,15 @@ export interface TrainingSpec {
   metrics: string[];
   /** Steps between two evaluations; 0: after each epoch, or 250 for datasets of text. */
   evaluateEvery: number;
+  /** Makes weights of the base zero step by step. Excludes `auto`, `early_stopping` and `restore_best`. */
+  pruning:
+    | GradualPruning
+    | undefined;
+  /**
+   * Trains nothing: the artifact has, in place of each weight, the sum over the steps of |weight * gradient of the loss|
+   * (Molchanov et al. 2019), by which pruning can tell what matters. Takes a base and `artifact_only`.
+   */
+  importance: boolean;
 }
 
 /** How far training is. */
@@ -933,6 +970,232 @@ export const Lora: MessageFns<Lora> = {
   },
 };
 
+function createBaseGradualPruning(): GradualPruning {
+  return { groups: [], begin: 0, end: 0, every: 0 };
+}
+
+export const GradualPruning: MessageFns<GradualPruning> = {
+  encode(message: GradualPruning, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.groups) {
+      PruningGroup.encode(v!, writer.uint32(10).fork()).join();
+    }
+    if (message.begin !== 0) {
+      writer.uint32(17).double(message.begin);
+    }
+    if (message.end !== 0) {
+      writer.uint32(25).double(message.end);
+    }
+    if (message.every !== 0) {
+      writer.uint32(32).uint32(message.every);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): GradualPruning {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseGradualPruning();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.groups.push(PruningGroup.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.begin = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.end = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 32) {
+              break;
+            }
+
+            message.every = reader.uint32();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): GradualPruning {
+    return {
+      groups: globalThis.Array.isArray(object?.groups) ? object.groups.map((e: any) => PruningGroup.fromJSON(e)) : [],
+      begin: isSet(object.begin) ? globalThis.Number(object.begin) : 0,
+      end: isSet(object.end) ? globalThis.Number(object.end) : 0,
+      every: isSet(object.every) ? globalThis.Number(object.every) : 0,
+    };
+  },
+
+  toJSON(message: GradualPruning): unknown {
+    const obj: any = {};
+    if (message.groups?.length) {
+      obj.groups = message.groups.map((e) => PruningGroup.toJSON(e));
+    }
+    if (message.begin !== 0) {
+      obj.begin = floatToJson(message.begin);
+    }
+    if (message.end !== 0) {
+      obj.end = floatToJson(message.end);
+    }
+    if (message.every !== 0) {
+      obj.every = Math.round(message.every);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<GradualPruning>): GradualPruning {
+    return GradualPruning.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<GradualPruning>): GradualPruning {
+    const message = createBaseGradualPruning();
+    message.groups = object.groups?.map((e) => PruningGroup.fromPartial(e)) || [];
+    message.begin = object.begin ?? 0;
+    message.end = object.end ?? 0;
+    message.every = object.every ?? 0;
+    return message;
+  },
+};
+
+function createBasePruningGroup(): PruningGroup {
+  return { weights: [], initialSparsity: 0, finalSparsity: 0 };
+}
+
+export const PruningGroup: MessageFns<PruningGroup> = {
+  encode(message: PruningGroup, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.weights) {
+      writer.uint32(10).string(v!);
+    }
+    if (message.initialSparsity !== 0) {
+      writer.uint32(17).double(message.initialSparsity);
+    }
+    if (message.finalSparsity !== 0) {
+      writer.uint32(25).double(message.finalSparsity);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): PruningGroup {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBasePruningGroup();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.weights.push(reader.string());
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.initialSparsity = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.finalSparsity = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): PruningGroup {
+    return {
+      weights: globalThis.Array.isArray(object?.weights) ? object.weights.map((e: any) => globalThis.String(e)) : [],
+      initialSparsity: isSet(object.initialSparsity)
+        ? globalThis.Number(object.initialSparsity)
+        : isSet(object.initial_sparsity)
+        ? globalThis.Number(object.initial_sparsity)
+        : 0,
+      finalSparsity: isSet(object.finalSparsity)
+        ? globalThis.Number(object.finalSparsity)
+        : isSet(object.final_sparsity)
+        ? globalThis.Number(object.final_sparsity)
+        : 0,
+    };
+  },
+
+  toJSON(message: PruningGroup): unknown {
+    const obj: any = {};
+    if (message.weights?.length) {
+      obj.weights = message.weights;
+    }
+    if (message.initialSparsity !== 0) {
+      obj.initialSparsity = floatToJson(message.initialSparsity);
+    }
+    if (message.finalSparsity !== 0) {
+      obj.finalSparsity = floatToJson(message.finalSparsity);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<PruningGroup>): PruningGroup {
+    return PruningGroup.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<PruningGroup>): PruningGroup {
+    const message = createBasePruningGroup();
+    message.weights = object.weights?.map((e) => e) || [];
+    message.initialSparsity = object.initialSparsity ?? 0;
+    message.finalSparsity = object.finalSparsity ?? 0;
+    return message;
+  },
+};
+
 function createBaseTrainingSpec(): TrainingSpec {
   return {
     model: "",
@@ -959,6 +1222,8 @@ function createBaseTrainingSpec(): TrainingSpec {
     provider: "",
     metrics: [],
     evaluateEvery: 0,
+    pruning: undefined,
+    importance: false,
   };
 }
 
@@ -1041,6 +1306,12 @@ export const TrainingSpec: MessageFns<TrainingSpec> = {
     }
     if (message.evaluateEvery !== 0) {
       writer.uint32(192).uint32(message.evaluateEvery);
+    }
+    if (message.pruning !== undefined) {
+      GradualPruning.encode(message.pruning, writer.uint32(482).fork()).join();
+    }
+    if (message.importance !== false) {
+      writer.uint32(488).bool(message.importance);
     }
     return writer;
   },
@@ -1250,6 +1521,22 @@ export const TrainingSpec: MessageFns<TrainingSpec> = {
             message.evaluateEvery = reader.uint32();
             continue;
           }
+          case 60: {
+            if (tag !== 482) {
+              break;
+            }
+
+            message.pruning = GradualPruning.decode(reader, reader.uint32());
+            continue;
+          }
+          case 61: {
+            if (tag !== 488) {
+              break;
+            }
+
+            message.importance = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1314,6 +1601,8 @@ export const TrainingSpec: MessageFns<TrainingSpec> = {
         : isSet(object.evaluate_every)
         ? globalThis.Number(object.evaluate_every)
         : 0,
+      pruning: isSet(object.pruning) ? GradualPruning.fromJSON(object.pruning) : undefined,
+      importance: isSet(object.importance) ? globalThis.Boolean(object.importance) : false,
     };
   },
 
@@ -1391,6 +1680,12 @@ export const TrainingSpec: MessageFns<TrainingSpec> = {
     if (message.evaluateEvery !== 0) {
       obj.evaluateEvery = Math.round(message.evaluateEvery);
     }
+    if (message.pruning !== undefined) {
+      obj.pruning = GradualPruning.toJSON(message.pruning);
+    }
+    if (message.importance !== false) {
+      obj.importance = message.importance;
+    }
     return obj;
   },
 
@@ -1433,6 +1728,10 @@ export const TrainingSpec: MessageFns<TrainingSpec> = {
     message.provider = object.provider ?? "";
     message.metrics = object.metrics?.map((e) => e) || [];
     message.evaluateEvery = object.evaluateEvery ?? 0;
+    message.pruning = (object.pruning !== undefined && object.pruning !== null)
+      ? GradualPruning.fromPartial(object.pruning)
+      : undefined;
+    message.importance = object.importance ?? false;
     return message;
   },
 };
