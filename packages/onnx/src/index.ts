@@ -13,7 +13,8 @@ export type {
   ValueType,
 } from './model.js';
 export { readOnnx, emptyGraph } from './read-onnx.js';
-export { writeOnnx } from './write-onnx.js';
+export { onnxPieces, writeOnnx } from './write-onnx.js';
+export type { ByteSource } from './protobuf-reader.js';
 export { signatureOf } from './signature.js';
 export type { Signature, TensorSignature } from './signature.js';
 export { checkAdmission } from './admission.js';
@@ -21,6 +22,7 @@ export type { AdmissionLimits } from './admission-limits.js';
 export { AdmissionError } from './admission-error.js';
 export {
   attribute,
+  byteLength,
   elementCount,
   floatAttribute,
   floatTensor,

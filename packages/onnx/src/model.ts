@@ -28,7 +28,8 @@ export type DataType = keyof typeof dataTypes;
 
 /**
  * A named constant. `bytes` are little-endian and row-major, a view into the file where the file held raw data;
- * strings are UTF-8, each behind its length as a 32-bit integer.
+ * strings are UTF-8, each behind its length as a 32-bit integer. Where the model was read from a source, a look at the
+ * bytes of a large tensor reads them anew: take them once, and let them go.
  */
 export interface Tensor {
   readonly name: string;

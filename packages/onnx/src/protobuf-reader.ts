@@ -2,20 +2,46 @@ import { OnnxFormatError } from './model.js';
 
 const maxDepth = 100;
 
+/** Bytes that are read where they are wanted, such as a file's. */
+export interface ByteSource {
+  /** Bytes. */
+  readonly size: number;
+  read(at: number, length: number): Uint8Array;
+}
+
 /** One field of a message. Length-delimited content is a view, not a copy. */
 export interface Field {
   readonly number: number;
   readonly wire: 0 | 1 | 2 | 5;
   /** Varint; 0 where `bytes` is set. */
   readonly varint: bigint;
+  /** Of `bytes`. */
+  readonly length: number;
+  /** Read anew at every look where `place` is set. */
   readonly bytes: Uint8Array;
+  /** Where content lies that was not read. */
+  readonly place?: Place;
+}
+
+interface Place {
+  readonly source: ByteSource;
+  readonly at: number;
+  readonly length: number;
 }
 
 const empty = new Uint8Array();
 
+const sized = (number: number, wire: 1 | 2 | 5, bytes: Uint8Array): Field => ({
+  number,
+  wire,
+  varint: 0n,
+  length: bytes.length,
+  bytes,
+});
+
 /** The fields of an encoded message, in order. `depth` counts the messages around it. */
 export function* fields(bytes: Uint8Array, depth: number): Generator<Field> {
-  if (depth > maxDepth) throw new OnnxFormatError(`messages are nested more than ${maxDepth} deep`);
+  checkDepth(depth);
   let at = 0;
   const varint = (): bigint => {
     // nearly all are one byte
@@ -34,28 +60,25 @@ export function* fields(bytes: Uint8Array, depth: number): Generator<Field> {
     throw new OnnxFormatError('a number is longer than ten bytes');
   };
   const take = (length: number): Uint8Array => {
-    if (length > bytes.length - at) {
-      throw new OnnxFormatError(`a field wants ${length} bytes, ${bytes.length - at} are left`);
-    }
+    if (length > bytes.length - at) throw breaksOff(length, bytes.length - at);
     at += length;
     return bytes.subarray(at - length, at);
   };
   while (at < bytes.length) {
     const tag = Number(varint());
-    const number = Math.floor(tag / 8);
-    if (number === 0 || number >= 2 ** 29) throw new OnnxFormatError(`field number ${number}, wants 1 to 2^29-1`);
+    const number = fieldNumber(tag);
     switch (tag & 7) {
       case 0:
-        yield { number, wire: 0, varint: varint(), bytes: empty };
+        yield { number, wire: 0, varint: varint(), length: 0, bytes: empty };
         break;
       case 1:
-        yield { number, wire: 1, varint: 0n, bytes: take(8) };
+        yield sized(number, 1, take(8));
         break;
       case 2:
-        yield { number, wire: 2, varint: 0n, bytes: take(Number(varint())) };
+        yield sized(number, 2, take(Number(varint())));
         break;
       case 5:
-        yield { number, wire: 5, varint: 0n, bytes: take(4) };
+        yield sized(number, 5, take(4));
         break;
       default:
         throw new OnnxFormatError(`wire type ${tag & 7}, wants 0, 1, 2 or 5`);
@@ -63,10 +86,98 @@ export function* fields(bytes: Uint8Array, depth: number): Generator<Field> {
   }
 }
 
+function checkDepth(depth: number): void {
+  if (depth > maxDepth) throw new OnnxFormatError(`messages are nested more than ${maxDepth} deep`);
+}
+
+/** Content longer than this stays where it is until it is looked at. */
+const longestRead = 2 ** 12;
+/** A tag and a length, ten bytes each at most. */
+const headBytes = 20;
+
+/** As `fields`, of a message that lies in a source: long content is not read. */
+function* fieldsAt({ source, at: from, length }: Place, depth: number): Generator<Field> {
+  checkDepth(depth);
+  const end = from + length;
+  let window: Uint8Array = empty;
+  let windowAt = from;
+  const look = (at: number, bytes: number): Uint8Array => {
+    if (at + Math.min(bytes, end - at) > windowAt + window.length) {
+      windowAt = at;
+      window = source.read(at, Math.min(headBytes + longestRead, end - at));
+    }
+    return window.subarray(at - windowAt, at - windowAt + bytes);
+  };
+  for (let at = from; at < end;) {
+    const head = headOf(look(at, headBytes));
+    const place = { source, at: at + head.bytes, length: head.contentBytes };
+    if (place.length > longestRead) {
+      if (place.length > end - place.at) throw breaksOff(place.length, end - place.at);
+      yield placed(head.number, place);
+    } else yield* fields(look(at, head.bytes + place.length), depth);
+    at = place.at + place.length;
+  }
+}
+
+const placed = (number: number, place: Place): Field => ({
+  number,
+  wire: 2,
+  varint: 0n,
+  length: place.length,
+  place,
+  get bytes() {
+    return place.source.read(place.at, place.length);
+  },
+});
+
+/** How long a field is; what is wrong with a short one is left to who reads it. */
+function headOf(bytes: Uint8Array): { number: number; bytes: number; contentBytes: number } {
+  const [tag, tagBytes] = varintAt(bytes, 0);
+  const [value, valueBytes] = varintAt(bytes, tagBytes);
+  const isSized = (tag & 7) === 2;
+  const contentBytes = isSized ? value : ({ 0: valueBytes, 1: 8, 5: 4 }[tag & 7] ?? 0);
+  return { number: fieldNumber(tag), bytes: tagBytes + (isSized ? valueBytes : 0), contentBytes };
+}
+
+/** A number, and how many bytes it takes; what breaks off ends there. */
+function varintAt(bytes: Uint8Array, at: number): [value: number, taken: number] {
+  let value = 0;
+  for (let i = 0; i < 10; i++) {
+    const byte = bytes[at + i];
+    if (byte === undefined) return [value, i];
+    value += (byte & 0x7f) * 2 ** (7 * i);
+    if (byte < 0x80) return [value, i + 1];
+  }
+  return [value, 10];
+}
+
+function fieldNumber(tag: number): number {
+  const number = Math.floor(tag / 8);
+  if (number === 0 || number >= 2 ** 29) throw new OnnxFormatError(`field number ${number}, wants 1 to 2^29-1`);
+  return number;
+}
+
+const breaksOff = (wanted: number, left: number) =>
+  new OnnxFormatError(`a field wants ${wanted} bytes, ${left} are left`);
+
+/** The fields of the message that a field holds. Long content in a source is not read. */
+export function fieldsIn(field: Field, depth: number): Generator<Field> {
+  return field.place ? fieldsAt(field.place, depth) : fields(content(field), depth);
+}
+
+/** The fields of a whole file. */
+export const fieldsOf = (file: Uint8Array | ByteSource): Generator<Field> =>
+  // a Buffer's slice() is no copy, and the readers of tensors rely on one
+  file instanceof Uint8Array
+    ? fields(new Uint8Array(file.buffer, file.byteOffset, file.byteLength), 0)
+    : fieldsAt({ source: file, at: 0, length: file.size }, 0);
 /** The content of a message, or of a field of bytes. */
-export function content({ number, wire, bytes }: Field): Uint8Array {
-  if (wire !== 2) throw new OnnxFormatError(`field ${number} has wire type ${wire}, wants 2`);
-  return bytes;
+export const content = (field: Field): Uint8Array => bytesField(field).bytes;
+
+/** A field that has content. */
+export function bytesField(field: Field): Field {
+  if (field.wire !== 2) throw new OnnxFormatError(`field ${field.number} has wire type ${field.wire}, wants 2`);
+  return field;
 }
 
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });

@@ -1,12 +1,15 @@
 import { OnnxFormatError } from './model.js';
 import type { Attribute, DataType, Dim, FunctionDef, Graph, Model, Node, ValueInfo } from './model.js';
-import { content, fields, float, int, pushFloats, pushInts, text } from './protobuf-reader.js';
-import type { Field } from './protobuf-reader.js';
+import { content, fieldsIn, fieldsOf, float, int, pushFloats, pushInts, text } from './protobuf-reader.js';
+import type { ByteSource, Field } from './protobuf-reader.js';
 import { quoted } from './quoted.js';
 import { dataTypeOf, readSparse, readTensor } from './read-tensor.js';
 
-/** Reads an ONNX file. Tensors whose data is raw are views into `bytes`. Throws OnnxFormatError. */
-export function readOnnx(bytes: Uint8Array): Model {
+/**
+ * Reads an ONNX file. Tensors whose data is raw are views into its bytes; of a source, large ones are read whenever their
+ * bytes are looked at, so that the model takes no memory for them. Throws OnnxFormatError.
+ */
+export function readOnnx(file: Uint8Array | ByteSource): Model {
   const model: Model = {
     irVersion: 0,
     opsets: new Map(),
@@ -16,8 +19,7 @@ export function readOnnx(bytes: Uint8Array): Model {
     functions: [],
   };
   let graphs = 0;
-  // a Buffer's slice() is no copy, and the readers of tensors rely on one
-  for (const field of fields(new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength), 0)) {
+  for (const field of fieldsOf(file)) {
     switch (field.number) {
       case 1:
         model.irVersion = int(field);
@@ -26,19 +28,19 @@ export function readOnnx(bytes: Uint8Array): Model {
         model.producer = text(field);
         break;
       case 7:
-        model.graph = readGraph(content(field), 1);
+        model.graph = readGraph(field, 1);
         graphs++;
         break;
       case 8:
-        readOpset(content(field), model.opsets);
+        readOpset(field, model.opsets);
         break;
       case 14:
-        readEntry(content(field), model.metadata);
+        readEntry(field, model.metadata);
         break;
       case 20:
         throw new OnnxFormatError('the model holds training graphs, which are not taken');
       case 25:
-        model.functions.push(readFunction(content(field)));
+        model.functions.push(readFunction(field));
         break;
     }
   }
@@ -60,10 +62,10 @@ export const emptyGraph = (name = ''): Graph => ({
 /** ai.onnx has two names. */
 const plainDomain = (domain: string) => (domain === 'ai.onnx' ? '' : domain);
 
-function readOpset(bytes: Uint8Array, into: Map<string, number>): void {
+function readOpset(message: Field, into: Map<string, number>): void {
   let domain = '';
   let version = 0;
-  for (const field of fields(bytes, 1)) {
+  for (const field of fieldsIn(message, 1)) {
     if (field.number === 1) domain = text(field);
     else if (field.number === 2) version = int(field);
   }
@@ -72,42 +74,42 @@ function readOpset(bytes: Uint8Array, into: Map<string, number>): void {
   into.set(name, version);
 }
 
-function readEntry(bytes: Uint8Array, into: Map<string, string>): void {
+function readEntry(message: Field, into: Map<string, string>): void {
   let key = '';
   let value = '';
-  for (const field of fields(bytes, 1)) {
+  for (const field of fieldsIn(message, 1)) {
     if (field.number === 1) key = text(field);
     else if (field.number === 2) value = text(field);
   }
   into.set(key, value);
 }
 
-function readGraph(bytes: Uint8Array, depth: number): Graph {
+function readGraph(message: Field, depth: number): Graph {
   const graph = emptyGraph();
-  for (const field of fields(bytes, depth)) {
+  for (const field of fieldsIn(message, depth)) {
     switch (field.number) {
       case 1:
-        graph.nodes.push(readNode(content(field), depth + 1));
+        graph.nodes.push(readNode(field, depth + 1));
         break;
       case 2:
         graph.name = text(field);
         break;
       case 5: {
-        const tensor = readTensor(content(field), depth + 1);
+        const tensor = readTensor(field, depth + 1);
         putNew(graph.initializers, tensor.name, tensor, 'initializer');
         break;
       }
       case 11:
-        graph.inputs.push(readValueInfo(content(field), depth + 1));
+        graph.inputs.push(readValueInfo(field, depth + 1));
         break;
       case 12:
-        graph.outputs.push(readValueInfo(content(field), depth + 1));
+        graph.outputs.push(readValueInfo(field, depth + 1));
         break;
       case 13:
-        graph.valueInfo.push(readValueInfo(content(field), depth + 1));
+        graph.valueInfo.push(readValueInfo(field, depth + 1));
         break;
       case 15: {
-        const sparse = readSparse(content(field), depth + 1);
+        const sparse = readSparse(field, depth + 1);
         putNew(graph.sparseInitializers, sparse.values.name, sparse, 'sparse initializer');
         break;
       }
@@ -122,9 +124,9 @@ function putNew<Value>(into: Map<string, Value>, name: string, value: Value, wha
   into.set(name, value);
 }
 
-function readNode(bytes: Uint8Array, depth: number): Node {
+function readNode(message: Field, depth: number): Node {
   const node: Node = { name: '', opType: '', domain: '', inputs: [], outputs: [], attributes: new Map() };
-  for (const field of fields(bytes, depth)) {
+  for (const field of fieldsIn(message, depth)) {
     switch (field.number) {
       case 1:
         node.inputs.push(text(field));
@@ -139,7 +141,7 @@ function readNode(bytes: Uint8Array, depth: number): Node {
         node.opType = text(field);
         break;
       case 5: {
-        const [name, attribute] = readAttribute(content(field), depth + 1);
+        const [name, attribute] = readAttribute(field, depth + 1);
         putNew(node.attributes, name, attribute, 'attribute');
         break;
       }
@@ -154,12 +156,12 @@ function readNode(bytes: Uint8Array, depth: number): Node {
   return node;
 }
 
-function readAttribute(bytes: Uint8Array, depth: number): [string, Attribute] {
+function readAttribute(message: Field, depth: number): [string, Attribute] {
   let name = '';
   let type = 0;
   let reference = '';
   const data: Field[] = [];
-  for (const field of fields(bytes, depth)) {
+  for (const field of fieldsIn(message, depth)) {
     if (field.number === 1) name = text(field);
     else if (field.number === 20) type = int(field);
     else if (field.number === 21) reference = text(field);
@@ -167,7 +169,7 @@ function readAttribute(bytes: Uint8Array, depth: number): [string, Attribute] {
   }
   if (reference !== '') return [name, { kind: 'reference', value: reference, type }];
   const of = dataField[type];
-  if (of === undefined) return [name, { kind: 'opaque', bytes }];
+  if (of === undefined) return [name, { kind: 'opaque', bytes: content(message) }];
   const other = data.find(({ number }) => number !== of);
   if (other) {
     throw new OnnxFormatError(
@@ -207,9 +209,9 @@ function attributeOf(type: number, data: readonly Field[], depth: number): Attri
     case 3:
       return { kind: 'string', value: last ? text(last) : '' };
     case 4:
-      return { kind: 'tensor', value: readTensor(content(last!), depth + 1) };
+      return { kind: 'tensor', value: readTensor(last!, depth + 1) };
     case 5:
-      return { kind: 'graph', value: readGraph(content(last!), depth + 1) };
+      return { kind: 'graph', value: readGraph(last!, depth + 1) };
     case 6: {
       const value: number[] = [];
       for (const field of data) pushFloats(field, value);
@@ -223,53 +225,54 @@ function attributeOf(type: number, data: readonly Field[], depth: number): Attri
     case 8:
       return { kind: 'strings', value: data.map(text) };
     case 9:
-      return { kind: 'tensors', value: data.map((field) => readTensor(content(field), depth + 1)) };
+      return { kind: 'tensors', value: data.map((field) => readTensor(field, depth + 1)) };
     case 10:
-      return { kind: 'graphs', value: data.map((field) => readGraph(content(field), depth + 1)) };
+      return { kind: 'graphs', value: data.map((field) => readGraph(field, depth + 1)) };
     default:
-      return { kind: 'sparseTensor', value: readSparse(content(last!), depth + 1) };
+      return { kind: 'sparseTensor', value: readSparse(last!, depth + 1) };
   }
 }
 
 /** Fields of the kinds of value: tensor, sequence, map, opaque, sparse tensor, optional. */
 const valueKinds: ReadonlySet<number> = new Set([1, 4, 5, 7, 8, 9]);
 
-function readValueInfo(bytes: Uint8Array, depth: number): ValueInfo {
+function readValueInfo(message: Field, depth: number): ValueInfo {
   let name = '';
-  let type: Uint8Array | undefined;
-  for (const field of fields(bytes, depth)) {
+  let type: Field | undefined;
+  for (const field of fieldsIn(message, depth)) {
     if (field.number === 1) name = text(field);
-    else if (field.number === 2) type = content(field);
+    else if (field.number === 2) type = field;
   }
-  const kinds = type ? [...fields(type, depth + 1)].filter(({ number }) => valueKinds.has(number)) : [];
+  const kinds = type ? [...fieldsIn(type, depth + 1)].filter(({ number }) => valueKinds.has(number)) : [];
   if (kinds.length > 1) throw new OnnxFormatError(`value ${quoted(name)} has ${kinds.length} types, wants one`);
   const [tensor] = kinds;
-  if (tensor?.number !== 1) return { name, dataType: undefined, shape: undefined, opaque: type ?? new Uint8Array() };
+  if (tensor?.number !== 1)
+    return { name, dataType: undefined, shape: undefined, opaque: type ? content(type) : new Uint8Array() };
   let dataType: DataType | undefined;
   let shape: Dim[] | undefined;
-  for (const field of fields(content(tensor), depth + 2)) {
+  for (const field of fieldsIn(tensor, depth + 2)) {
     if (field.number === 1) dataType = dataTypeOf(int(field));
-    else if (field.number === 2) shape = readShape(content(field), depth + 3);
+    else if (field.number === 2) shape = readShape(field, depth + 3);
   }
   if (dataType === undefined) throw new OnnxFormatError(`value ${quoted(name)} has no element type`);
   return { name, dataType, shape };
 }
 
-function readShape(bytes: Uint8Array, depth: number): Dim[] {
+function readShape(message: Field, depth: number): Dim[] {
   const shape: Dim[] = [];
-  for (const field of fields(bytes, depth)) if (field.number === 1) shape.push(readDim(content(field), depth + 1));
+  for (const field of fieldsIn(message, depth)) if (field.number === 1) shape.push(readDim(field, depth + 1));
   return shape;
 }
 
-function readDim(bytes: Uint8Array, depth: number): Dim {
-  for (const field of fields(bytes, depth)) {
+function readDim(message: Field, depth: number): Dim {
+  for (const field of fieldsIn(message, depth)) {
     if (field.number === 1) return int(field);
     if (field.number === 2) return text(field) || undefined;
   }
   return undefined;
 }
 
-function readFunction(bytes: Uint8Array): FunctionDef {
+function readFunction(message: Field): FunctionDef {
   const def = {
     name: '',
     domain: '',
@@ -280,7 +283,7 @@ function readFunction(bytes: Uint8Array): FunctionDef {
     defaults: new Map<string, Attribute>(),
     opsets: new Map<string, number>(),
   };
-  for (const field of fields(bytes, 1)) {
+  for (const field of fieldsIn(message, 1)) {
     switch (field.number) {
       case 1:
         def.name = text(field);
@@ -292,23 +295,23 @@ function readFunction(bytes: Uint8Array): FunctionDef {
         def.outputs.push(text(field));
         break;
       case 7:
-        def.nodes.push(readNode(content(field), 2));
+        def.nodes.push(readNode(field, 2));
         break;
       case 9:
-        readOpset(content(field), def.opsets);
+        readOpset(field, def.opsets);
         break;
       case 10:
         def.domain = plainDomain(text(field));
         break;
       case 11:
-        keepDefault(def.defaults, ...readAttribute(content(field), 2));
+        keepDefault(def.defaults, ...readAttribute(field, 2));
         break;
       case 13:
         def.overload = text(field);
         break;
     }
   }
-  return { ...def, bytes };
+  return { ...def, bytes: content(message) };
 }
 
 /** No default has a graph, so nobody looks into one later. */

@@ -1,6 +1,6 @@
 import { OnnxFormatError, dataTypes } from './model.js';
 import type { DataType, SparseTensor, Tensor } from './model.js';
-import { content, eachInt, fields, fixed, int, pushInts, text } from './protobuf-reader.js';
+import { bytesField, content, eachInt, fieldsIn, fixed, int, pushInts, text } from './protobuf-reader.js';
 import type { Field } from './protobuf-reader.js';
 import { quoted, sizes } from './quoted.js';
 import { elementCount, tensorBytes } from './tensor.js';
@@ -20,15 +20,15 @@ const maxRank = 64;
 /** Elements of a tensor: what no file holds, and doubles still count. */
 const maxElements = 2 ** 40;
 
-/** Reads a TensorProto; raw data is a view into `bytes`. Throws where the data lies outside the file. */
-export function readTensor(bytes: Uint8Array, depth: number): Tensor {
+/** Reads a TensorProto; raw data is a view into its bytes. Throws where the data lies outside the file. */
+export function readTensor(message: Field, depth: number): Tensor {
   let name = '';
   let dataType: DataType | undefined;
-  let raw: Uint8Array | undefined;
+  let raw: Field | undefined;
   const dims: number[] = [];
   const typed: Field[] = [];
   let external = false;
-  for (const field of fields(bytes, depth)) {
+  for (const field of fieldsIn(message, depth)) {
     switch (field.number) {
       case 1:
         pushDims(field, dims);
@@ -42,7 +42,7 @@ export function readTensor(bytes: Uint8Array, depth: number): Tensor {
         name = text(field);
         break;
       case 9:
-        raw = content(field);
+        raw = bytesField(field);
         break;
       case 13:
         external = true;
@@ -66,12 +66,21 @@ export function readTensor(bytes: Uint8Array, depth: number): Tensor {
   checkDims(named, dims);
   if (raw && typed.length > 0) throw new OnnxFormatError(`${named} has raw data and typed data, wants one`);
   if (raw && dataType === 'string') throw new OnnxFormatError(`${named} has strings as raw data`);
-  const data = raw ?? typedBytes(named, dataType, typed, dims);
+  const data = raw ?? { bytes: typedBytes(named, dataType, typed, dims) };
   const wanted = tensorBytes(dataType, dims);
-  if (wanted !== undefined && data.length !== wanted) {
-    throw new OnnxFormatError(`${named} of ${dataType} ${sizes(dims)} has ${data.length} bytes, wants ${wanted}`);
+  const got = raw ? raw.length : data.bytes.length;
+  if (wanted !== undefined && got !== wanted) {
+    throw new OnnxFormatError(`${named} of ${dataType} ${sizes(dims)} has ${got} bytes, wants ${wanted}`);
   }
-  return { name, dataType, dims, bytes: data };
+  if (!raw?.place) return { name, dataType, dims, bytes: data.bytes };
+  return {
+    name,
+    dataType,
+    dims,
+    get bytes() {
+      return data.bytes;
+    },
+  };
 }
 
 function pushDims(field: Field, dims: number[]): void {
@@ -86,13 +95,13 @@ function checkDims(named: string, dims: readonly number[]): void {
   }
 }
 
-export function readSparse(bytes: Uint8Array, depth: number): SparseTensor {
+export function readSparse(message: Field, depth: number): SparseTensor {
   let values: Tensor | undefined;
   let indices: Tensor | undefined;
   const dims: number[] = [];
-  for (const field of fields(bytes, depth)) {
-    if (field.number === 1) values = readTensor(content(field), depth + 1);
-    else if (field.number === 2) indices = readTensor(content(field), depth + 1);
+  for (const field of fieldsIn(message, depth)) {
+    if (field.number === 1) values = readTensor(field, depth + 1);
+    else if (field.number === 2) indices = readTensor(field, depth + 1);
     else if (field.number === 3) pushDims(field, dims);
   }
   if (!values || !indices) throw new OnnxFormatError('a sparse tensor wants values and indices');

@@ -54,6 +54,9 @@ export function tensorBytes(dataType: DataType, dims: readonly number[]): number
   return bits[dataType] === 0 ? undefined : Math.ceil((elementCount(dims) * bits[dataType]) / 8);
 }
 
+/** Bytes of a tensor, without a look at them where they can be told. */
+export const byteLength = (tensor: Tensor): number => tensorBytes(tensor.dataType, tensor.dims) ?? tensor.bytes.length;
+
 export function floatTensor(name: string, dims: readonly number[], values: ArrayLike<number>): Tensor {
   const floats = Float32Array.from(values);
   expectCount(name, dims, floats.length);

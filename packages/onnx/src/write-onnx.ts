@@ -1,10 +1,10 @@
 import { dataTypes } from './model.js';
 import type { Attribute, Graph, Model, Node, SparseTensor, Tensor, ValueInfo } from './model.js';
-import { toInt64 } from './tensor.js';
+import { byteLength, toInt64 } from './tensor.js';
 
-/** Encoded parts in order; tensor bytes are only copied when the file is put together. */
+/** Encoded parts in order; a tensor's bytes are only looked at when their turn to be written comes. */
 interface Message {
-  readonly parts: Uint8Array[];
+  readonly parts: (Uint8Array | Tensor)[];
   length: number;
 }
 
@@ -12,6 +12,52 @@ const utf8 = new TextEncoder();
 
 /** Writes an ONNX file. */
 export function writeOnnx(model: Model): Uint8Array {
+  const { parts, length } = fileMessage(model);
+  return joined(parts, length);
+}
+
+const pieceBytes = 2 ** 16;
+
+/** An ONNX file piece by piece, which takes no more memory than its largest tensor. */
+export function* onnxPieces(model: Model): Generator<Uint8Array> {
+  let gathered: Uint8Array[] = [];
+  let bytes = 0;
+  for (const part of fileMessage(model).parts) {
+    const next = bytesIn(part);
+    gathered.push(next);
+    bytes += next.length;
+    if (bytes < pieceBytes) continue;
+    yield* next.length < pieceBytes
+      ? [joined(gathered, bytes)]
+      : [joined(gathered.slice(0, -1), bytes - next.length), next];
+    gathered = [];
+    bytes = 0;
+  }
+  yield joined(gathered, bytes);
+}
+
+function joined(parts: readonly (Uint8Array | Tensor)[], length: number): Uint8Array {
+  const whole = new Uint8Array(length);
+  let at = 0;
+  for (const part of parts) {
+    const bytes = bytesIn(part);
+    whole.set(bytes, at);
+    at += bytes.length;
+  }
+  return whole;
+}
+
+/** The file says how long a tensor is before it has its bytes. */
+function bytesIn(part: Uint8Array | Tensor): Uint8Array {
+  if (part instanceof Uint8Array) return part;
+  const { bytes } = part;
+  if (bytes.length !== byteLength(part)) {
+    throw new Error(`tensor '${part.name}' has ${bytes.length} bytes, wants ${byteLength(part)}`);
+  }
+  return bytes;
+}
+
+function fileMessage(model: Model): Message {
   const file = message();
   putInt(file, 1, model.irVersion);
   putText(file, 2, model.producer);
@@ -29,13 +75,7 @@ export function writeOnnx(model: Model): Uint8Array {
     put(file, 14, entry);
   }
   for (const { bytes } of model.functions) putBytes(file, 25, bytes);
-  const whole = new Uint8Array(file.length);
-  let at = 0;
-  for (const part of file.parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return file;
 }
 
 function graphMessage(graph: Graph): Message {
@@ -124,19 +164,27 @@ function attributeMessage(name: string, attribute: Attribute): Message {
   return to;
 }
 
-function tensorMessage({ name, dataType, dims, bytes }: Tensor): Message {
+function tensorMessage(tensor: Tensor): Message {
+  const { name, dataType, dims } = tensor;
   const to = message();
   putInts(to, 1, dims);
   putInt(to, 2, dataTypes[dataType]);
   putText(to, 8, name);
   if (dataType === 'string') {
+    const { bytes } = tensor;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     for (let at = 0; at < bytes.length;) {
       const length = view.getUint32(at, true);
       putBytes(to, 6, bytes.subarray(at + 4, at + 4 + length));
       at += 4 + length;
     }
-  } else putBytes(to, 9, bytes);
+  } else {
+    const length = byteLength(tensor);
+    append(to, tag(9, 2));
+    append(to, varint(BigInt(length)));
+    to.parts.push(tensor);
+    to.length += length;
+  }
   return to;
 }
 
