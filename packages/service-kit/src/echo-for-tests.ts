@@ -34,7 +34,7 @@ export async function startEcho(
   handlers: (telemetry: Telemetry) => UntypedServiceImplementation,
   options: Partial<ServeOptions> = {},
 ) {
-  const telemetry = quietTelemetry();
+  const telemetry = await quietTelemetry();
   const refused = async () => {
     throw new Error('the test calls what it did not define');
   };

@@ -1,11 +1,5 @@
 import { DiagLogLevel, context, diag, metrics, propagation, trace } from '@opentelemetry/api';
 import type { Histogram, Meter, Tracer } from '@opentelemetry/api';
-import { OTLPMetricExporter } from '@opentelemetry/exporter-metrics-otlp-proto';
-import { PrometheusExporter, PrometheusSerializer } from '@opentelemetry/exporter-prometheus';
-import { OTLPTraceExporter } from '@opentelemetry/exporter-trace-otlp-proto';
-import { PeriodicExportingMetricReader } from '@opentelemetry/sdk-metrics';
-import { startNodeSdk } from '@opentelemetry/sdk-node';
-import { BatchSpanProcessor } from '@opentelemetry/sdk-trace';
 import { pino } from 'pino';
 import type { Logger } from 'pino';
 import type { BaseConfig } from './read-config.js';
@@ -22,13 +16,14 @@ export interface Telemetry extends AsyncDisposable {
   metricsText(): Promise<string>;
 }
 
-const exportMs = 10_000;
-
 /** Spans and metrics leave the process only when a collector is configured; the trace context always travels. */
-export function startTelemetry(
+export async function startTelemetry(
   service: string,
   config: Pick<BaseConfig, 'MILL_LOG_LEVEL' | 'MILL_REPLICA' | 'OTEL_EXPORTER_OTLP_ENDPOINT'>,
-): Telemetry {
+): Promise<Telemetry> {
+  // half a second that the processes of a job, which have no telemetry, need not wait for
+  const { BatchSpanProcessor, PrometheusExporter, PrometheusSerializer, exporters, startNodeSdk } =
+    await import('./telemetry-sdk.js');
   const endpoint = config.OTEL_EXPORTER_OTLP_ENDPOINT.replace(/\/$/, '');
   const log = pino({
     level: config.MILL_LOG_LEVEL,
@@ -78,12 +73,4 @@ const asDiagLogger = (log: Logger) => ({
   info: (trouble: string) => log.info({ trouble }, 'telemetry'),
   debug: (trouble: string) => log.debug({ trouble }, 'telemetry'),
   verbose: (trouble: string) => log.trace({ trouble }, 'telemetry'),
-});
-
-const exporters = (endpoint: string) => ({
-  spans: new OTLPTraceExporter({ url: `${endpoint}/v1/traces`, timeoutMillis: exportMs }),
-  metrics: new PeriodicExportingMetricReader({
-    exporter: new OTLPMetricExporter({ url: `${endpoint}/v1/metrics`, timeoutMillis: exportMs }),
-    exportIntervalMillis: exportMs,
-  }),
 });

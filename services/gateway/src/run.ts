@@ -31,7 +31,7 @@ export interface Ports {
 /** The one public door, until the signal; then it takes no new calls and lets the running ones finish. */
 export async function run(config: Config, signal: AbortSignal, ready: (ports: Ports) => void = () => {}) {
   keysOrLoopback(config);
-  await using telemetry = startTelemetry(service, config);
+  await using telemetry = await startTelemetry(service, config);
   const { log } = telemetry;
   let natsAwayAt = -Infinity;
   await using store = await openStore({

@@ -40,7 +40,7 @@ export async function startMesh(env: Record<string, string> = {}): Promise<Mesh>
   const shared = { natsUrl: `nats://${listening.split(' ').at(-1)}`, artifactsDir: join(folder, 'artifacts') };
   const open = (replica: string) => openStore({ ...shared, service: 'test', replica });
   const store = await open('test');
-  const telemetry = startTelemetry('test', readConfig(baseConfig, { MILL_LOG_LEVEL: 'silent' }));
+  const telemetry = await startTelemetry('test', readConfig(baseConfig, { MILL_LOG_LEVEL: 'silent' }));
   const gateway = startProcess(process.execPath, [main], {
     MILL_NATS_URL: shared.natsUrl,
     MILL_ARTIFACTS_DIR: shared.artifactsDir,

@@ -23,7 +23,7 @@ const service = 'inference';
 
 /** Serves what labels point at until the signal; then takes no new calls, answers the running ones and unloads. */
 export async function run(config: Config, signal: AbortSignal, ready: (port: number) => void = () => {}) {
-  await using telemetry = startTelemetry(service, config);
+  await using telemetry = await startTelemetry(service, config);
   const { log } = telemetry;
   const trouble =
     (event: string, fields: object = {}) =>

@@ -14,7 +14,7 @@ const maxDeliver = 5;
 
 /** Takes optimization jobs until the signal; then hands back those it works on. */
 export async function run(config: Config, signal: AbortSignal, ready: (port: number) => void = () => {}) {
-  await using telemetry = startTelemetry(service, config);
+  await using telemetry = await startTelemetry(service, config);
   const { log, tracer } = telemetry;
 
   await using store = await openStore({

@@ -13,7 +13,7 @@ const maxDeliver = 5;
 
 /** Takes training jobs until the signal; then hands back those it works on. */
 export async function run(config: Config, signal: AbortSignal, ready: (port: number) => void = () => {}) {
-  await using telemetry = startTelemetry(service, config);
+  await using telemetry = await startTelemetry(service, config);
   const { log, tracer } = telemetry;
 
   await using store = await openStore({
