@@ -1,6 +1,5 @@
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
+import { startChild } from '@modelmill/service-kit';
 import type { FromTraining, TrainingOrder } from './training-messages.js';
 
 // found from src and dist alike
@@ -23,38 +22,15 @@ export interface Surroundings {
  */
 export async function trainInChild(
   order: TrainingOrder,
-  { signal, environment = {} }: Surroundings,
+  surroundings: Surroundings,
   onMessage: (message: FromTraining) => Promise<void>,
 ): Promise<void> {
-  signal.throwIfAborted();
-  const child = fork(entry, [], {
-    cwd: order.folder,
-    // no inherited secrets
-    env: { ORT_DISABLE_TELEMETRY: '1', ...environment },
-    execArgv: [],
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  let hasEnded = false;
+  const child = startChild<FromTraining>(entry, { folder: order.folder, ...surroundings }, async (message) => {
+    hasEnded ||= message.kind !== 'progress' && message.kind !== 'checkpoint';
+    await onMessage(message);
   });
-  const kill = () => void child.kill('SIGKILL');
-  signal.addEventListener('abort', kill, { once: true });
-  // its last messages may come after its exit, but not after the end of the channel
-  const exited = Promise.all([once(child, 'exit'), once(child, 'disconnect')]);
-
-  let ended = false;
-  let handled = Promise.resolve();
-  child.on('message', (message: FromTraining) => {
-    if (message.kind !== 'progress' && message.kind !== 'checkpoint') ended = true;
-    handled = handled.then(() => onMessage(message));
-    // a report that cannot be kept (the job was lost) makes further work pointless
-    handled.catch(kill);
-  });
-  try {
-    child.send(order, (error) => error && kill());
-    const [[code, by]] = (await exited) as [[number | null, NodeJS.Signals | null], unknown];
-    await handled;
-    signal.throwIfAborted();
-    if (!ended) throw new TrainingProcessError(`the training process ended with ${by ?? `exit code ${code}`}`);
-  } finally {
-    signal.removeEventListener('abort', kill);
-    kill();
-  }
+  child.send(order);
+  const how = await child.ended;
+  if (!hasEnded) throw new TrainingProcessError(`the training process ended with ${how}`);
 }
