@@ -19,3 +19,5 @@ export type { RunnerEvent, RunnerPool, RunnerPoolOptions } from './runner-pool.j
 export { probation } from './probation.js';
 export type { ProbationLimits } from './probation.js';
 export { zeroInputs } from './zero-inputs.js';
+// users of other processes
+export { residentBytes } from './spawn-runner-process.js';

@@ -17,7 +17,10 @@ export interface Artifacts {
    * Leaves nothing behind when the source breaks off, or throws DigestMismatchError when it is not what
    * `expectedSha256` says (empty: not checked). What is there already is replaced, and so repaired.
    */
-  put(source: Uint8Array | AsyncIterable<Uint8Array>, expectedSha256?: string): Promise<ArtifactRef>;
+  put(
+    source: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+    expectedSha256?: string,
+  ): Promise<ArtifactRef>;
   /** Where it lies, verified now. */
   path(sha256: string): Promise<string>;
   read(sha256: string): Promise<Uint8Array>;
@@ -93,7 +96,10 @@ export async function openFileArtifacts(folder: string): Promise<Artifacts> {
   };
 }
 
-async function write(path: string, source: Uint8Array | AsyncIterable<Uint8Array>): Promise<ArtifactRef> {
+async function write(
+  path: string,
+  source: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
+): Promise<ArtifactRef> {
   const hash = createHash('sha256');
   let size = 0;
   const file = await open(path, 'wx');

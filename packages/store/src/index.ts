@@ -12,6 +12,7 @@ export type { ClaimEnd, JobClaim } from './job-claim.js';
 export type { WorkOptions } from './job-worker.js';
 export type { ContextHeaders, Events, EventStart, NewEvent, Subscription } from './event.js';
 export type { Announcement, Replica, ReplicaModel, Replicas } from './replicas.js';
+export { openFileArtifacts } from './artifacts.js';
 export type { ArtifactRef, Artifacts } from './artifacts.js';
 export { isJobId, isName, isVersionNumber } from './names.js';
 export {

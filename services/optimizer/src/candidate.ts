@@ -1,46 +1,33 @@
-import { writeOnnx } from '@modelmill/onnx';
-import type { ArtifactRef, JobClaim, Store } from '@modelmill/store';
+import type { registry } from '@modelmill/contracts';
 import { compareVersions } from './compare-versions.js';
-import type { Examples } from './examples.js';
-import { leftoversInWords } from './quantize/leftovers.js';
-import { bindingOf, makePasses } from './make-passes.js';
-import type { MadePasses, Order, Tell } from './make-passes.js';
+import { registrySignature } from './binding.js';
+import { bindingOf, makePasses, never, passesShare } from './make-passes.js';
+import type { Order, PassDeps } from './make-passes.js';
+import { keepModel } from './model-files.js';
 import type { PinnedPlan } from './pinned-plan.js';
-import type { Engine, Figures, Report } from './report.js';
-import type { Trainers } from './trainers.js';
+import type { MadeCandidate } from './process/pass-calls.js';
+import { leftoversInWords } from './quantize/leftovers.js';
+import type { Report } from './report.js';
 import type { InTurn } from './turns.js';
 
-export type OptimizeStore = Pick<Store, 'registry' | 'datasets' | 'jobs' | 'artifacts'>;
-
-export interface CandidateDeps {
-  readonly store: OptimizeStore;
-  readonly trainers: Trainers;
+export interface CandidateDeps extends PassDeps {
   /** Latencies are measured by one job at a time. */
   readonly inTurn: InTurn;
 }
 
 /** What passes made, measured beside what they were made from. */
-export interface Candidate extends MadePasses {
-  readonly artifact: ArtifactRef;
-  readonly figures: { readonly parent: Figures; readonly candidate: Figures };
-  readonly engine: Engine;
+export interface Candidate extends Omit<MadeCandidate, 'signature'> {
+  readonly signature: registry.Signature;
 }
 
-/** Share of the work that passes make up; the rest is evaluation. */
-const passesShare = 0.8;
-
-export async function makeCandidate(
-  deps: CandidateDeps,
-  claim: JobClaim,
-  order: Order,
-  tell: Tell,
-): Promise<Candidate> {
-  const { artifacts } = deps.store;
+/** Makes passes, keeps what they made, and measures it. Computes for long. */
+export async function makeCandidate(deps: CandidateDeps, order: Order): Promise<Candidate> {
+  const { artifacts, tell, inTurn } = deps;
   const { pinned, examples } = order;
-  const made = await makePasses(deps, claim, order, (stage, done) => tell(stage, passesShare * done));
-  const artifact = await artifacts.put(writeOnnx(made.model));
-  const { engine, left, ...figures } = await deps.inTurn(async () => {
-    claim.signal.throwIfAborted();
+  const { model, words, notes } = await makePasses(deps, order);
+  await tell('writing', passesShare);
+  const artifact = await keepModel(artifacts, model);
+  const { engine, left, ...figures } = await inTurn(async () => {
     await tell('evaluating', passesShare);
     return compareVersions({
       artifacts,
@@ -50,22 +37,28 @@ export async function makeCandidate(
           binding: pinned.binding,
           name: `version ${pinned.parent.version}`,
         },
-        candidate: { sha256: artifact.sha256, binding: bindingOf(pinned, made.model), name: 'the result' },
+        candidate: { sha256: artifact.sha256, binding: bindingOf(pinned, model), name: 'the result' },
       },
       examples,
-      signal: claim.signal,
+      signal: never,
       onMeasuring: () => tell('measuring', (1 + passesShare) / 2),
     });
   });
-  const notes = left.integerProducts > 0 ? [...made.notes, leftoversInWords(left)] : made.notes;
-  return { ...made, notes, artifact, figures, engine };
+  return {
+    words,
+    notes: left.integerProducts > 0 ? [...notes, leftoversInWords(left)] : notes,
+    artifact,
+    signature: registrySignature(model),
+    figures,
+    evaluated: { split: examples.split, examples: examples.heldOut.length },
+    engine,
+  };
 }
 
 /** What every report of a plan says. */
 export function parentAndRows(
   { plan, parent, dataset, task }: PinnedPlan,
-  examples: Examples,
-  figures: Figures,
+  { figures, evaluated }: Pick<Candidate, 'figures' | 'evaluated'>,
 ): Pick<Report, 'model' | 'task' | 'dataset' | 'parent'> {
   return {
     model: plan.model,
@@ -73,9 +66,9 @@ export function parentAndRows(
     dataset: {
       name: dataset.dataset,
       version: dataset.version,
-      split: examples.split,
-      evaluated_rows: examples.heldOut.length,
+      split: evaluated.split,
+      evaluated_rows: evaluated.examples,
     },
-    parent: { version: parent.version, sha256: parent.artifactSha256, ...figures },
+    parent: { version: parent.version, sha256: parent.artifactSha256, ...figures.parent },
   };
 }

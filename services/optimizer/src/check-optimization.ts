@@ -1,12 +1,14 @@
 import { registry as contract } from '@modelmill/contracts';
 import type { datasets, registry } from '@modelmill/contracts';
 import { readOnnx } from '@modelmill/onnx';
+import type { Model } from '@modelmill/onnx';
 import type { Store } from '@modelmill/store';
 import { bindingFor } from './binding.js';
 import type { Binding } from './binding.js';
 import * as errors from './errors.js';
 import { defaultSplits } from './examples.js';
 import { gateMetric } from './gate.js';
+import { openModelFile } from './model-files.js';
 import type { OptimizationPlan } from './optimization-plan.js';
 import { taskOf } from './task.js';
 import type { Task } from './task.js';
@@ -24,21 +26,33 @@ export interface CheckedOptimization {
 /** Looks up what a plan names; throws an RpcError or the store's NotFoundError. */
 export async function checkOptimization(
   store: Pick<Store, 'registry' | 'datasets' | 'artifacts'>,
-  { model, version, data, bound }: OptimizationPlan,
+  plan: OptimizationPlan,
 ): Promise<CheckedOptimization> {
+  const { model, version, data } = plan;
   const parent = await store.registry.version(model, version);
   if (parent.state === contract.VersionState.VERSION_STATE_REJECTED) {
     throw errors.versionRejected(model, parent.version, parent.rejectionReason);
   }
   const dataset = await store.datasets.version(data.dataset, data.version);
-  const graph = readOnnx(await store.artifacts.read(parent.artifactSha256));
+  using file = openModelFile(await store.artifacts.path(parent.artifactSha256));
+  const graph = readOnnx(file);
+  const fit = fitOf(plan, parent, dataset, graph);
+  if (isQuantized(graph)) throw errors.alreadyQuantized(model, parent.version);
+  return fit;
+}
+
+/** How a version, its graph and a dataset fit each other; throws an RpcError where they do not. */
+export function fitOf(
+  { model, data, bound }: OptimizationPlan,
+  parent: registry.Version,
+  dataset: datasets.DatasetVersion,
+  graph: Model,
+): CheckedOptimization {
   const task = taskOf(dataset, data, `version ${parent.version} of model '${model}'`, graph);
   if (task.kind !== 'classes' && bound.field === 'max_accuracy_drop')
     throw errors.dropOfAccuracy(gateMetric(task.kind));
   checkSplits(dataset, task);
-  const binding = bindingFor(model, parent.signature, task);
-  if (isQuantized(graph)) throw errors.alreadyQuantized(model, parent.version);
-  return { parent, dataset, task, binding };
+  return { parent, dataset, task, binding: bindingFor(model, parent.signature, task) };
 }
 
 /** Of a text, a part is empty that has no window with a token behind it. */

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readOnnx } from '@modelmill/onnx';
@@ -8,6 +8,7 @@ import type { Artifacts } from '@modelmill/store';
 import type { Binding } from './binding.js';
 import { evaluate } from './evaluate.js';
 import type { Examples } from './examples.js';
+import { openModelFile } from './model-files.js';
 import { leftovers } from './quantize/leftovers.js';
 import type { Leftovers } from './quantize/leftovers.js';
 import type { Engine, Figures } from './report.js';
@@ -23,7 +24,7 @@ export interface Compared {
 }
 
 export interface ComparisonOptions {
-  readonly artifacts: Pick<Artifacts, 'path' | 'read'>;
+  readonly artifacts: Pick<Artifacts, 'path'>;
   /** Digests of the two ONNX files, where each takes and gives its tensors, and what messages call it. */
   readonly versions: Readonly<
     Record<Side, { readonly sha256: string; readonly binding: Binding; readonly name: string }>
@@ -54,7 +55,8 @@ export async function compareVersions(options: ComparisonOptions): Promise<Compa
       const options = side === 'candidate' ? { optimizedModelPath } : {};
       ({ provider } = await runner.load(side, await artifacts.path(versions[side].sha256), options));
     }
-    left = leftovers(readOnnx(await readFile(optimizedModelPath)));
+    using optimized = openModelFile(optimizedModelPath);
+    left = leftovers(readOnnx(optimized));
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
@@ -75,12 +77,12 @@ export async function compareVersions(options: ComparisonOptions): Promise<Compa
   const batched = await measure(runner, casesOf(batch), 500, signal);
 
   const figuresOf = async (side: Side): Promise<Figures> => {
-    const bytes = await artifacts.read(versions[side].sha256);
+    using file = openModelFile(await artifacts.path(versions[side].sha256));
     const times = single[sides.indexOf(side)]!;
     return {
       ...measured[side],
-      size_bytes: bytes.byteLength,
-      ...weightFigures(readOnnx(bytes)),
+      size_bytes: file.size,
+      ...weightFigures(readOnnx(file)),
       p50_ms: percentile(times, 0.5),
       p99_ms: percentile(times, 0.99),
       throughput: (1000 * batch) / percentile(batched[sides.indexOf(side)]!, 0.5),

@@ -8,6 +8,12 @@ export const configSchema = baseConfig.extend({
     .min(1)
     .default(4)
     .describe('optimization jobs this replica works on at the same time: most of them wait for the trainer'),
+  MILL_PASS_MEMORY_BYTES: z.coerce
+    .number()
+    .int()
+    .min(2 ** 28)
+    .default(4 * 2 ** 30)
+    .describe('memory the process that makes the passes of a job may hold before it is ended and the job fails'),
   MILL_JOB_ACK_MS: z.coerce
     .number()
     .int()

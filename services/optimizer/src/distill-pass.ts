@@ -1,10 +1,10 @@
 import { trainer as contract } from '@modelmill/contracts';
 import type { layers, optimizer, recipes, trainer } from '@modelmill/contracts';
-import { readOnnx, writeOnnx } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import * as errors from './errors.js';
 import { range } from './field-checks.js';
 import { childSpec } from './finetune.js';
+import { keepModel, openModel } from './model-files.js';
 import type { PassContext, PlanSubject } from './pass-context.js';
 import { definePass } from './pass-kind.js';
 import { planThinning, thinned } from './thinning.js';
@@ -53,7 +53,7 @@ export const distillation = definePass<'distill', Distillation>({
     const { artifactSha256 } = await context.train('distilling', trainingOf(settings, context.plan, start));
     const hidden = features.length === 0 ? '' : `, with ${features.length} of its hidden values`;
     return {
-      model: readOnnx(await context.artifacts.read(artifactSha256)),
+      model: await openModel(context.artifacts, artifactSha256),
       words: student.kind === 'thinned' ? 'thinned and distilled' : 'distilled',
       notes: [
         ...notes,
@@ -83,7 +83,7 @@ async function startOf(
   if (student.kind !== 'thinned') return { start: given(student), notes: [] };
   await onProgress('thinning', 0);
   const { model, note } = thinned(parent, student.thinning);
-  const { sha256 } = await artifacts.put(writeOnnx(model));
+  const { sha256 } = await keepModel(artifacts, model);
   return { start: basedOn(plan, { $case: 'artifactSha256', artifactSha256: sha256 }), notes: [note] };
 }
 

@@ -1,8 +1,8 @@
 import { trainer as contract } from '@modelmill/contracts';
-import { readOnnx, writeOnnx } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import type { Examples } from './examples.js';
 import { range } from './field-checks.js';
+import { keepModel, openModel } from './model-files.js';
 import type { PassContext, PlanSubject } from './pass-context.js';
 
 const finetuneBatch = 64;
@@ -32,7 +32,7 @@ export async function finetuned(
   keepZeros: boolean,
 ): Promise<Model> {
   const batchSize = Math.min(finetuneBatch, examples.train.length);
-  const { sha256 } = await artifacts.put(writeOnnx(model));
+  const { sha256 } = await keepModel(artifacts, model);
   const spec = contract.TrainingSpec.fromPartial({
     ...childSpec(plan),
     base: { source: { $case: 'artifactSha256', artifactSha256: sha256 }, keepZeros },
@@ -42,7 +42,7 @@ export async function finetuned(
     batchSize,
   });
   const { artifactSha256 } = await train('fine-tuning', spec);
-  return readOnnx(await artifacts.read(artifactSha256));
+  return openModel(artifacts, artifactSha256);
 }
 
 /** Trainings of text count steps: as many as go through all its windows so often. */

@@ -2,20 +2,20 @@ import { status } from '@grpc/grpc-js';
 import { MillError } from '@modelmill/client';
 import { optimizer as contract } from '@modelmill/contracts';
 import type { optimizer } from '@modelmill/contracts';
-import { OnnxFormatError, readOnnx } from '@modelmill/onnx';
+import { OnnxFormatError } from '@modelmill/onnx';
 import { serverStream, translate, unary } from '@modelmill/service-kit';
 import type { Telemetry } from '@modelmill/service-kit';
 import {
   AlreadyExistsError,
   DigestMismatchError,
   InvalidNameError,
+  JobFailedError,
   NotFoundError,
   StoreFullError,
   StoreUnavailableError,
   hasEnded,
 } from '@modelmill/store';
 import type { JobRecord, Store } from '@modelmill/store';
-import { analyze } from './analyze.js';
 import { checkOptimization } from './check-optimization.js';
 import * as errors from './errors.js';
 import { planOptimization } from './optimization-plan.js';
@@ -23,6 +23,7 @@ import type { OptimizationPlan } from './optimization-plan.js';
 import { childJobId } from './make-passes.js';
 import { mostCandidates } from './search/search-space.js';
 import { pinned } from './pinned-plan.js';
+import type { AnalyzeArtifact } from './process/analyze-in-process.js';
 import { cancelTraining } from './train-child.js';
 import { NoTrainerError } from './trainers.js';
 import type { Trainers } from './trainers.js';
@@ -30,6 +31,7 @@ import type { Trainers } from './trainers.js';
 export interface OptimizerDeps {
   readonly store: Pick<Store, 'registry' | 'datasets' | 'jobs' | 'artifacts'>;
   readonly trainers: Trainers;
+  readonly analyze: AnalyzeArtifact;
   /** Ends watches, so that a shutdown need not wait for the jobs they follow. */
   readonly closing: AbortSignal;
 }
@@ -39,6 +41,7 @@ const translated = translate([
   [AlreadyExistsError, status.ALREADY_EXISTS],
   [InvalidNameError, status.INVALID_ARGUMENT],
   [OnnxFormatError, status.FAILED_PRECONDITION],
+  [JobFailedError, status.FAILED_PRECONDITION],
   [StoreFullError, status.RESOURCE_EXHAUSTED],
   [StoreUnavailableError, status.UNAVAILABLE],
   [DigestMismatchError, status.DATA_LOSS],
@@ -48,7 +51,7 @@ const longestJobId = 64;
 const validationMs = 5_000;
 
 export function optimizerHandlers(deps: OptimizerDeps, telemetry: Telemetry): optimizer.OptimizerServer {
-  const { store, trainers, closing } = deps;
+  const { store, trainers, analyze, closing } = deps;
   const { jobs } = store;
   const options = { ...telemetry, translate: translated };
 
@@ -115,9 +118,9 @@ export function optimizerHandlers(deps: OptimizerDeps, telemetry: Telemetry): op
   }
 
   return {
-    analyzeModel: unary(async ({ model, version }: optimizer.AnalyzeModelRequest) => {
+    analyzeModel: unary(async ({ model, version }: optimizer.AnalyzeModelRequest, signal) => {
       const { artifactSha256 } = await store.registry.version(model, version);
-      return analyze(readOnnx(await store.artifacts.read(artifactSha256)));
+      return analyze(artifactSha256, signal);
     }, options),
     submitOptimization: unary(submit, options),
     getOptimization: unary(

@@ -1,30 +1,36 @@
-import type { trainer } from '@modelmill/contracts';
-import { readOnnx, sparsify } from '@modelmill/onnx';
+import type { jobs, trainer } from '@modelmill/contracts';
+import { sparsify } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
-import type { JobClaim, Store } from '@modelmill/store';
+import type { Artifacts } from '@modelmill/store';
 import { bindingFor, registrySignature } from './binding.js';
 import type { Binding } from './binding.js';
 import type { Examples } from './examples.js';
+import { openModel } from './model-files.js';
 import type { PlannedPass } from './pass-kind.js';
 import type { PinnedPlan } from './pinned-plan.js';
-import { trainChild } from './train-child.js';
-import type { Trainers } from './trainers.js';
-
-export interface PassDeps {
-  readonly store: Pick<Store, 'jobs' | 'artifacts'>;
-  readonly trainers: Trainers;
-}
 
 /** Tells a stage and how much of the work is done, from 0 to 1. */
 export type Tell = (stage: string, done: number) => Promise<void>;
+
+export interface PassDeps {
+  readonly artifacts: Pick<Artifacts, 'put' | 'path'>;
+  /** A training by the trainer, to its end: which of a pass, from 0. */
+  train(training: PassTraining): Promise<jobs.JobSucceeded>;
+  readonly tell: Tell;
+}
+
+export interface PassTraining {
+  readonly pass: number;
+  readonly training: number;
+  readonly stage: string;
+  readonly spec: trainer.TrainingSpec;
+}
 
 /** Passes over a plan's parent. */
 export interface Order {
   readonly pinned: PinnedPlan;
   readonly examples: Examples;
   readonly passes: readonly PlannedPass[];
-  /** What its trainings are named after. */
-  readonly jobName: string;
 }
 
 export interface MadePasses {
@@ -38,33 +44,35 @@ export interface MadePasses {
 export const childJobId = (jobName: string, pass: number, training = 0) =>
   training === 0 ? `${jobName}-pass${pass}` : `${jobName}-pass${pass}-${training}`;
 
+/** Share of the work that passes make up; the rest is evaluation. */
+export const passesShare = 0.8;
+
+/** How much of the work is done where so much of a pass is. */
+export const passDone = (pass: number, done: number, passes: number) => (passesShare * (pass + done)) / passes;
+
+/** Who ends passes ends their process. */
+export const never: AbortSignal = new AbortController().signal;
+
 /** One pass after the other. */
 export async function makePasses(
-  { store, trainers }: PassDeps,
-  claim: JobClaim,
-  { pinned, examples, passes, jobName }: Order,
-  tell: Tell,
+  { artifacts, train, tell }: PassDeps,
+  { pinned, examples, passes }: Order,
 ): Promise<MadePasses> {
   const { plan, parent } = pinned;
-  const { signal, job } = claim;
-  const childJobs = new Set(job.childJobs);
   const words: string[] = [];
   const notes: string[] = [];
-  let model = readOnnx(await store.artifacts.read(parent.artifactSha256));
-  for (const [i, pass] of passes.entries()) {
-    signal.throwIfAborted();
-    const onProgress: Tell = (stage, done) => tell(stage, (i + done) / passes.length);
+  let model = await openModel(artifacts, parent.artifactSha256);
+  for (const [pass, { make }] of passes.entries()) {
     let trainings = 0;
-    const train = async (stage: string, spec: trainer.TrainingSpec) => {
-      const jobId = childJobId(jobName, i, trainings++);
-      await claim.update({ childJobs: [...childJobs.add(jobId)] });
-      const onTraining: Tell = (word, done) => onProgress(word === 'training' ? stage : word, done);
-      const isCancelled = async () => (await store.jobs.get(job.id)).cancelRequested;
-      const child = { jobId, spec, signal, isCancelled, onProgress: onTraining };
-      return trainChild({ jobs: store.jobs, trainers }, child);
-    };
-    const context = { plan, examples, artifacts: store.artifacts, signal, train, onProgress };
-    const made = await pass.make(model, { ...context, bindingOf: (current) => bindingOf(pinned, current) });
+    const made = await make(model, {
+      plan,
+      examples,
+      artifacts,
+      signal: never,
+      bindingOf: (current) => bindingOf(pinned, current),
+      train: (stage, spec) => train({ pass, training: trainings++, stage, spec }),
+      onProgress: (stage, done) => tell(stage, passDone(pass, done, passes.length)),
+    });
     model = made.model;
     words.push(made.words);
     notes.push(...made.notes);

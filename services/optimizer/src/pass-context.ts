@@ -17,7 +17,7 @@ export interface PassContext {
   /** Its versions are numbers. */
   readonly plan: PlanSubject;
   readonly examples: Examples;
-  readonly artifacts: Pick<Artifacts, 'put' | 'read'>;
+  readonly artifacts: Pick<Artifacts, 'put' | 'path'>;
   readonly signal: AbortSignal;
   /** How a model takes the examples; a pass may have named its tensors anew. */
   bindingOf(model: Model): Binding;

@@ -1,14 +1,12 @@
 import type { registry } from '@modelmill/contracts';
-import type { Model } from '@modelmill/onnx';
 import { NotFoundError } from '@modelmill/store';
 import type { ArtifactRef, JobClaim, JobResult, Store } from '@modelmill/store';
-import { registrySignature } from './binding.js';
 import { reportArtifact } from './report.js';
 import type { Figures, Report } from './report.js';
 
 /** What an optimization has made. */
 export interface Made {
-  readonly model: Model;
+  readonly signature: registry.Signature;
   readonly artifact: ArtifactRef;
   readonly parent: registry.Version;
   readonly figures: { readonly parent: Figures; readonly candidate: Figures };
@@ -21,14 +19,14 @@ export interface Made {
 export async function registerResult(
   { registry: known, artifacts }: Pick<Store, 'registry' | 'artifacts'>,
   claim: Pick<JobClaim, 'job' | 'assertOwned'>,
-  { model, artifact, parent, figures, report, registration }: Made,
+  { signature, artifact, parent, figures, report, registration }: Made,
 ): Promise<JobResult> {
   const { sha256: reportSha256 } = await artifacts.put(reportArtifact(report));
   await claim.assertOwned();
   const { version, artifactSha256, metrics } = await known.registerVersion({
     model: report.model,
     artifact,
-    signature: registrySignature(model),
+    signature,
     lineage: {
       method: report.passes.join(', then '),
       parentVersion: parent.version,

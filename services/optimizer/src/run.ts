@@ -5,6 +5,7 @@ import type { JobClaim } from '@modelmill/store';
 import type { Config } from './config.js';
 import { optimizerHandlers } from './handlers.js';
 import { optimizeJob } from './optimize-job.js';
+import { createAnalysis } from './process/analyze-in-process.js';
 import { createTrainers } from './trainers.js';
 import { createTurns } from './turns.js';
 
@@ -30,13 +31,15 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
 
   const trainers = createTrainers(store.replicas);
   const inTurn = createTurns();
+  const processes = { artifactsDir: config.MILL_ARTIFACTS_DIR, memoryBytes: config.MILL_PASS_MEMORY_BYTES };
+  const analyze = createAnalysis(processes);
   const work = (claim: JobClaim) =>
     withContextOf({ ...claim.headers }, () =>
       tracer.startActiveSpan('optimize', { attributes: { 'mill.job': claim.job.id } }, async (span) => {
         const about = { job: claim.job.id, attempt: claim.attempt };
         log.info(about, 'optimization started');
         try {
-          const result = await optimizeJob({ store, trainers, inTurn }, claim);
+          const result = await optimizeJob({ store, trainers, inTurn, ...processes }, claim);
           log.info({ ...about, version: result.version }, 'optimization succeeded');
           return result;
         } catch (error) {
@@ -68,7 +71,7 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
       descriptorSet,
       telemetry,
     },
-    [[optimizer.OptimizerService, optimizerHandlers({ store, trainers, closing: signal }, telemetry)]],
+    [[optimizer.OptimizerService, optimizerHandlers({ store, trainers, analyze, closing: signal }, telemetry)]],
   );
   await using _announced = await store.replicas.announce({
     service,

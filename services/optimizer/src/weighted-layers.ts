@@ -54,8 +54,11 @@ export interface WeightedLayer {
   readonly weights: readonly Weights[];
 }
 
+/** How many numbers a constant has, how many of them are zero, and its axes; undefined where there is none. */
+type Count = (graph: Graph, name: string, zero: number) => ReturnType<typeof countOf>;
+
 /** Layers with weights, in graph order. The bias that is added to a matrix product belongs to it. */
-export function weightedLayers({ graph }: Model): WeightedLayer[] {
+export function weightedLayers({ graph }: Model, count: Count = countOf): WeightedLayer[] {
   const producers = new Map(graph.nodes.flatMap((node) => node.outputs.map((output) => [output, node] as const)));
   const consumers = new Map<string, Node[]>();
   for (const node of graph.nodes) {
@@ -67,7 +70,7 @@ export function weightedLayers({ graph }: Model): WeightedLayer[] {
     const signs = lookedUpSigns(graph, producers, value);
     if (signs) return [{ ...signs, isQuantized: true, isMatrix: isMatrix && signs.rank >= 2 }];
     const stored = storedAs(graph, producers, value);
-    const counted = countOf(graph, stored.name, stored.zero);
+    const counted = count(graph, stored.name, stored.zero);
     return counted ? [{ ...counted, ...stored, isMatrix: isMatrix && counted.rank >= 2 }] : [];
   }
 
@@ -157,9 +160,15 @@ export function weightFigures(model: Model): WeightFigures {
 /** Whether some of its arithmetic is in integers already, or its weights are stored as something else than floats. */
 export const isQuantized = (model: Model): boolean =>
   model.graph.nodes.some(({ opType }) => quantizedOperators.test(opType)) ||
-  weightedLayers(model).some(({ weights }) => weights.some((one) => one.isQuantized));
+  weightedLayers(model, sizeOf).some(({ weights }) => weights.some((one) => one.isQuantized));
 
 export const sum = (numbers: readonly number[]) => numbers.reduce((total, number) => total + number, 0);
+
+/** Without a look at the numbers. */
+const sizeOf: Count = ({ sparseInitializers, initializers }, name) => {
+  const { dims } = sparseInitializers.get(name) ?? initializers.get(name) ?? {};
+  return dims && { count: elementCount(dims), zeros: 0, rank: dims.length };
+};
 
 function countOf(graph: Graph, name: string, zero: number) {
   const sparse = graph.sparseInitializers.get(name);
@@ -187,11 +196,11 @@ function numbersIn(tensor: Tensor): ArrayLike<number> & Iterable<number> {
     case 'float16': // 0 and −0 are the halves without a bit of magnitude
       return new Uint16Array(new Uint8Array(tensor.bytes).buffer).map((bits) => bits & 0x7fff);
     case 'uint4':
-    case 'int4': // as if unsigned, which a zero is in both
-      return Uint8Array.from(
-        { length: elementCount(tensor.dims) },
-        (_, i) => (tensor.bytes[i >> 1]! >> (4 * (i & 1))) & 15,
-      );
+    case 'int4': {
+      // as if unsigned, which a zero is in both
+      const { bytes } = tensor;
+      return Uint8Array.from({ length: elementCount(tensor.dims) }, (_, i) => (bytes[i >> 1]! >> (4 * (i & 1))) & 15);
+    }
     default:
       return [];
   }

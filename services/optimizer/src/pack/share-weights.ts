@@ -1,4 +1,4 @@
-import { floatTensor, floatsOf, makeNode, attribute, uniqueName } from '@modelmill/onnx';
+import { byteLength, floatTensor, floatsOf, makeNode, attribute, uniqueName } from '@modelmill/onnx';
 import type { Model, Tensor } from '@modelmill/onnx';
 import { addConstant } from '../add-constant.js';
 import { cluster } from './cluster.js';
@@ -74,7 +74,10 @@ export function storeHalves(model: Model): number {
   return large.length;
 }
 
-const lengthOf = ({ graph }: Model, name: string) => (graph.initializers.get(name)?.bytes.byteLength ?? 0) / 4;
+function lengthOf({ graph }: Model, name: string): number {
+  const tensor = graph.initializers.get(name);
+  return tensor ? byteLength(tensor) / 4 : 0;
+}
 
 const manyZeros = (values: Float32Array) => values.filter((value) => value === 0).length > values.length / 4;
 

@@ -1,4 +1,4 @@
-import { attribute, floatTensor, floatsOf, intTensor, makeNode, uniqueName } from '@modelmill/onnx';
+import { attribute, byteLength, floatTensor, floatsOf, intTensor, makeNode, uniqueName } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { addConstant } from '../add-constant.js';
 import { changeConstants } from '../constant-of.js';
@@ -17,7 +17,7 @@ export function storeBytes(model: Model): number {
   const { graph } = model;
   const names = prunableWeights(model).filter((name) => {
     const tensor = graph.initializers.get(name);
-    return tensor?.dataType === 'float' && tensor.bytes.byteLength / 4 >= smallest;
+    return tensor?.dataType === 'float' && byteLength(tensor) / 4 >= smallest;
   });
   changeConstants(model, () => {
     for (const name of names) {

@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { calibrationRows } from '@modelmill/data';
-import { ShapeError, cloneModel, elementCount, inferShapes, writeOnnx } from '@modelmill/onnx';
+import { ShapeError, cloneModel, elementCount, inferShapes, onnxPieces } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { startRunner } from '@modelmill/runtime';
 import type { Binding } from '../binding.js';
@@ -75,7 +75,7 @@ export async function watchTensors(
   const folder = await mkdtemp(join(tmpdir(), 'mill-calibration-'));
   try {
     const path = join(folder, 'probe.onnx');
-    await writeFile(path, writeOnnx(probe));
+    await writeFile(path, onnxPieces(probe));
     await using runner = await startRunner({ providers: ['cpu'], requestTimeoutMs: 120_000 });
     await runner.load('probe', path);
     for (let start = 0; start < some.length; start += chunk) {

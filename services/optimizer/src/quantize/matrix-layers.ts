@@ -1,4 +1,4 @@
-import { floatsOf } from '@modelmill/onnx';
+import { byteLength, floatsOf } from '@modelmill/onnx';
 import type { Graph, Model, Node, Tensor } from '@modelmill/onnx';
 import { floatConstantOf, floatOf, intAttribute, isLeftOut } from '../constant-of.js';
 import type { Matrix } from './weight-blocks.js';
@@ -30,7 +30,7 @@ function layerOf(graph: Graph, node: Node): MatrixLayer | undefined {
   const [k, n] = turned ? [columns, rows] : [rows, columns];
   const biasName = isGemm ? node.inputs[2] : undefined;
   const bias = floatConstantOf(graph, biasName);
-  if (!isLeftOut(biasName) && (!bias || ![1, n].includes(bias.bytes.byteLength / 4))) return undefined;
+  if (!isLeftOut(biasName) && (!bias || ![1, n].includes(byteLength(bias) / 4))) return undefined;
   return {
     node,
     weights,

@@ -1,4 +1,4 @@
-import { densify } from '@modelmill/onnx';
+import { byteLength, densify } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import * as errors from '../errors.js';
 import { range, word } from '../field-checks.js';
@@ -82,6 +82,6 @@ export const weightQuantization = definePass<'quantizeWeights', WeightQuantizati
 function hessiansOf(model: Model, settings: WeightQuantization, context: PassContext) {
   const watching = calibrationOn(model, settings.samples, context);
   const layers = layersInBlocks(model, settings);
-  const bytes = layers.reduce((sum, { weights }) => sum + weights.bytes.byteLength, 0);
+  const bytes = layers.reduce((sum, { weights }) => sum + byteLength(weights), 0);
   return createHessians(layers, (tensors, see) => watchTensors(model, tensors, watching, see), bytes / 2);
 }

@@ -1,14 +1,13 @@
 import { JobFailedError } from '@modelmill/store';
-import type { JobClaim, JobResult } from '@modelmill/store';
-import { makeCandidate, parentAndRows } from '../candidate.js';
-import type { Candidate, CandidateDeps } from '../candidate.js';
-import type { Examples } from '../examples.js';
+import type { JobClaim, JobResult, Store } from '@modelmill/store';
+import { parentAndRows } from '../candidate.js';
+import type { Candidate } from '../candidate.js';
 import { isFinal } from '../final-error.js';
 import { boundInWords, dropOf, gateFault, gateMetric, qualityOf } from '../gate.js';
 import type { Tell } from '../make-passes.js';
 import type { OptimizationPlan } from '../optimization-plan.js';
-import { planPasses } from '../passes.js';
 import type { PinnedPlan } from '../pinned-plan.js';
+import type { Maker } from '../process/make-in-process.js';
 import { registerResult } from '../register-result.js';
 import type { Tried } from '../report.js';
 import type { Task } from '../task.js';
@@ -17,7 +16,7 @@ import { candidatesFor } from './search-space.js';
 
 export interface Search {
   readonly pinned: PinnedPlan;
-  readonly examples: Examples;
+  readonly maker: Maker;
   readonly goal: PlannedGoal;
 }
 
@@ -32,9 +31,9 @@ interface Point extends Candidate {
  * in accuracy, latency and size. Throws JobFailedError with the nearest one where none is within the bounds.
  */
 export async function search(
-  deps: CandidateDeps,
+  store: Pick<Store, 'registry' | 'artifacts'>,
   claim: JobClaim,
-  { pinned, examples, goal }: Search,
+  { pinned, maker, goal }: Search,
   tell: Tell,
 ): Promise<JobResult> {
   const { plan, parent, task } = pinned;
@@ -50,10 +49,9 @@ export async function search(
       tried.push({ name, outcome: 'not tried: the time was up' });
       continue;
     }
-    const order = { pinned, examples, passes: planPasses(passes), jobName: `${claim.job.id}-c${place}` };
     const tellOne: Tell = (stage, done) => tell(`${name}: ${stage}`, (place + done) / space.length);
     try {
-      const point = { place, name, ...(await makeCandidate(deps, claim, order, tellOne)) };
+      const point = { place, name, ...(await maker.make(passes, `${claim.job.id}-c${place}`, tellOne)) };
       points.push(point);
       const { p50_ms, size_bytes, [metric]: quality } = point.figures.candidate;
       tried.push({ name, [metric]: quality, p50_ms, size_bytes, outcome: faultOf(point.figures, bounds) ?? '' });
@@ -68,15 +66,16 @@ export async function search(
   if (!best) throw new JobFailedError(noneWithin(points, tried, bounds));
   const front = within.filter((point) => !within.some((other) => isBetter(other, point, task.kind)));
   const told = tried.map((one) => ({ ...one, outcome: one.outcome || outcomeOf(one.name, best, front) }));
-  const register = ({ model, words, notes, artifact, figures, engine, place }: Point, isBest: boolean) =>
-    registerResult(deps.store, claim, {
-      model,
+  const register = (point: Point, isBest: boolean) => {
+    const { signature, words, notes, artifact, figures, engine, place } = point;
+    return registerResult(store, claim, {
+      signature,
       artifact,
       parent,
       figures,
       registration: isBest ? claim.job.id : `${claim.job.id}-c${place}`,
       report: {
-        ...parentAndRows(pinned, examples, figures.parent),
+        ...parentAndRows(pinned, point),
         job: claim.job.id,
         passes: words,
         notes,
@@ -85,6 +84,7 @@ export async function search(
         engine,
       },
     });
+  };
   for (const point of front) if (point !== best) await register(point, false);
   return register(best, true);
 }

@@ -1,0 +1,124 @@
+import { datasets, jobs, optimizer, registry, trainer } from '@modelmill/contracts';
+import type { JobClaim, Store } from '@modelmill/store';
+import type { Candidate } from '../candidate.js';
+import { childJobId, passDone } from '../make-passes.js';
+import type { Tell } from '../make-passes.js';
+import type { PinnedPlan } from '../pinned-plan.js';
+import { trainChild } from '../train-child.js';
+import type { Trainers } from '../trainers.js';
+import type { InTurn } from '../turns.js';
+import type { Answers } from './calls.js';
+import type { AskedTraining, PassNeeds } from './pass-calls.js';
+import { startPassProcess } from './start-pass-process.js';
+import type { PassProcess, PassProcessOptions } from './start-pass-process.js';
+
+export interface PassProcessDeps extends PassProcessOptions {
+  readonly artifactsDir: string;
+  readonly store: Pick<Store, 'jobs'>;
+  readonly trainers: Trainers;
+  /** Latencies are measured by one job at a time. */
+  readonly inTurn: InTurn;
+}
+
+/** Makes the candidates of a job. */
+export interface Maker extends AsyncDisposable {
+  /** `jobName` is what the trainings of the passes are named after. */
+  make(passes: readonly optimizer.Pass[], jobName: string, tell: Tell): Promise<Candidate>;
+}
+
+/** What is made now. */
+interface Making {
+  readonly jobName: string;
+  readonly passes: number;
+  readonly tell: Tell;
+}
+
+/** Makes candidates in a process of the job's own, which ends when the claim does; where it broke, the next has a new one. */
+export function createMaker(deps: PassProcessDeps, claim: JobClaim, pinned: PinnedPlan): Maker {
+  const { job, signal } = claim;
+  const turn = createTurn(deps.inTurn);
+  const childJobs = new Set(job.childJobs);
+  const trainings = new Set<Promise<unknown>>();
+  const order = { artifactsDir: deps.artifactsDir, ...encoded(claim, pinned) };
+  let process: PassProcess | undefined;
+  let making: Making;
+
+  async function train({ pass, training, stage, spec }: AskedTraining): Promise<Uint8Array> {
+    const { jobName, passes, tell } = making;
+    const jobId = childJobId(jobName, pass, training);
+    await claim.update({ childJobs: [...childJobs.add(jobId)] });
+    const succeeded = await trainChild(
+      { jobs: deps.store.jobs, trainers: deps.trainers },
+      {
+        jobId,
+        spec: trainer.TrainingSpec.decode(spec),
+        signal,
+        isCancelled: async () => (await deps.store.jobs.get(job.id)).cancelRequested,
+        onProgress: (word, done) => tell(word === 'training' ? stage : word, passDone(pass, done, passes)),
+      },
+    );
+    return jobs.JobSucceeded.encode(succeeded).finish();
+  }
+
+  const needs: Answers<PassNeeds> = {
+    train(asked) {
+      const training = train(asked);
+      trainings.add(training);
+      return training;
+    },
+    progress: ({ stage, done }) => making.tell(stage, done),
+    turn: () => turn.begin(),
+    turnOver: () => turn.end(),
+  };
+
+  return {
+    async make(passes, jobName, tell) {
+      making = { jobName, passes: passes.length, tell };
+      if (process?.hasEnded !== false) {
+        turn.end();
+        process = await startPassProcess(deps, signal, needs);
+      }
+      const messages = passes.map((pass) => optimizer.Pass.encode(pass).finish());
+      const { signature, ...made } = await process.call('make', { ...order, passes: messages });
+      return { ...made, signature: registry.Signature.decode(signature) };
+    },
+    async [Symbol.asyncDispose]() {
+      turn.leave();
+      await process?.[Symbol.asyncDispose]();
+      // a cancelled job has cancelled its trainings before it is told to have ended
+      await Promise.allSettled(trainings);
+    },
+  };
+}
+
+/** With the versions that the job's labels meant. */
+function encoded({ job }: JobClaim, { plan, parent, dataset }: PinnedPlan) {
+  const spec = optimizer.OptimizationSpec.decode(job.spec);
+  const data = spec.data && { ...spec.data, version: plan.data.version };
+  return {
+    spec: optimizer.OptimizationSpec.encode({ ...spec, version: plan.version, data }).finish(),
+    parent: registry.Version.encode(parent).finish(),
+    dataset: datasets.DatasetVersion.encode(dataset).finish(),
+  };
+}
+
+/** One process's place in the line of those that measure. */
+function createTurn(inTurn: InTurn) {
+  let isGone = false;
+  let end = () => {};
+  return {
+    begin: () =>
+      new Promise<void>((resolve) => {
+        void inTurn(async () => {
+          if (isGone) return;
+          resolve();
+          await new Promise<void>((over) => (end = over));
+        });
+      }),
+    end: () => end(),
+    leave() {
+      isGone = true;
+      end();
+    },
+  };
+}
