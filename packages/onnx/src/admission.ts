@@ -5,6 +5,7 @@ import { admittedDomains, admittedOperators, contribDomain, refusedOperators } f
 import { checkContribOperator, isContribOperator } from './contrib-operators.js';
 import { topologicallySorted, valuesRead } from './edit.js';
 import { expandedNodes, functionKey } from './function-calls.js';
+import type { ExternalData } from './external-data.js';
 import { OnnxFormatError } from './model.js';
 import type { Attribute, FunctionDef, Graph, Model, Node, SparseTensor, Tensor, ValueInfo } from './model.js';
 import { content, fields } from './protobuf-reader.js';
@@ -15,18 +16,19 @@ import type { Signature } from './signature.js';
 import { elementCount, intsOf, tensorBytes } from './tensor.js';
 
 /**
- * Reads a model that may be hostile and checks its structure before any runtime sees it. Throws AdmissionError, which
- * says what was got and what is wanted.
+ * Reads a model that may be hostile and checks its structure before any runtime sees it. Its initializers may keep their
+ * data in the files given, and in no other. Throws AdmissionError, which says what was got and what is wanted.
  */
 export function checkAdmission(
   bytes: Uint8Array,
   changed: Partial<AdmissionLimits> = {},
+  files?: ExternalData,
 ): { signature: Signature; model: Model } {
   const limits = { ...defaultLimits, ...changed };
   most('the file', bytes.length, limits.fileBytes, 'bytes');
   try {
     checkCounts(bytes, limits);
-    const model = readOnnx(bytes);
+    const model = readOnnx(bytes, files);
     checkModel(model, limits);
     return { model, signature: signatureOf(model) };
   } catch (error) {

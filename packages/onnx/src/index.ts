@@ -13,7 +13,9 @@ export type {
   ValueType,
 } from './model.js';
 export { readOnnx, emptyGraph } from './read-onnx.js';
-export { onnxPieces, writeOnnx } from './write-onnx.js';
+export { onnxPieces, splitOnnx, writeOnnx } from './write-onnx.js';
+export type { SplitOnnx } from './write-onnx.js';
+export type { ExternalData } from './external-data.js';
 export type { ByteSource } from './protobuf-reader.js';
 export { signatureOf } from './signature.js';
 export type { Signature, TensorSignature } from './signature.js';

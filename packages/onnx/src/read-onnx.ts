@@ -1,3 +1,4 @@
+import type { ExternalData } from './external-data.js';
 import { OnnxFormatError } from './model.js';
 import type { Attribute, DataType, Dim, FunctionDef, Graph, Model, Node, ValueInfo } from './model.js';
 import { content, fieldsIn, fieldsOf, float, int, pushFloats, pushInts, text } from './protobuf-reader.js';
@@ -7,9 +8,10 @@ import { dataTypeOf, readSparse, readTensor } from './read-tensor.js';
 
 /**
  * Reads an ONNX file. Tensors whose data is raw are views into its bytes; of a source, large ones are read whenever their
- * bytes are looked at, so that the model takes no memory for them. Throws OnnxFormatError.
+ * bytes are looked at, so that the model takes no memory for them. Initializers of the graph may keep their data in other
+ * files, where these are given. Throws OnnxFormatError.
  */
-export function readOnnx(file: Uint8Array | ByteSource): Model {
+export function readOnnx(file: Uint8Array | ByteSource, files?: ExternalData): Model {
   const model: Model = {
     irVersion: 0,
     opsets: new Map(),
@@ -28,7 +30,7 @@ export function readOnnx(file: Uint8Array | ByteSource): Model {
         model.producer = text(field);
         break;
       case 7:
-        model.graph = readGraph(field, 1);
+        model.graph = readGraph(field, 1, files);
         graphs++;
         break;
       case 8:
@@ -84,7 +86,8 @@ function readEntry(message: Field, into: Map<string, string>): void {
   into.set(key, value);
 }
 
-function readGraph(message: Field, depth: number): Graph {
+/** Graphs inside others have all their data in the file. */
+function readGraph(message: Field, depth: number, files?: ExternalData): Graph {
   const graph = emptyGraph();
   for (const field of fieldsIn(message, depth)) {
     switch (field.number) {
@@ -95,7 +98,7 @@ function readGraph(message: Field, depth: number): Graph {
         graph.name = text(field);
         break;
       case 5: {
-        const tensor = readTensor(field, depth + 1);
+        const tensor = readTensor(field, depth + 1, files);
         putNew(graph.initializers, tensor.name, tensor, 'initializer');
         break;
       }

@@ -1,3 +1,5 @@
+import { externalPlace } from './external-data.js';
+import type { ExternalData, ExternalPlace } from './external-data.js';
 import { OnnxFormatError, dataTypes } from './model.js';
 import type { DataType, SparseTensor, Tensor } from './model.js';
 import { bytesField, content, eachInt, fieldsIn, fixed, int, pushInts, text } from './protobuf-reader.js';
@@ -20,14 +22,18 @@ const maxRank = 64;
 /** Elements of a tensor: what no file holds, and doubles still count. */
 const maxElements = 2 ** 40;
 
-/** Reads a TensorProto; raw data is a view into its bytes. Throws where the data lies outside the file. */
-export function readTensor(message: Field, depth: number): Tensor {
+/**
+ * Reads a TensorProto; raw data is a view into its bytes. Throws where the data lies outside the file, unless it lies in one
+ * of the files given.
+ */
+export function readTensor(message: Field, depth: number, files?: ExternalData): Tensor {
   let name = '';
   let dataType: DataType | undefined;
   let raw: Field | undefined;
   const dims: number[] = [];
   const typed: Field[] = [];
-  let external = false;
+  let location = 0;
+  const external: Field[] = [];
   for (const field of fieldsIn(message, depth)) {
     switch (field.number) {
       case 1:
@@ -45,10 +51,10 @@ export function readTensor(message: Field, depth: number): Tensor {
         raw = bytesField(field);
         break;
       case 13:
-        external = true;
+        external.push(field);
         break;
       case 14:
-        external ||= int(field) !== 0;
+        location = int(field);
         break;
       case 4:
       case 5:
@@ -61,27 +67,42 @@ export function readTensor(message: Field, depth: number): Tensor {
     }
   }
   const named = `tensor ${quoted(name)}`;
-  if (external) throw new OnnxFormatError(`${named} keeps its data in another file, which is refused`);
+  const isExternal = location !== 0 || external.length > 0;
+  if (isExternal && !files) throw new OnnxFormatError(`${named} keeps its data in another file, which is refused`);
   if (dataType === undefined) throw new OnnxFormatError(`${named} has no element type`);
   checkDims(named, dims);
   if (raw && typed.length > 0) throw new OnnxFormatError(`${named} has raw data and typed data, wants one`);
   if (raw && dataType === 'string') throw new OnnxFormatError(`${named} has strings as raw data`);
+  if (isExternal) {
+    const size = tensorBytes(dataType, dims);
+    if (location !== 1 || raw || typed.length > 0 || size === undefined) {
+      throw new OnnxFormatError(`${named} has data here and in another file, or of a kind that lies in none`);
+    }
+    return lazy(name, dataType, dims, externalPlace(named, external, files ?? new Map(), size));
+  }
   const data = raw ?? { bytes: typedBytes(named, dataType, typed, dims) };
   const wanted = tensorBytes(dataType, dims);
   const got = raw ? raw.length : data.bytes.length;
   if (wanted !== undefined && got !== wanted) {
     throw new OnnxFormatError(`${named} of ${dataType} ${sizes(dims)} has ${got} bytes, wants ${wanted}`);
   }
-  if (!raw?.place) return { name, dataType, dims, bytes: data.bytes };
-  return {
-    name,
-    dataType,
-    dims,
-    get bytes() {
-      return data.bytes;
-    },
-  };
+  return raw?.place ? lazy(name, dataType, dims, raw.place) : { name, dataType, dims, bytes: data.bytes };
 }
+
+/** Its bytes are read at every look. */
+const lazy = (
+  name: string,
+  dataType: DataType,
+  dims: readonly number[],
+  { source, at, length }: ExternalPlace,
+): Tensor => ({
+  name,
+  dataType,
+  dims,
+  get bytes() {
+    return source.read(at, length);
+  },
+});
 
 function pushDims(field: Field, dims: number[]): void {
   if (dims.length + field.bytes.length / 10 > maxRank) throw new OnnxFormatError(`a tensor has over ${maxRank} axes`);

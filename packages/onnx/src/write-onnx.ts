@@ -19,10 +19,55 @@ export function writeOnnx(model: Model): Uint8Array {
 const pieceBytes = 2 ** 16;
 
 /** An ONNX file piece by piece, which takes no more memory than its largest tensor. */
-export function* onnxPieces(model: Model): Generator<Uint8Array> {
+export const onnxPieces = (model: Model): Generator<Uint8Array> => piecesOf(fileMessage(model).parts);
+
+/** An ONNX file and another one that holds what is large. */
+export interface SplitOnnx {
+  /** The other file, piece by piece. */
+  data(): Generator<Uint8Array>;
+  /** The ONNX file, in which the other one has this name. */
+  file(location: string): Generator<Uint8Array>;
+}
+
+/** Initializers from here on go to the other file, each from the beginning of a page, so that it can be mapped. */
+const leastExternal = 1024;
+const pageBytes = 4096;
+
+/**
+ * An ONNX file of at most so many bytes is one; undefined then. A larger one's initializers lie in a file of their own: no
+ * ONNX file may have 2 GiB.
+ */
+export function splitOnnx(model: Model, mostBytes: number): SplitOnnx | undefined {
+  if (fileMessage(model).length <= mostBytes) return undefined;
+  const offsets = new Map<Tensor, number>();
+  let end = 0;
+  for (const tensor of model.graph.initializers.values()) {
+    if (tensor.dataType === 'string' || byteLength(tensor) < leastExternal) continue;
+    offsets.set(tensor, end);
+    end = Math.ceil((end + byteLength(tensor)) / pageBytes) * pageBytes;
+  }
+  return {
+    *data() {
+      let at = 0;
+      for (const [tensor, offset] of offsets) {
+        if (offset > at) yield new Uint8Array(offset - at);
+        yield bytesIn(tensor);
+        at = offset + byteLength(tensor);
+      }
+    },
+    file: (location) => piecesOf(fileMessage(model, { location, offsets }).parts),
+  };
+}
+
+interface Elsewhere {
+  readonly location: string;
+  readonly offsets: ReadonlyMap<Tensor, number>;
+}
+
+function* piecesOf(parts: readonly (Uint8Array | Tensor)[]): Generator<Uint8Array> {
   let gathered: Uint8Array[] = [];
   let bytes = 0;
-  for (const part of fileMessage(model).parts) {
+  for (const part of parts) {
     const next = bytesIn(part);
     gathered.push(next);
     bytes += next.length;
@@ -57,11 +102,11 @@ function bytesIn(part: Uint8Array | Tensor): Uint8Array {
   return bytes;
 }
 
-function fileMessage(model: Model): Message {
+function fileMessage(model: Model, elsewhere?: Elsewhere): Message {
   const file = message();
   putInt(file, 1, model.irVersion);
   putText(file, 2, model.producer);
-  put(file, 7, graphMessage(model.graph));
+  put(file, 7, graphMessage(model.graph, elsewhere));
   for (const [domain, version] of model.opsets) {
     const opset = message();
     putText(opset, 1, domain);
@@ -78,11 +123,11 @@ function fileMessage(model: Model): Message {
   return file;
 }
 
-function graphMessage(graph: Graph): Message {
+function graphMessage(graph: Graph, elsewhere?: Elsewhere): Message {
   const to = message();
   for (const node of graph.nodes) put(to, 1, nodeMessage(node));
   putText(to, 2, graph.name);
-  for (const tensor of graph.initializers.values()) put(to, 5, tensorMessage(tensor));
+  for (const tensor of graph.initializers.values()) put(to, 5, tensorMessage(tensor, elsewhere));
   for (const value of graph.inputs) put(to, 11, valueMessage(value));
   for (const value of graph.outputs) put(to, 12, valueMessage(value));
   for (const value of graph.valueInfo) put(to, 13, valueMessage(value));
@@ -164,12 +209,24 @@ function attributeMessage(name: string, attribute: Attribute): Message {
   return to;
 }
 
-function tensorMessage(tensor: Tensor): Message {
+function tensorMessage(tensor: Tensor, elsewhere?: Elsewhere): Message {
   const { name, dataType, dims } = tensor;
   const to = message();
   putInts(to, 1, dims);
   putInt(to, 2, dataTypes[dataType]);
   putText(to, 8, name);
+  const offset = elsewhere?.offsets.get(tensor);
+  if (elsewhere && offset !== undefined) {
+    const told = { location: elsewhere.location, offset, length: byteLength(tensor) };
+    for (const [key, value] of Object.entries(told)) {
+      const entry = message();
+      putText(entry, 1, key);
+      putText(entry, 2, String(value));
+      put(to, 13, entry);
+    }
+    putInt(to, 14, 1);
+    return to;
+  }
   if (dataType === 'string') {
     const { bytes } = tensor;
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
