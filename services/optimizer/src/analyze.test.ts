@@ -1,7 +1,7 @@
 import { attribute, floatTensor, intTensor, makeNode, sparsify } from '@modelmill/onnx';
 import { analyze } from './analyze.js';
 import { modelOf, numbers, someCnn } from './models-for-tests.js';
-import { pruneMagnitude } from './prune/prune-magnitude.js';
+import { prunableWeights, pruneMagnitude } from './prune/prune-magnitude.js';
 import { weightFigures } from './weighted-layers.js';
 
 describe('an analysis', () => {
@@ -39,7 +39,7 @@ describe('an analysis', () => {
 
   it('counts zeros alike whether the file leaves them out or not', () => {
     const dense = someCnn();
-    pruneMagnitude(dense, 0.8);
+    pruneMagnitude(dense, [{ weights: prunableWeights(dense), sparsity: 0.8 }]);
     const sparse = sparsify(dense);
     expect(sparse.graph.sparseInitializers.size).toBeGreaterThan(0);
     expect(analyze(sparse)).toEqual(analyze(dense));
@@ -86,7 +86,7 @@ describe('an analysis', () => {
       'dense holds 98 % of the weights: distill into a student that is narrower there.',
     ]);
     const pruned = someCnn();
-    pruneMagnitude(pruned, 0.9);
+    pruneMagnitude(pruned, [{ weights: prunableWeights(pruned), sparsity: 0.9 }]);
     expect(analyze(pruned).advice[1]).toBe('90 % of the weights are zero already: more pruning will cost accuracy.');
     expect(analyze(modelOf([1], [makeNode('Relu', ['input'], ['y'])], [], [1])).advice).toEqual([
       'No layer has weights: there is nothing to make smaller.',

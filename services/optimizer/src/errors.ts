@@ -23,8 +23,9 @@ export const oneAim = (at: string, ratio: number, multiplyAdds: number) =>
   invalid(`${at} has ratio ${ratio} and multiply_adds ${multiplyAdds}, wants exactly one of them`);
 export const badPattern = (field: string, got: string) =>
   invalid(`${field} is '${got}', wants two numbers such as 2:4, the first less than the second and more than 0`);
-export const sparsityOfPattern = (at: string) =>
-  invalid(`${at}.sparsity is set, but the pattern says how many weights become zero: leave one of the two out`);
+export const besidePattern = (field: string) =>
+  invalid(`${field} is set, but the pattern says which weights become zero: leave one of the two out`);
+export const emptyGlob = (field: string) => invalid(`${field} is '', wants a glob over names of weights or nodes`);
 const orNone = (names: readonly string[]) => (names.length === 0 ? 'none' : names.join(' and '));
 export const oneStudent = (at: string, got: readonly string[]) =>
   invalid(`${at} wants one of student, student_preset and thinned, got ${orNone(got)}`);

@@ -1,4 +1,5 @@
 import { trainer as contract } from '@modelmill/contracts';
+import type { trainer } from '@modelmill/contracts';
 import type { Model } from '@modelmill/onnx';
 import type { Examples } from './examples.js';
 import { range } from './field-checks.js';
@@ -24,12 +25,18 @@ export const planFineTuning = (fields: FineTuningFields, at: string): FineTuning
   learningRate: range(fields.finetuneLearningRate || 0.001, 0, 1000, `${at}.finetune_learning_rate`),
 });
 
+/** What happens to zeros: those of the model stay, or more of them come on the way. */
+interface Zeros {
+  readonly keepZeros?: boolean;
+  readonly pruning?: trainer.GradualPruning;
+}
+
 /** What the trainer makes of a model by training all its weights. */
 export async function finetuned(
   model: Model,
   { epochs, learningRate }: FineTuning,
   { plan, artifacts, examples, train }: PassContext,
-  keepZeros: boolean,
+  { keepZeros = false, pruning }: Zeros = {},
 ): Promise<Model> {
   const batchSize = Math.min(finetuneBatch, examples.train.length);
   const { sha256 } = await keepModel(artifacts, model);
@@ -37,6 +44,7 @@ export async function finetuned(
     ...childSpec(plan),
     base: { source: { $case: 'artifactSha256', artifactSha256: sha256 }, keepZeros },
     data: { ...plan.data, normalize: '' }, // the graph has its own
+    ...(pruning ? { pruning } : {}),
     optimizer: { kind: { $case: 'adam', adam: { learningRate } } },
     ...lengthOf(epochs, batchSize, examples),
     batchSize,

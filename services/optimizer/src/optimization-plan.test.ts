@@ -20,10 +20,15 @@ describe('an optimization plan', () => {
   it('takes a pattern of zeros, or says what is wrong with it', () => {
     const passes = (fields: object) => planOf({ passes: [prune(fields)] }).passes[0];
     expect(passes({ sparsity: 0, pattern: '1:4' })).toMatchObject({
-      settings: { sparsity: 0.75, pattern: { kept: 1, of: 4 } },
+      settings: { pattern: { kept: 1, of: 4 } },
     });
     expect(() => passes({ sparsity: 0, pattern: '4:4' })).toThrow(/pattern is '4:4', wants two numbers such as 2:4/);
     expect(() => passes({ sparsity: 0.5, pattern: '2:4' })).toThrow(/leave one of the two out/);
+    for (const [field, value] of Object.entries({ layers: [{ match: 'a' }], scope: 'layer', gradual: {} })) {
+      expect(() => passes({ sparsity: 0, pattern: '2:4', [field]: value })).toThrow(
+        `passes[0].prune_magnitude.${field} is set, but the pattern says which weights become zero`,
+      );
+    }
   });
 
   it('has the defaults that the contract states', () =>
@@ -62,6 +67,27 @@ describe('an optimization plan', () => {
     [
       { passes: [prune({ sparsity: 1 })] },
       'passes[0].prune_magnitude.sparsity is 1, wants more than 0 and less than 1',
+    ],
+    [{ passes: [prune({ scope: 'all' })] }, "passes[0].prune_magnitude.scope is 'all', wants one of global, layer"],
+    [
+      { passes: [prune({ layers: [{ sparsity: 0.5 }] })] },
+      "passes[0].prune_magnitude.layers[0].match is '', wants a glob over names of weights or nodes",
+    ],
+    [
+      { passes: [prune({ layers: [{ match: '*', sparsity: 1 }] })] },
+      'passes[0].prune_magnitude.layers[0].sparsity is 1, wants at least 0 and less than 1',
+    ],
+    [
+      { passes: [prune({ sparsity: 0, layers: [{ match: '*' }] })] },
+      'passes[0].prune_magnitude.sparsity is 0, wants more than 0 and less than 1',
+    ],
+    [
+      { passes: [prune({ layers: [{ match: '*', sparsity: 0.2 }], gradual: { initialSparsity: 0.3 } })] },
+      'passes[0].prune_magnitude.gradual.initial_sparsity is 0.3, wants 0 to 0.2',
+    ],
+    [
+      { passes: [prune({ gradual: { begin: 0.5, end: 0.4 } })] },
+      'passes[0].prune_magnitude.gradual.end is 0.4, wants 0.5 to 1',
     ],
     [
       { passes: [prune({ sparsity: 'NaN' })] },

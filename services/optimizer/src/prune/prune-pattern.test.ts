@@ -3,7 +3,7 @@ import { modelOf, someCnn } from '../models-for-tests.js';
 import { prunePattern } from './prune-pattern.js';
 
 describe('pruning by a pattern', () => {
-  it('keeps the two largest in every four along the inputs of one output', () => {
+  it('of 2:4 keeps the two largest in every four along the inputs of one output (case 18)', () => {
     const columns = [1, -8, 2, 7, 3, -6, 4, 5];
     const model = modelOf([4], [makeNode('MatMul', ['input', 'w'], ['y'])], [floatTensor('w', [4, 2], columns)], [2]);
     expect(prunePattern(model, { kept: 2, of: 4 })).toBe(4);

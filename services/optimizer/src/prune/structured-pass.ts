@@ -35,7 +35,7 @@ export const structuredPruning = definePass<'pruneStructured', StructuredPruning
     const [before, after] = multiplyAdds.map((count) => count.toLocaleString('en-US'));
     const share = Number(((100 * removed) / channels).toPrecision(3));
     return {
-      model: await finetuned(model, settings, context, false),
+      model: await finetuned(model, settings, context),
       words: `pruned ${share} % of the channels`,
       notes: [
         `${removed} of ${channels} removable channels (in ${groups} ${groups === 1 ? 'group' : 'groups'}) are gone, ` +

@@ -39,7 +39,7 @@ export const awareQuantization = definePass<'quantizeAware', AwareQuantization>(
     const watching = calibrationOn(model, settings.samples, context);
     const ranges = await calibrate(model, tensors, { ...watching, method: calibration });
     const rounded = fakeQuantize(model, ranges, { bits, reduced: target.reduced });
-    const trained = await finetuned(model, settings, context, true);
+    const trained = await finetuned(model, settings, context, { keepZeros: true });
     bakeIntegers(trained, rounded);
     const notes = [
       `${rounded.length} matrices and kernels were trained for ${epochs} epochs with their rounding to ${bits} bits, and ` +
