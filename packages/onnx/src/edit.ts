@@ -56,7 +56,7 @@ export function removeNode(graph: Graph, node: Node): void {
 
 /** A name no value of the graph has, nor of the graphs inside it. */
 export function uniqueName(graph: Graph, wanted: string): string {
-  const taken = valuesOf(graph);
+  const taken = valueNames(graph);
   let name = wanted;
   for (let i = 1; taken.has(name); i++) name = `${wanted}_${i}`;
   return name;
@@ -77,9 +77,10 @@ function ownValues({ inputs, initializers, sparseInitializers, nodes }: Graph): 
   return values;
 }
 
-function valuesOf(graph: Graph): Set<string> {
+/** Names of all values of a graph and of the graphs inside it. */
+export function valueNames(graph: Graph): Set<string> {
   const values = ownValues(graph);
-  for (const inner of graph.nodes.flatMap(subgraphsOf)) for (const name of valuesOf(inner)) values.add(name);
+  for (const inner of graph.nodes.flatMap(subgraphsOf)) for (const name of valueNames(inner)) values.add(name);
   return values;
 }
 

@@ -133,6 +133,7 @@ export function foldSmall(
     },
   });
   if (values?.length !== elementCount(output.shape)) return undefined;
+  if (whole(output.dataType) && !values.every(Number.isFinite)) return undefined; // a division by 0, which has no integer
   return tensorOf(name, output, values);
 }
 

@@ -44,8 +44,11 @@ export {
   removeNode,
   removeUnused,
   replaceInput,
+  subgraphsOf,
   topologicallySorted,
   uniqueName,
+  valueNames,
+  valuesRead,
 } from './edit.js';
 export { freshNames } from './fresh-names.js';
 export type { FreshNames } from './fresh-names.js';
@@ -54,6 +57,7 @@ export { globPattern } from './glob.js';
 export { zeroSmallest } from './zero-smallest.js';
 export { expandFunctions } from './expand-functions.js';
 export { einsumTerms } from './einsum-terms.js';
-export { inferNode, inferShapes, inferValues } from './infer-shapes.js';
+export { inferNode, inferShapes, inferValues, inferWhatIsKnown } from './infer-shapes.js';
+export type { InferredValues } from './infer-shapes.js';
 export type { StaticType } from './shape-question.js';
 export { broadcast } from './shape-question.js';

@@ -85,15 +85,33 @@ function outputTypes(
 export const inferShapes = (model: Model, fixed?: ReadonlyMap<string, readonly number[]>): Map<string, StaticType> =>
   inferValues(model, fixed).types;
 
+export interface InferredValues {
+  readonly types: Map<string, StaticType>;
+  readonly constants: ReadonlyMap<string, Tensor>;
+}
+
 /**
  * As inferShapes, with the small values that follow from constants and shapes alone: what exporters compute shapes by.
  * Nothing follows from the values of initializers that are to change, such as trained weights.
  */
-export function inferValues(
+export const inferValues = (
   model: Model,
   fixed: ReadonlyMap<string, readonly number[]> = new Map(),
   changing: readonly string[] = [],
-): { readonly types: Map<string, StaticType>; readonly constants: ReadonlyMap<string, Tensor> } {
+): InferredValues => infer(model, { fixed, changing, isStrict: true });
+
+/** As inferValues, without those values whose type or number of elements cannot be known. */
+export const inferWhatIsKnown = (model: Model, fixed: ReadonlyMap<string, readonly number[]>): InferredValues =>
+  infer(model, { fixed, changing: [], isStrict: false });
+
+interface Inference {
+  readonly fixed: ReadonlyMap<string, readonly number[]>;
+  readonly changing: readonly string[];
+  /** Throws ShapeError where something cannot be known. */
+  readonly isStrict: boolean;
+}
+
+function infer(model: Model, { fixed, changing, isStrict }: Inference): InferredValues {
   const { graph } = model;
   const opset = model.opsets.get('') ?? latestOpset;
   const types = new Map<string, StaticType>();
@@ -103,9 +121,18 @@ export function inferValues(
   for (const [name, { values, dims }] of graph.sparseInitializers) {
     types.set(name, { dataType: values.dataType, shape: dims });
   }
+  const orUnknown = <T>(known: () => T): T | undefined => {
+    try {
+      return known();
+    } catch (error) {
+      if (isStrict || !(error instanceof ShapeError)) throw error;
+      return undefined;
+    }
+  };
   for (const input of graph.inputs) {
     if (types.has(input.name)) continue;
-    types.set(input.name, inputType(input, fixed.get(input.name)));
+    const type = orUnknown(() => inputType(input, fixed.get(input.name)));
+    if (type) types.set(input.name, type);
   }
   const typeOf = (name: string) => types.get(name);
   const constantOf = (name: string) => constants.get(name);
@@ -114,12 +141,13 @@ export function inferValues(
       const value = constantTensor(node.attributes);
       if (value) constants.set(node.outputs[0]!, value);
     }
-    const outputs = outputTypes(node, opset, typeOf, constantOf);
+    const outputs = orUnknown(() => outputTypes(node, opset, typeOf, constantOf));
+    if (!outputs) continue;
     node.outputs.forEach((name, i) => {
       const type = outputs[i];
       if (name !== '' && type) types.set(name, type);
     });
-    const folded = foldSmall(node, outputs[0], typeOf, constantOf);
+    const folded = orUnknown(() => foldSmall(node, outputs[0], typeOf, constantOf));
     if (folded) constants.set(folded.name, folded);
   }
   return { types, constants };
