@@ -15,8 +15,7 @@ import {
 } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { openSession } from '@modelmill/runtime';
-import type { TypedTensor } from '@modelmill/runtime';
-import { itEachModel, lift, modelFiles, runOn, typed } from './onnx-models.js';
+import { expectClose, itEachModel, lift, modelFiles, runOn, typed } from './onnx-models.js';
 
 jest.setTimeout(60_000);
 
@@ -135,13 +134,4 @@ function classifier(opset: number): Model {
       outputs: [{ name: 'y', dataType: 'float', shape: ['n', 2] }],
     },
   };
-}
-
-/** Strings and integers equal; floats to a part in a thousand, as the ONNX project compares them. */
-function expectClose(got: TypedTensor['data'], wanted: TypedTensor['data']) {
-  expect(got).toHaveLength(wanted.length);
-  const far = [...wanted]
-    .map((value, i) => [got[i]!, value] as const)
-    .filter(([a, b]) => !Object.is(a, b) && !(Math.abs(Number(a) - Number(b)) <= 1e-7 + 1e-3 * Math.abs(Number(b))));
-  expect(far).toEqual([]);
 }

@@ -1,6 +1,6 @@
 import { existsSync, readFileSync, readdirSync } from 'node:fs';
 import { basename, dirname, join, resolve } from 'node:path';
-import { readOnnx } from '@modelmill/onnx';
+import { floatTensor, intsOf, readOnnx } from '@modelmill/onnx';
 import type { Model, Tensor } from '@modelmill/onnx';
 import type { Session, TypedTensor } from '@modelmill/runtime';
 import { root } from './house/run-tool.js';
@@ -22,6 +22,36 @@ export const modelFiles: readonly ModelFile[] = existsSync(folder)
       .sort()
       .map((path) => modelFile(join(folder, path)))
   : [];
+
+/** A light model's weights were replaced by their sizes: these are others, of sizes that keep numbers near 1. */
+export function withWeights(model: Model): Model {
+  const { graph } = model;
+  graph.inputs = fedInputs(graph);
+  const offsets = new Set(
+    graph.nodes.flatMap(({ opType, inputs }) =>
+      opType === 'BatchNormalization' ? inputs.slice(2, 4) : ['Conv', 'Gemm'].includes(opType) ? inputs.slice(2) : [],
+    ),
+  );
+  const sizeOnly = graph.nodes.filter(({ opType }) => opType === 'ConstantOfShape');
+  const random = randomNumbers();
+  for (const { inputs, outputs } of sizeOnly) {
+    const [name] = outputs as [string];
+    const dims = intsOf(graph.initializers.get(inputs[0]!)!);
+    const rows = dims.slice(1).reduce((product, size) => product * size, 1);
+    const [mean, spread] = dims.length > 1 ? [0, Math.sqrt(3 / rows)] : [offsets.has(name) ? 0 : 1, 0.1];
+    const values = Float32Array.from({ length: rows * (dims[0] ?? 1) }, () => mean + spread * random());
+    graph.initializers.set(name, floatTensor(name, dims, values));
+  }
+  graph.nodes = graph.nodes.filter((node) => !sizeOnly.includes(node));
+  for (const { inputs } of sizeOnly) graph.initializers.delete(inputs[0]!);
+  return { ...model, irVersion: Math.max(model.irVersion, 4) };
+}
+
+/** From -1 to 1, the same every time (the minimal standard generator of Park and Miller). */
+function randomNumbers(): () => number {
+  let state = 1;
+  return () => (2 * (state = (state * 48_271) % 2_147_483_647)) / 2_147_483_647 - 1;
+}
 
 /** One test per model, or a word on why there is none. */
 export function itEachModel(
@@ -119,4 +149,13 @@ function strings(bytes: Uint8Array): string[] {
     found.push(from.toString('utf8', at + 4, at + 4 + from.readUInt32LE(at)));
   }
   return found;
+}
+
+/** Strings and integers equal; floats to a part in a thousand, as the ONNX project compares them, or to what is given. */
+export function expectClose(got: TypedTensor['data'], wanted: TypedTensor['data'], share = 1e-3, least = 1e-7): void {
+  expect(got).toHaveLength(wanted.length);
+  const far = [...wanted]
+    .map((value, i) => [got[i]!, value] as const)
+    .filter(([a, b]) => !Object.is(a, b) && !(Math.abs(Number(a) - Number(b)) <= least + share * Math.abs(Number(b))));
+  expect(far).toEqual([]);
 }

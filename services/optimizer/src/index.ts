@@ -1,7 +1,8 @@
 export { run } from './run.js';
 export { configSchema } from './config.js';
-// the bench
+// the bench and tests of whole models
 export { createRanges } from './quantize/quantization-ranges.js';
 export { quantizeDynamic } from './quantize/quantize-dynamic.js';
 export { quantizableTensors, quantizeStatic } from './quantize/quantize-static.js';
 export { leftovers } from './quantize/leftovers.js';
+export { simplify } from './simplify/simplify.js';

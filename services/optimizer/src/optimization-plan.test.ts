@@ -196,6 +196,7 @@ describe('an optimization plan', () => {
       { passes: [prune(), distill()] },
       'passes[1] begins a new network, so what the passes before it made would be lost: put distillation first',
     ],
+    [{ passes: [{ simplify: { maxGrowth: 11 } }] }, 'passes[0].simplify.max_growth is 11, wants 0 to 10'],
     [{ maxAccuracyDrop: 1.5 }, 'max_accuracy_drop is 1.5, wants 0 to 1'],
     [{ maxDrop: -1 }, 'max_drop is -1, wants 0 to 1000000'],
     [{ maxDrop: 0.1, maxAccuracyDrop: 0.1 }, 'max_accuracy_drop and max_drop are both set, wants one of them'],

@@ -12,6 +12,7 @@ import { awareQuantization } from './quantize/aware-pass.js';
 import { dynamicQuantization } from './quantize/dynamic-pass.js';
 import { staticQuantization } from './quantize/static-pass.js';
 import { weightQuantization } from './quantize/weights-pass.js';
+import { simplification } from './simplify/simplify-pass.js';
 
 /** Every kind of pass, by its case in the contract. */
 export const passKinds: { readonly [C in PassCase]: PassKind<C> } = {
@@ -24,6 +25,7 @@ export const passKinds: { readonly [C in PassCase]: PassKind<C> } = {
   quantizeStatic: staticQuantization,
   quantizeWeights: weightQuantization,
   shareWeights: weightSharing,
+  simplify: simplification,
   storeBytes: byteStorage,
   storeHalves: halfStorage,
 };

@@ -25,6 +25,7 @@ const verbs = {
   shareWeights: 'share weights',
   storeBytes: 'store bytes',
   storeHalves: 'halve',
+  simplify: 'simplify',
 } as const;
 
 /** Such as `prune+quantize`. */

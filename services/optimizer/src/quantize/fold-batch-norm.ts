@@ -5,21 +5,21 @@ import { changeConstants, floatConstantOf, floatOf, holdsGraph, intAttribute, is
 
 /**
  * Folds BatchNormalization nodes in inference form into the Conv or Gemm before them, in place, where nothing else reads
- * that one's output. The number folded.
+ * that one's output. The number folded. `keepShared` leaves weights alone that several layers read: they stay the same ones.
  */
-export function foldBatchNorm(model: Model): number {
+export function foldBatchNorm(model: Model, { keepShared = false } = {}): number {
   const { graph } = model;
   if (graph.nodes.some(holdsGraph)) return 0;
   const norms = graph.nodes.filter(({ opType, domain }) => opType === 'BatchNormalization' && domain === '');
   if (norms.length === 0) return 0;
   let folded = 0;
   changeConstants(model, () => {
-    for (const norm of norms) if (fold(graph, norm)) folded++;
+    for (const norm of norms) if (fold(graph, norm, keepShared)) folded++;
   });
   return folded;
 }
 
-function fold(graph: Graph, norm: Node): boolean {
+function fold(graph: Graph, norm: Node, keepShared: boolean): boolean {
   const value = norm.inputs[0]!;
   const layer = producerOf(graph, value);
   const affine = affineOf(graph, norm);
@@ -29,6 +29,7 @@ function fold(graph: Graph, norm: Node): boolean {
   const bias = floatConstantOf(graph, layer.inputs[2]);
   if (isRead || !weights || (!bias && !isLeftOut(layer.inputs[2]))) return false;
 
+  if (keepShared && layer.inputs.slice(1).some((name) => consumersOf(graph, name).length > 1)) return false;
   const axis = channelAxis(layer);
   const channels = affine.scale.length;
   if (axis === undefined || weights.dims[axis] !== channels) return false;

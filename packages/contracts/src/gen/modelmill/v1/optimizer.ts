@@ -266,6 +266,18 @@ export interface QuantizationAwareTraining {
   cpu: string;
 }
 
+/**
+ * The graph says the same with less: constants are computed, normalizations, factors and biases become part of the weights
+ * before them, shapes that exporters compute become constants, what changes nothing goes. Answers stay the same to rounding.
+ */
+export interface Simplification {
+  /**
+   * Share of the weights' bytes that constants which are computed here may add to the file, from 0 to 10; 0 means 0.1.
+   * 64 KiB are always free.
+   */
+  maxGrowth: number;
+}
+
 /** One step of an optimization. */
 export interface Pass {
   /** Exactly one is set. */
@@ -303,6 +315,9 @@ export interface Pass {
     | //
     /** Quantization-aware training. */
     { $case: "quantizeAware"; quantizeAware: QuantizationAwareTraining }
+    | //
+    /** A graph that says the same with less. */
+    { $case: "simplify"; simplify: Simplification }
     | undefined;
 }
 
@@ -2345,6 +2360,79 @@ export const QuantizationAwareTraining: MessageFns<QuantizationAwareTraining> = 
   },
 };
 
+function createBaseSimplification(): Simplification {
+  return { maxGrowth: 0 };
+}
+
+export const Simplification: MessageFns<Simplification> = {
+  encode(message: Simplification, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.maxGrowth !== 0) {
+      writer.uint32(9).double(message.maxGrowth);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Simplification {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseSimplification();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 9) {
+              break;
+            }
+
+            message.maxGrowth = reader.double();
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Simplification {
+    return {
+      maxGrowth: isSet(object.maxGrowth)
+        ? globalThis.Number(object.maxGrowth)
+        : isSet(object.max_growth)
+        ? globalThis.Number(object.max_growth)
+        : 0,
+    };
+  },
+
+  toJSON(message: Simplification): unknown {
+    const obj: any = {};
+    if (message.maxGrowth !== 0) {
+      obj.maxGrowth = floatToJson(message.maxGrowth);
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Simplification>): Simplification {
+    return Simplification.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Simplification>): Simplification {
+    const message = createBaseSimplification();
+    message.maxGrowth = object.maxGrowth ?? 0;
+    return message;
+  },
+};
+
 function createBasePass(): Pass {
   return { kind: undefined };
 }
@@ -2384,6 +2472,9 @@ export const Pass: MessageFns<Pass> = {
         break;
       case "quantizeAware":
         QuantizationAwareTraining.encode(message.kind.quantizeAware, writer.uint32(562).fork()).join();
+        break;
+      case "simplify":
+        Simplification.encode(message.kind.simplify, writer.uint32(402).fork()).join();
         break;
     }
     return writer;
@@ -2508,6 +2599,14 @@ export const Pass: MessageFns<Pass> = {
             };
             continue;
           }
+          case 50: {
+            if (tag !== 402) {
+              break;
+            }
+
+            message.kind = { $case: "simplify", simplify: Simplification.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2564,6 +2663,8 @@ export const Pass: MessageFns<Pass> = {
         ? { $case: "quantizeAware", quantizeAware: QuantizationAwareTraining.fromJSON(object.quantizeAware) }
         : isSet(object.quantize_aware)
         ? { $case: "quantizeAware", quantizeAware: QuantizationAwareTraining.fromJSON(object.quantize_aware) }
+        : isSet(object.simplify)
+        ? { $case: "simplify", simplify: Simplification.fromJSON(object.simplify) }
         : undefined,
     };
   },
@@ -2592,6 +2693,8 @@ export const Pass: MessageFns<Pass> = {
       obj.quantizeSigns = SignQuantization.toJSON(message.kind.quantizeSigns);
     } else if (message.kind?.$case === "quantizeAware") {
       obj.quantizeAware = QuantizationAwareTraining.toJSON(message.kind.quantizeAware);
+    } else if (message.kind?.$case === "simplify") {
+      obj.simplify = Simplification.toJSON(message.kind.simplify);
     }
     return obj;
   },
@@ -2686,6 +2789,12 @@ export const Pass: MessageFns<Pass> = {
             $case: "quantizeAware",
             quantizeAware: QuantizationAwareTraining.fromPartial(object.kind.quantizeAware),
           };
+        }
+        break;
+      }
+      case "simplify": {
+        if (object.kind?.simplify !== undefined && object.kind?.simplify !== null) {
+          message.kind = { $case: "simplify", simplify: Simplification.fromPartial(object.kind.simplify) };
         }
         break;
       }
