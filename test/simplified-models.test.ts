@@ -1,5 +1,5 @@
 import { checkAdmission, readOnnx, writeOnnx } from '@modelmill/onnx';
-import { simplify } from '@modelmill/optimizer';
+import { computeHalves, simplify } from '@modelmill/optimizer';
 import type { Model } from '@modelmill/onnx';
 import { openSession } from '@modelmill/runtime';
 import { expectClose, itEachModel, lift, modelFiles, runOn, typed, withWeights } from './onnx-models.js';
@@ -15,6 +15,8 @@ const isSmall = ({ name }: ModelFile) => /^light_(densenet|inception_v2|shufflen
 
 const signal = new AbortController().signal;
 const simplified = async (model: Model) => (await simplify(model, { mostBytes: 2 ** 16, signal })).model;
+const halved = (model: Model) =>
+  computeHalves(model, { convertIo: false, blockedOperators: [], blockedNodes: [] }).model;
 
 function parentOf({ bytes }: ModelFile): Model {
   const model = readOnnx(bytes);
@@ -64,4 +66,29 @@ describe('a simplified model', () => {
     const largest = Math.max(...wanted.map(Math.abs));
     for (const got of (await answersOf(file, made))!) expectClose(got[0]!.data, wanted, 0, 1e-4 * largest);
   });
+});
+
+describe('a model that computes in halves', () => {
+  itEachModel(
+    'is admitted and gives the published outputs, to the digits of a half',
+    modelFiles.filter((file) => !isLight(file)),
+    async (file) => {
+      const { outputs } = file.published();
+      for (const got of (await answersOf(file, halved(parentOf(file)))) ?? []) {
+        expect(got.map(({ dims }) => dims)).toEqual(outputs.map(({ dims }) => dims));
+        got.forEach((output, i) => expectClose(output.data, typed(outputs[i]!).data, 5e-3, 5e-3));
+      }
+    },
+  );
+
+  itEachModel(
+    'with weights answers within a hundredth',
+    modelFiles.filter(({ name }) => /squeezenet|shufflenet/.test(name)),
+    async (file) => {
+      const parent = withWeights(parentOf(file));
+      const wanted = await onlyOutput(file, parent);
+      const largest = Math.max(...wanted.map(Math.abs));
+      for (const got of (await answersOf(file, halved(parent)))!) expectClose(got[0]!.data, wanted, 0, 1e-2 * largest);
+    },
+  );
 });

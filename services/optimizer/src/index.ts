@@ -1,6 +1,7 @@
 export { run } from './run.js';
 export { configSchema } from './config.js';
 // the bench and tests of whole models
+export { computeHalves } from './halves/compute-halves.js';
 export { createRanges } from './quantize/quantization-ranges.js';
 export { quantizeDynamic } from './quantize/quantize-dynamic.js';
 export { quantizableTensors, quantizeStatic } from './quantize/quantize-static.js';

@@ -1,6 +1,7 @@
 import type { optimizer } from '@modelmill/contracts';
 import { distillation } from './distill-pass.js';
 import * as errors from './errors.js';
+import { halfComputation } from './halves/halves-computation-pass.js';
 import { byteStorage } from './pack/bytes-pass.js';
 import { halfStorage } from './pack/halves-pass.js';
 import { weightSharing } from './pack/sharing-pass.js';
@@ -16,6 +17,7 @@ import { simplification } from './simplify/simplify-pass.js';
 
 /** Every kind of pass, by its case in the contract. */
 export const passKinds: { readonly [C in PassCase]: PassKind<C> } = {
+  computeHalves: halfComputation,
   distill: distillation,
   pruneMagnitude: magnitudePruning,
   pruneStructured: structuredPruning,

@@ -120,8 +120,8 @@ function storedAs(graph: Graph, producers: ReadonlyMap<string, Node>, value: str
   if (indices !== undefined && codebook?.dims.length === 1) {
     return { name: indices, zero: floatsOf(codebook).indexOf(0), isQuantized: true };
   }
-  const integer = graph.initializers.get(value)?.dataType;
-  return { name: value, zero: 0, isQuantized: integer === 'int8' || integer === 'uint8' };
+  const type = graph.initializers.get(value)?.dataType ?? '';
+  return { name: value, zero: 0, isQuantized: ['int8', 'uint8', 'float16'].includes(type) };
 }
 
 /** The constant that a value is in another type, as are the indices of a lookup of shared weights. */

@@ -26,6 +26,7 @@ const verbs = {
   storeBytes: 'store bytes',
   storeHalves: 'halve',
   simplify: 'simplify',
+  computeHalves: 'compute halves',
 } as const;
 
 /** Such as `prune+quantize`. */

@@ -278,6 +278,17 @@ export interface Simplification {
   maxGrowth: number;
 }
 
+/**
+ * Float arithmetic in 16 bits; inputs and outputs keep their types. On CPUs it is no faster than in 32 bits; the file takes
+ * half the bytes.
+ */
+export interface HalfComputation {
+  /** Operators that go on computing in 32 bits beside those that always do, such as `Softmax`. */
+  blockedOperators: string[];
+  /** Nodes that do, by name. */
+  blockedNodes: string[];
+}
+
 /** One step of an optimization. */
 export interface Pass {
   /** Exactly one is set. */
@@ -318,6 +329,9 @@ export interface Pass {
     | //
     /** A graph that says the same with less. */
     { $case: "simplify"; simplify: Simplification }
+    | //
+    /** Float arithmetic in 16 bits. */
+    { $case: "computeHalves"; computeHalves: HalfComputation }
     | undefined;
 }
 
@@ -2433,6 +2447,99 @@ export const Simplification: MessageFns<Simplification> = {
   },
 };
 
+function createBaseHalfComputation(): HalfComputation {
+  return { blockedOperators: [], blockedNodes: [] };
+}
+
+export const HalfComputation: MessageFns<HalfComputation> = {
+  encode(message: HalfComputation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    for (const v of message.blockedOperators) {
+      writer.uint32(18).string(v!);
+    }
+    for (const v of message.blockedNodes) {
+      writer.uint32(26).string(v!);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): HalfComputation {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseHalfComputation();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.blockedOperators.push(reader.string());
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.blockedNodes.push(reader.string());
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): HalfComputation {
+    return {
+      blockedOperators: globalThis.Array.isArray(object?.blockedOperators)
+        ? object.blockedOperators.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.blocked_operators)
+        ? object.blocked_operators.map((e: any) => globalThis.String(e))
+        : [],
+      blockedNodes: globalThis.Array.isArray(object?.blockedNodes)
+        ? object.blockedNodes.map((e: any) => globalThis.String(e))
+        : globalThis.Array.isArray(object?.blocked_nodes)
+        ? object.blocked_nodes.map((e: any) => globalThis.String(e))
+        : [],
+    };
+  },
+
+  toJSON(message: HalfComputation): unknown {
+    const obj: any = {};
+    if (message.blockedOperators?.length) {
+      obj.blockedOperators = message.blockedOperators;
+    }
+    if (message.blockedNodes?.length) {
+      obj.blockedNodes = message.blockedNodes;
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<HalfComputation>): HalfComputation {
+    return HalfComputation.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<HalfComputation>): HalfComputation {
+    const message = createBaseHalfComputation();
+    message.blockedOperators = object.blockedOperators?.map((e) => e) || [];
+    message.blockedNodes = object.blockedNodes?.map((e) => e) || [];
+    return message;
+  },
+};
+
 function createBasePass(): Pass {
   return { kind: undefined };
 }
@@ -2475,6 +2582,9 @@ export const Pass: MessageFns<Pass> = {
         break;
       case "simplify":
         Simplification.encode(message.kind.simplify, writer.uint32(402).fork()).join();
+        break;
+      case "computeHalves":
+        HalfComputation.encode(message.kind.computeHalves, writer.uint32(410).fork()).join();
         break;
     }
     return writer;
@@ -2607,6 +2717,14 @@ export const Pass: MessageFns<Pass> = {
             message.kind = { $case: "simplify", simplify: Simplification.decode(reader, reader.uint32()) };
             continue;
           }
+          case 51: {
+            if (tag !== 410) {
+              break;
+            }
+
+            message.kind = { $case: "computeHalves", computeHalves: HalfComputation.decode(reader, reader.uint32()) };
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2665,6 +2783,10 @@ export const Pass: MessageFns<Pass> = {
         ? { $case: "quantizeAware", quantizeAware: QuantizationAwareTraining.fromJSON(object.quantize_aware) }
         : isSet(object.simplify)
         ? { $case: "simplify", simplify: Simplification.fromJSON(object.simplify) }
+        : isSet(object.computeHalves)
+        ? { $case: "computeHalves", computeHalves: HalfComputation.fromJSON(object.computeHalves) }
+        : isSet(object.compute_halves)
+        ? { $case: "computeHalves", computeHalves: HalfComputation.fromJSON(object.compute_halves) }
         : undefined,
     };
   },
@@ -2695,6 +2817,8 @@ export const Pass: MessageFns<Pass> = {
       obj.quantizeAware = QuantizationAwareTraining.toJSON(message.kind.quantizeAware);
     } else if (message.kind?.$case === "simplify") {
       obj.simplify = Simplification.toJSON(message.kind.simplify);
+    } else if (message.kind?.$case === "computeHalves") {
+      obj.computeHalves = HalfComputation.toJSON(message.kind.computeHalves);
     }
     return obj;
   },
@@ -2795,6 +2919,15 @@ export const Pass: MessageFns<Pass> = {
       case "simplify": {
         if (object.kind?.simplify !== undefined && object.kind?.simplify !== null) {
           message.kind = { $case: "simplify", simplify: Simplification.fromPartial(object.kind.simplify) };
+        }
+        break;
+      }
+      case "computeHalves": {
+        if (object.kind?.computeHalves !== undefined && object.kind?.computeHalves !== null) {
+          message.kind = {
+            $case: "computeHalves",
+            computeHalves: HalfComputation.fromPartial(object.kind.computeHalves),
+          };
         }
         break;
       }
