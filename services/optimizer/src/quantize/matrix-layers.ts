@@ -8,24 +8,39 @@ export interface MatrixLayer {
   readonly node: Node;
   /** As it is stored. */
   readonly weights: Tensor;
+  /** Whether a MatMul takes its rows as columns. */
+  readonly isTurned: boolean;
   /** As a MatMul takes it, Gemm's factor within. */
   readonly matrix: Matrix;
   /** What is added to every row, Gemm's factor within. */
   readonly bias: { readonly name: string; readonly values: Float32Array } | undefined;
 }
 
-/** MatMul and Gemm whose right side is a constant matrix, in graph order. A Gemm is one where its left side is not turned. */
+/**
+ * MatMul and Gemm whose right side is a constant matrix, or a turned one, as a head has that is tied to an embedding; in
+ * graph order. A Gemm is one where its left side is not turned. Of those that take one constant in different ways, such as
+ * turned and not, the first is.
+ */
 export function matrixLayers({ graph }: Model): MatrixLayer[] {
-  return graph.nodes.flatMap((node) => layerOf(graph, node) ?? []);
+  const ways = new Map<Tensor, string>();
+  return graph.nodes.flatMap((node) => {
+    const layer = layerOf(graph, node);
+    if (!layer) return [];
+    const way = `${layer.isTurned} ${alphaOf(node)}`;
+    const first = ways.get(layer.weights) ?? way;
+    ways.set(layer.weights, first);
+    return first === way ? [layer] : [];
+  });
 }
 
 function layerOf(graph: Graph, node: Node): MatrixLayer | undefined {
   if (node.domain !== '' || !['MatMul', 'Gemm'].includes(node.opType)) return undefined;
-  const weights = floatConstantOf(graph, node.inputs[1]);
+  const before = turnedBefore(graph, node.inputs[1]);
+  const weights = floatConstantOf(graph, before ?? node.inputs[1]);
   if (weights?.dims.length !== 2) return undefined;
   const isGemm = node.opType === 'Gemm';
   if (isGemm && intAttribute(node, 'transA', 0) !== 0) return undefined;
-  const turned = isGemm && intAttribute(node, 'transB', 0) !== 0;
+  const turned = (isGemm && intAttribute(node, 'transB', 0) !== 0) !== (before !== undefined);
   const [rows, columns] = weights.dims as [number, number];
   const [k, n] = turned ? [columns, rows] : [rows, columns];
   const biasName = isGemm ? node.inputs[2] : undefined;
@@ -34,9 +49,17 @@ function layerOf(graph: Graph, node: Node): MatrixLayer | undefined {
   return {
     node,
     weights,
+    isTurned: turned,
     matrix: { k, n, values: scaled(turned ? transposed(floatsOf(weights), n, k) : floatsOf(weights), alphaOf(node)) },
     bias: bias && { name: biasName!, values: spread(scaled(floatsOf(bias), floatOf(node, 'beta', 1)), n) },
   };
+}
+
+/** What a Transpose makes the value of. */
+function turnedBefore(graph: Graph, value: string | undefined): string | undefined {
+  const node = graph.nodes.find(({ opType, outputs }) => opType === 'Transpose' && outputs[0] === value);
+  const perm = node?.attributes.get('perm');
+  return perm?.kind === 'ints' && perm.value[0] === 0 ? undefined : node?.inputs[0];
 }
 
 const alphaOf = (node: Node) => (node.opType === 'Gemm' ? floatOf(node, 'alpha', 1) : 1);
