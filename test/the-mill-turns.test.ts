@@ -28,11 +28,11 @@ it('data in, a trained, shrunk and served model out, and the same answer through
       model: 'digits',
       version: '1',
       data: { dataset: 'digits' },
-      passes: [{ quantize_static: {} }],
+      passes: [{ store_bytes: {} }],
     }),
   );
-  const quantized = await succeeded(mill.optimizer.watch(optimization.status!.jobId));
-  expect(quantized).toMatchObject({ version: '2' });
+  const smaller = await succeeded(mill.optimizer.watch(optimization.status!.jobId));
+  expect(smaller).toMatchObject({ version: '2' });
   await events.heard(/model\.digits\.2\.admitted$/);
   const { markdown } = await mill.registry.getReport('digits', '2');
   expect(markdown).toContain('accuracy');

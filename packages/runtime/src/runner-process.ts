@@ -112,8 +112,11 @@ async function measure(
     return { session: loaded(id), feeds: feedsOf(own.map(([name, data]) => [name.slice(prefix.length), data])) };
   });
   const milliseconds: number[][] = ids.map(() => []);
+  // there and back: each comes after each as often, and no one profits from who goes before
+  const there = [...cases.entries()];
+  const back = [...there].reverse();
   for (let round = -warmup; round < rounds; round++) {
-    for (const [index, { session, feeds }] of cases.entries()) {
+    for (const [index, { session, feeds }] of round % 2 === 0 ? there : back) {
       const begun = performance.now();
       await session.run(feeds);
       if (round >= 0) milliseconds[index]!.push(performance.now() - begun);

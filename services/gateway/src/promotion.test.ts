@@ -67,6 +67,19 @@ describe('the promotion rule', () => {
     expect(candidates[0]).toEqual({ version: '1', eligible: false, reason: 'it has no metric p50_ms' });
   });
 
+  it('never takes a version that was measured slower than its parent, however small', () => {
+    const slow = { metrics: { accuracy: 0.98, speedup: 0.62, slower_than_parent: 1 } };
+    const noisy = { metrics: { accuracy: 0.98, speedup: 0.98, slower_than_parent: 0 } };
+    const made = model(version('1', 0.98, 100n), version('2', 0, 1n, slow), version('3', 0, 50n, noisy));
+    const { version: chosen, candidates } = choose(made, rule('1', 0.01));
+    expect(chosen).toBe('3');
+    expect(candidates[1]).toEqual({
+      version: '2',
+      eligible: false,
+      reason: 'it is slower than its parent: 0.62 times as fast',
+    });
+  });
+
   it.each([
     ['an unknown figure', rule('1', 0.1, 'beauty'), /minimize is 'beauty', wanted one of size_bytes/],
     ['a negative drop', rule('1', -0.1), /max_accuracy_drop is -0.1/],

@@ -65,6 +65,9 @@ function baselineOf(model: string, versions: readonly registry.Version[], number
 function obstacle(version: registry.Version, minimize: Minimizable): string | undefined {
   if (!isAdmitted(version)) return `it is ${stateName(version.state)}, not admitted`;
   if (accuracyOf(version) === undefined) return 'it has no metric accuracy';
+  if (version.metrics['slower_than_parent'] === 1) {
+    return `it is slower than its parent: ${figure(version.metrics['speedup'] ?? 0)} times as fast`;
+  }
   if (costOf(version, minimize) === undefined) return `it has no metric ${minimize}`;
   return undefined;
 }

@@ -1,13 +1,15 @@
 import type { registry } from '@modelmill/contracts';
 import { compareVersions } from './compare-versions.js';
+import type { Compared } from './compare-versions.js';
 import { registrySignature } from './binding.js';
+import { lineageOf, withLineage, workplace } from './lineage.js';
 import { bindingOf, makePasses, never, passesShare } from './make-passes.js';
-import type { Order, PassDeps } from './make-passes.js';
+import type { MadePasses, Order, PassDeps } from './make-passes.js';
 import { keepModel } from './model-files.js';
-import type { PinnedPlan } from './pinned-plan.js';
 import type { MadeCandidate } from './process/pass-calls.js';
 import { leftoversInWords } from './quantize/leftovers.js';
-import type { Report } from './report.js';
+import type { Figures } from './report.js';
+import type { Speed } from './speed.js';
 import type { InTurn } from './turns.js';
 
 export interface CandidateDeps extends PassDeps {
@@ -23,20 +25,18 @@ export interface Candidate extends Omit<MadeCandidate, 'signature'> {
 /** Makes passes, keeps what they made, and measures it. Computes for long. */
 export async function makeCandidate(deps: CandidateDeps, order: Order): Promise<Candidate> {
   const { artifacts, tell, inTurn } = deps;
-  const { pinned, examples } = order;
-  const { model, words, notes } = await makePasses(deps, order);
+  const { pinned, examples, passes } = order;
+  const { parent, binding } = pinned;
+  const made = await makePasses(deps, order);
+  const model = withLineage(made.model, lineageOf(pinned, passes), workplace());
   await tell('writing', passesShare);
   const artifact = await keepModel(artifacts, model);
-  const { engine, left, ...figures } = await inTurn(async () => {
+  const compared = await inTurn(async () => {
     await tell('evaluating', passesShare);
     return compareVersions({
       artifacts,
       versions: {
-        parent: {
-          sha256: pinned.parent.artifactSha256,
-          binding: pinned.binding,
-          name: `version ${pinned.parent.version}`,
-        },
+        parent: { sha256: parent.artifactSha256, binding, name: `version ${parent.version}` },
         candidate: { sha256: artifact.sha256, binding: bindingOf(pinned, model), name: 'the result' },
       },
       examples,
@@ -44,31 +44,50 @@ export async function makeCandidate(deps: CandidateDeps, order: Order): Promise<
       onMeasuring: () => tell('measuring', (1 + passesShare) / 2),
     });
   });
-  return {
-    words,
-    notes: left.integerProducts > 0 ? [...notes, leftoversInWords(left)] : notes,
-    artifact,
-    signature: registrySignature(model),
-    figures,
-    evaluated: { split: examples.split, examples: examples.heldOut.length },
-    engine,
-  };
+  const figures = { parent: compared.parent, candidate: compared.candidate };
+  const report = reportOf(order, made, artifact.sha256, compared);
+  return { artifact, signature: registrySignature(model), figures, report };
 }
 
-/** What every report of a plan says. */
-export function parentAndRows(
-  { plan, parent, dataset, task }: PinnedPlan,
-  { figures, evaluated }: Pick<Candidate, 'figures' | 'evaluated'>,
-): Pick<Report, 'model' | 'task' | 'dataset' | 'parent'> {
+function reportOf(
+  { pinned, examples, passes }: Order,
+  made: MadePasses,
+  sha256: string,
+  { left, speed, batchSpeed, engine, ...figures }: Compared,
+): MadeCandidate['report'] {
+  const { plan, parent, dataset, task } = pinned;
   return {
     model: plan.model,
+    passes: made.words,
+    notes: [...made.notes, leftoversInWords(left), ...slower(speed)],
     task: task.kind,
     dataset: {
       name: dataset.dataset,
       version: dataset.version,
-      split: evaluated.split,
-      evaluated_rows: evaluated.examples,
+      split: examples.split,
+      evaluated_rows: examples.heldOut.length,
     },
     parent: { version: parent.version, sha256: parent.artifactSha256, ...figures.parent },
+    candidate: { sha256, ...figures.candidate },
+    speed,
+    batch_speed: batchSpeed,
+    ...predicted(figures),
+    operators: {
+      integer_products: left.integerProducts,
+      float_products: left.floatProducts,
+      quantize_dequantize: left.pairs,
+    },
+    engine,
+    lineage: lineageOf(pinned, passes),
   };
+}
+
+const slower = ({ verdict }: Speed) =>
+  verdict === 'slower' ? ['It is slower than its parent: no rule moves a label to it.'] : [];
+
+/** Of a network that computes less; nothing where its sizes are unknown. */
+function predicted({ parent, candidate }: Readonly<Record<'parent' | 'candidate', Figures>>) {
+  if (parent.multiply_adds === undefined || candidate.multiply_adds === undefined) return {};
+  const speedup = parent.multiply_adds / candidate.multiply_adds;
+  return Math.abs(speedup - 1) < 0.01 ? {} : { predicted: { speedup, by: 'multiply-adds' } };
 }

@@ -1,10 +1,11 @@
 import { mkdtemp, rm } from 'node:fs/promises';
-import { cpus, tmpdir } from 'node:os';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readOnnx } from '@modelmill/onnx';
 import { startRunner } from '@modelmill/runtime';
 import type { MeasuredCase, Runner } from '@modelmill/runtime';
 import type { Artifacts } from '@modelmill/store';
+import { multiplyAddsOf } from './analyze.js';
 import type { Binding } from './binding.js';
 import { evaluate } from './evaluate.js';
 import type { Examples } from './examples.js';
@@ -12,13 +13,18 @@ import { openModelFile } from './model-files.js';
 import { leftovers } from './quantize/leftovers.js';
 import type { Leftovers } from './quantize/leftovers.js';
 import type { Engine, Figures } from './report.js';
-import { percentile } from './speed.js';
+import { workplace } from './lineage.js';
+import { percentile, speedOf } from './speed.js';
+import type { Speed } from './speed.js';
 import { weightFigures } from './weighted-layers.js';
 
 export interface Compared {
   readonly parent: Figures;
   readonly candidate: Figures;
   readonly engine: Engine;
+  /** Of one example, and of batches. */
+  readonly speed: Speed;
+  readonly batchSpeed: Speed;
   /** Of the candidate. */
   readonly left: Leftovers;
 }
@@ -78,11 +84,14 @@ export async function compareVersions(options: ComparisonOptions): Promise<Compa
 
   const figuresOf = async (side: Side): Promise<Figures> => {
     using file = openModelFile(await artifacts.path(versions[side].sha256));
+    const model = readOnnx(file);
+    const multiplyAdds = multiplyAddsOf(model);
     const times = single[sides.indexOf(side)]!;
     return {
       ...measured[side],
       size_bytes: file.size,
-      ...weightFigures(readOnnx(file)),
+      ...weightFigures(model),
+      ...(multiplyAdds === 0 ? {} : { multiply_adds: multiplyAdds }),
       p50_ms: percentile(times, 0.5),
       p99_ms: percentile(times, 0.99),
       throughput: (1000 * batch) / percentile(batched[sides.indexOf(side)]!, 0.5),
@@ -91,8 +100,10 @@ export async function compareVersions(options: ComparisonOptions): Promise<Compa
   return {
     parent: await figuresOf('parent'),
     candidate: await figuresOf('candidate'),
+    speed: speedOf(single[0]!, single[1]!),
+    batchSpeed: speedOf(batched[0]!, batched[1]!),
     left,
-    engine: { provider, threads, cpu: cpus()[0]?.model.trim() ?? 'an unknown CPU' },
+    engine: { provider, threads, batch, ...workplace() },
   };
 }
 

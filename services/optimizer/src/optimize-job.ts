@@ -1,7 +1,6 @@
 import { optimizer } from '@modelmill/contracts';
 import { JobFailedError } from '@modelmill/store';
 import type { JobClaim, JobResult, Store } from '@modelmill/store';
-import { parentAndRows } from './candidate.js';
 import { isFinal } from './final-error.js';
 import { gateFault } from './gate.js';
 import type { Tell } from './make-passes.js';
@@ -38,23 +37,9 @@ async function optimize(deps: OptimizeDeps, claim: JobClaim, tell: Tell): Promis
 
   const { passes } = optimizer.OptimizationSpec.decode(claim.job.spec);
   const made = await maker.make(passes, claim.job.id, tell);
-  const { words, notes, artifact, signature, figures, evaluated, engine } = made;
-  const fault = gateFault(task.kind, figures, plan.bound, ` on ${evaluated.examples} held-out ${unitOf(task)}`);
+  const on = ` on ${made.report.dataset.evaluated_rows} held-out ${unitOf(task)}`;
+  const fault = gateFault(task.kind, made.figures, plan.bound, on);
   if (fault !== undefined) throw new JobFailedError(fault);
-  const report = {
-    ...parentAndRows(pinned, made),
-    job: claim.job.id,
-    passes: words,
-    notes,
-    candidate: { sha256: artifact.sha256, ...figures.candidate },
-    engine,
-  };
-  return await registerResult(deps.store, claim, {
-    signature,
-    artifact,
-    parent,
-    figures,
-    report,
-    registration: claim.job.id,
-  });
+  const report = { ...made.report, job: claim.job.id };
+  return await registerResult(deps.store, claim, { ...made, parent, report, registration: claim.job.id });
 }

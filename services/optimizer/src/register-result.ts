@@ -3,6 +3,7 @@ import { NotFoundError } from '@modelmill/store';
 import type { ArtifactRef, JobClaim, JobResult, Store } from '@modelmill/store';
 import { reportArtifact } from './report.js';
 import type { Figures, Report } from './report.js';
+import { speedMetrics } from './speed.js';
 
 /** What an optimization has made. */
 export interface Made {
@@ -34,7 +35,7 @@ export async function registerResult(
       dataset: report.dataset.name,
       datasetVersion: report.dataset.version,
     },
-    metrics: { ...figures.candidate },
+    metrics: { ...figures.candidate, ...speedMetrics(report.speed) },
     reportSha256,
     jobId: registration,
   });

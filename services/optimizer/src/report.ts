@@ -1,5 +1,8 @@
 import type { Metrics } from './evaluate.js';
 import { gateMetric } from './gate.js';
+import type { Lineage, Workplace } from './lineage.js';
+import { speedInWords } from './speed.js';
+import type { Speed } from './speed.js';
 import { unitOf } from './task.js';
 import type { Task } from './task.js';
 
@@ -7,20 +10,23 @@ import type { Task } from './task.js';
 export interface Figures extends Metrics {
   readonly size_bytes: number;
   readonly parameters: number;
+  /** Of one example, where the sizes of all values are known. */
+  readonly multiply_adds?: number;
   /** Zeros among the weights of convolutions and matrix products, from 0 to 1. */
   readonly sparsity: number;
   /** Milliseconds of one example. */
   readonly p50_ms: number;
   readonly p99_ms: number;
-  /** Examples per second in batches of 32. */
+  /** Examples per second in batches of 32, or of fewer where 32 windows of text are too much. */
   readonly throughput: number;
 }
 
 /** What measured. */
-export interface Engine {
+export interface Engine extends Workplace {
   readonly provider: string;
   readonly threads: number;
-  readonly cpu: string;
+  /** Examples of a batch that the throughput was measured with. */
+  readonly batch: number;
 }
 
 /** A candidate of a search. */
@@ -56,7 +62,19 @@ export interface Report {
   };
   readonly parent: Figures & { readonly version: string; readonly sha256: string };
   readonly candidate: Figures & { readonly sha256: string };
+  /** Of the candidate against its parent: answers to one example, which the verdict goes by, and to batches. */
+  readonly speed: Speed;
+  readonly batch_speed: Speed;
+  /** What was to be expected of the speed, where anything tells. */
+  readonly predicted?: { readonly speedup: number; readonly by: string };
+  /** Of the candidate, as ONNX Runtime runs it. */
+  readonly operators: {
+    readonly integer_products: number;
+    readonly float_products: number;
+    readonly quantize_dequantize: number;
+  };
   readonly engine: Engine;
+  readonly lineage: Lineage;
 }
 
 /** Metrics as they are told; a task has some of them. */
@@ -77,10 +95,11 @@ const metricRows: readonly [label: string, metric: keyof Metrics][] = [
 const rows: readonly [label: string, show: (figures: Figures) => string][] = [
   ['size', ({ size_bytes }) => `${(size_bytes / 1024).toFixed(1)} KiB`],
   ['parameters', ({ parameters }) => parameters.toLocaleString('en-US')],
+  ['multiply-adds', ({ multiply_adds }) => multiply_adds?.toLocaleString('en-US') ?? '-'],
   ['zeros among the weights', ({ sparsity }) => `${(100 * sparsity).toFixed(1)} %`],
   ['p50 latency', ({ p50_ms }) => `${p50_ms.toFixed(3)} ms`],
   ['p99 latency', ({ p99_ms }) => `${p99_ms.toFixed(3)} ms`],
-  ['throughput, batches of 32', ({ throughput }) => `${Math.round(throughput).toLocaleString('en-US')} examples/s`],
+  ['throughput in batches', ({ throughput }) => `${Math.round(throughput).toLocaleString('en-US')} examples/s`],
 ];
 
 /** What is kept beside a version: the report for programs and for people. */
@@ -89,7 +108,8 @@ export const reportArtifact = (report: Report): Uint8Array =>
 
 /** The report for people. */
 export function asMarkdown(report: Report): string {
-  const { model, passes, notes, search, parent, candidate, engine } = report;
+  const { model, passes, notes, search, parent, candidate, engine, lineage } = report;
+  const { speed, batch_speed, predicted } = report;
   return [
     `# ${model}: ${passes.join(', then ')}`,
     '',
@@ -100,13 +120,16 @@ export function asMarkdown(report: Report): string {
       .map(([label, metric]) => `| ${label} | ${fixed(parent[metric])} | ${fixed(candidate[metric])} |`),
     ...rows.map(([label, show]) => `| ${label} | ${show(parent)} | ${show(candidate)} |`),
     '',
-    `${change(report)}. The file is ` +
-      `${compared(parent.size_bytes, candidate.size_bytes, 'smaller', 'larger')}, the median answer ` +
-      `${compared(parent.p50_ms, candidate.p50_ms, 'faster', 'slower')}: both versions were measured in alternation ` +
-      `in one runner (${engine.provider}, ${engine.threads} ${engine.threads === 1 ? 'thread' : 'threads'}, ` +
-      `${engine.cpu}).`,
+    `${change(report)}. The file is ` + `${compared(parent.size_bytes, candidate.size_bytes)}.`,
+    '',
+    `Answers to one example are ${speedInWords(speed)}${expected(predicted)}, ` +
+      `to batches of ${engine.batch} ${speedInWords(batch_speed)}: the median of pairs, measured in alternation in one runner, and between which ratios ` +
+      `the middle half of the pairs lies. It was ${engine.version} (${engine.provider}, ${engine.threads} ` +
+      `${engine.threads === 1 ? 'thread' : 'threads'}) on ${engine.cpu}, ${engine.int8}.`,
     ...(notes.length > 0 ? ['', ...notes.map((note) => `- ${note}`)] : []),
     ...(search ? ['', ...searchTable(search, report.task)] : []),
+    '',
+    `Made of parent ${lineage.parent_sha256}, dataset ${lineage.dataset_sha256} and recipe ${lineage.recipe_sha256}.`,
     '',
   ].join('\n');
 }
@@ -146,8 +169,11 @@ const searchTable = (search: readonly Tried[], task: Task['kind']) => [
 const signed = (value: number, digits: number) => `${value > 0 ? '+' : '−'}${Math.abs(value).toFixed(digits)}`;
 
 /** Such as `3.62 times smaller`. */
-function compared(before: number, after: number, less: string, more: string): string {
+function compared(before: number, after: number): string {
   const factor = before / after;
-  if (factor.toFixed(2) === '1.00') return `neither ${less} nor ${more}`;
-  return factor > 1 ? `${factor.toFixed(2)} times ${less}` : `${(1 / factor).toFixed(2)} times ${more}`;
+  if (factor.toFixed(2) === '1.00') return 'neither smaller nor larger';
+  return factor > 1 ? `${factor.toFixed(2)} times smaller` : `${(1 / factor).toFixed(2)} times larger`;
 }
+
+const expected = (predicted: Report['predicted']) =>
+  predicted ? `, where ${predicted.by} let expect ${predicted.speedup.toFixed(2)} times` : '';

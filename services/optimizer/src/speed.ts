@@ -9,11 +9,14 @@ export interface Speed {
   readonly verdict: 'faster' | 'slower' | 'noise';
 }
 
+/** A difference that no one would notice. */
+const least = 0.01;
+
 /** Times of a round belong together: what slowed the machine down slowed both. */
 export function speedOf(parent: readonly number[], candidate: readonly number[]): Speed {
   const ratios = parent.map((time, i) => time / candidate[i]!);
   const [low, ratio, high] = [0.25, 0.5, 0.75].map((share) => percentile(ratios, share)) as [number, number, number];
-  return { ratio, low, high, verdict: low > 1 ? 'faster' : high < 1 ? 'slower' : 'noise' };
+  return { ratio, low, high, verdict: low > 1 + least ? 'faster' : high < 1 - least ? 'slower' : 'noise' };
 }
 
 /** Such as `2.04 times faster (1.98 to 2.11)`. */
@@ -27,6 +30,14 @@ export function speedInWords({ ratio, low, high, verdict }: Speed): string {
       return `as fast within noise (${low.toFixed(2)} to ${high.toFixed(2)} times as fast)`;
   }
 }
+
+/** As a version's metrics tell it: label rules go by them. */
+export const speedMetrics = ({ ratio, low, high, verdict }: Speed) => ({
+  speedup: ratio,
+  speedup_low: low,
+  speedup_high: high,
+  slower_than_parent: Number(verdict === 'slower'),
+});
 
 /** The value below which a share of the times lies: nearest rank. */
 export function percentile(times: readonly number[], share: number): number {

@@ -100,7 +100,7 @@ async function optimize(
 }
 
 async function promote({ mill, screen }: Demo, baseline: string): Promise<Outcome['stable']> {
-  const rule = `the smallest version that loses at most ${maxAccuracyDrop * 100} point of accuracy against version ${baseline}`;
+  const rule = `the smallest version that loses at most ${maxAccuracyDrop * 100} point of accuracy against version ${baseline} and is no slower than it`;
   screen.print(`the label 'stable' goes to ${rule}`);
   const answer = await mill.registry.promoteVersion('digits', 'stable', {
     baseline,

@@ -1,6 +1,5 @@
 import type { ArtifactRef } from '@modelmill/store';
-import type { Examples } from '../examples.js';
-import type { Engine, Figures } from '../report.js';
+import type { Figures, Report } from '../report.js';
 
 /** Passes over a version, everything looked up; messages as they are encoded. */
 export interface PassOrder {
@@ -17,16 +16,11 @@ export interface PassOrder {
 
 /** What passes made, measured beside what they were made from. */
 export interface MadeCandidate {
-  /** What was done, pass by pass. */
-  readonly words: readonly string[];
-  readonly notes: readonly string[];
   readonly artifact: ArtifactRef;
   /** registry.Signature. */
   readonly signature: Uint8Array;
   readonly figures: { readonly parent: Figures; readonly candidate: Figures };
-  /** What it was measured on. */
-  readonly evaluated: { readonly split: Examples['split']; readonly examples: number };
-  readonly engine: Engine;
+  readonly report: Omit<Report, 'job' | 'search'>;
 }
 
 /** A training that a pass wants. */

@@ -1,6 +1,5 @@
 import { JobFailedError } from '@modelmill/store';
 import type { JobClaim, JobResult, Store } from '@modelmill/store';
-import { parentAndRows } from '../candidate.js';
 import type { Candidate } from '../candidate.js';
 import { isFinal } from '../final-error.js';
 import { boundInWords, dropOf, gateFault, gateMetric, qualityOf } from '../gate.js';
@@ -66,25 +65,13 @@ export async function search(
   if (!best) throw new JobFailedError(noneWithin(points, tried, bounds));
   const front = within.filter((point) => !within.some((other) => isBetter(other, point, task.kind)));
   const told = tried.map((one) => ({ ...one, outcome: one.outcome || outcomeOf(one.name, best, front) }));
-  const register = (point: Point, isBest: boolean) => {
-    const { signature, words, notes, artifact, figures, engine, place } = point;
-    return registerResult(store, claim, {
-      signature,
-      artifact,
+  const register = (point: Point, isBest: boolean) =>
+    registerResult(store, claim, {
+      ...point,
       parent,
-      figures,
-      registration: isBest ? claim.job.id : `${claim.job.id}-c${place}`,
-      report: {
-        ...parentAndRows(pinned, point),
-        job: claim.job.id,
-        passes: words,
-        notes,
-        search: told,
-        candidate: { sha256: artifact.sha256, ...figures.candidate },
-        engine,
-      },
+      registration: isBest ? claim.job.id : `${claim.job.id}-c${point.place}`,
+      report: { ...point.report, job: claim.job.id, search: told },
     });
-  };
   for (const point of front) if (point !== best) await register(point, false);
   return register(best, true);
 }

@@ -272,7 +272,10 @@ export interface SetLabelResponse {
   model: Model | undefined;
 }
 
-/** How the best version is chosen among the admitted ones that have the metric `accuracy`. */
+/**
+ * How the best version is chosen among the admitted ones that have the metric `accuracy`. One that an optimization measured
+ * slower than its parent (metric `slower_than_parent` is 1) is never chosen.
+ */
 export interface PromotionRule {
   /** The version the others are measured against. Empty: the one with the highest accuracy. */
   baseline: string;
