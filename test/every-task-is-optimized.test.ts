@@ -110,6 +110,19 @@ describe('what is trained can be optimized', () => {
     expect(tokenizer.decode(tokenizer.encode('the mill turns'))).toBe('the mill turns');
     expect(made.metadata.get('modelmill.context')).toBe('24');
 
+    // another text has other pairs, but what is trained on it goes on with its own
+    const other = Array.from({ length: 600 }, (_, i) => words[(i * i + (i >> 1)) % 3]!.toUpperCase()).join('! ');
+    await mesh.mill.datasets.upload({
+      dataset: 'loud',
+      content: Buffer.from(other),
+      format: { $case: 'text', text: {} },
+      splits,
+    });
+    const loud = await optimized('song', 'loud', pass, { max_drop: 10 });
+    expect(loud.candidate['perplexity']).toBeLessThan(loud.parent['perplexity']! / 2);
+    const tokens = [made, await graphOf('song', '3')].map(({ metadata }) => metadata.get('modelmill.tokenizer'));
+    expect(tokens[1]).toBe(tokens[0]);
+
     const inEightBits = await optimized('song', 'song', { quantize_static: {} }, { max_drop: 0.2 });
     expect(inEightBits.notes[0]).toMatch(/^\d+ layers compute in int8, calibrated on \d+ training windows/);
     const nearlyAll = { prune_magnitude: { sparsity: 0.98, finetune_epochs: 1 } };

@@ -14,7 +14,7 @@ export { counterRandom } from './counter-random.js';
 export type { CounterRandom } from './counter-random.js';
 export { learnTokenizer, readText, readTokens } from './text.js';
 export type { TextFormat } from './text.js';
-export { openTokenizer } from './open-tokenizer.js';
+export { openTokenizer, tokenizerIn } from './open-tokenizer.js';
 export { learnBytePairs } from './learn-byte-pairs.js';
 export { learnCharacters } from './character-tokenizer.js';
 export { TokenizerError, contextKey, tokenizerKey } from './tokenizer.js';

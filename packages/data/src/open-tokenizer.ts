@@ -1,7 +1,20 @@
 import { bytePairTokenizer, isMerges } from './byte-pair-tokenizer.js';
 import { characterTokenizer } from './character-tokenizer.js';
-import { TokenizerError } from './tokenizer.js';
+import { TokenizerError, tokenizerKey } from './tokenizer.js';
 import type { Tokenizer } from './tokenizer.js';
+
+/** The tokenizer that a model's metadata has; undefined where it has none. Throws TokenizerError. */
+export function tokenizerIn(metadata: ReadonlyMap<string, string>): Tokenizer | undefined {
+  const text = metadata.get(tokenizerKey);
+  if (text === undefined) return undefined;
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch {
+    json = undefined; // what is no JSON is no tokenizer: what opens one says so
+  }
+  return openTokenizer(json);
+}
 
 /** A tokenizer as it was stored with its model. Throws TokenizerError. */
 export function openTokenizer(json: unknown): Tokenizer {

@@ -1,5 +1,5 @@
 import type { datasets, trainer } from '@modelmill/contracts';
-import { contextKey, openTokenizer, tokenizerKey } from '@modelmill/data';
+import { contextKey, tokenizerIn, tokenizerKey } from '@modelmill/data';
 import type { Tokenizer } from '@modelmill/data';
 import type { Model } from '@modelmill/onnx';
 import * as errors from './errors.js';
@@ -46,9 +46,8 @@ function textTask(
   name: string,
   { metadata, graph }: Model,
 ): Task {
-  const stored = metadata.get(tokenizerKey);
-  if (stored === undefined) throw errors.noTokenizer(name, tokenizerKey, dataset);
-  const tokenizer = openTokenizer(parsed(stored));
+  const tokenizer = tokenizerIn(metadata);
+  if (tokenizer === undefined) throw errors.noTokenizer(name, tokenizerKey, dataset);
   const own = tokenizerSpec(tokenizer);
   const asked = data.tokenizer;
   if (asked && (asked.kind || 'character') !== own.kind) throw errors.otherTokenizer(asked.kind, own.kind, name);
@@ -68,13 +67,4 @@ export function tokenizerSpec(tokenizer: Tokenizer): trainer.Tokenizer {
   return json.kind === 'character'
     ? { kind: json.kind, vocabulary: 0 }
     : { kind: json.kind, vocabulary: tokenizer.size };
-}
-
-/** What is no JSON is no tokenizer: what opens one says so. */
-function parsed(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

@@ -10,7 +10,15 @@ import {
 import type { LayerSpec, LossTerm } from '@modelmill/autodiff';
 import { registry } from '@modelmill/contracts';
 import type { datasets, trainer } from '@modelmill/contracts';
-import { DatasetError, isMetric, learnTokenizer, metricsOf, splitRows } from '@modelmill/data';
+import {
+  DatasetError,
+  TokenizerError,
+  isMetric,
+  learnTokenizer,
+  metricsOf,
+  splitRows,
+  tokenizerIn,
+} from '@modelmill/data';
 import { AdmissionError, OnnxFormatError, ShapeError, checkAdmission, readOnnx, signatureOf } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { NotFoundError } from '@modelmill/store';
@@ -56,7 +64,8 @@ export async function checkTraining(
   const { dataset: name } = plan;
   const version = known?.datasetVersion ?? plan.datasetVersion;
   const dataset = await found(store.datasets.version(name, version), () => errors.datasetNotFound(name, version));
-  const form = await formOf(store, dataset, plan);
+  const base = await baseOf(store, plan, known);
+  const form = await formOf(store, dataset, plan, base?.sha256);
   const { classes } = form;
   const loss = fittingLoss(plan, form);
   checkMetrics(plan, form);
@@ -67,7 +76,6 @@ export async function checkTraining(
   const batchSize = plan.mode === 'full_batch' ? trainRows : plan.batchSize;
   if (!form.isText && batchSize > trainRows) throw errors.batchTooLarge(batchSize, trainRows);
 
-  const base = await baseOf(store, plan, known);
   const teacherSha256 = await teacherOf(store, plan, form, known);
   const inputs: TrainingInputs = {
     datasetVersion: dataset.version,
@@ -156,6 +164,7 @@ async function formOf(
   { artifacts }: Pick<Store, 'artifacts'>,
   { dataset, schema, format, artifactSha256 }: datasets.DatasetVersion,
   { context, tokenizer, normalize, distillation }: TrainingPlan,
+  baseSha256: string | undefined,
 ): Promise<Form> {
   const classNames = schema?.classes ?? [];
   if (format?.$case !== 'text') {
@@ -168,10 +177,12 @@ async function formOf(
   }
   if (normalize !== 'none') throw errors.textNormalized(normalize);
   if (distillation) throw errors.distillationOfNumbers(dataset);
+  const base = baseSha256 === undefined ? undefined : await artifacts.read(baseSha256);
   const classes =
-    tokenizer.kind === 'byte_pair'
+    (base && checked(() => tokenizerIn(readOnnx(base).metadata))?.size) ??
+    (tokenizer.kind === 'byte_pair'
       ? tokenizer.vocabulary
-      : (await learnTokenizer(await artifacts.path(artifactSha256), tokenizer)).size;
+      : (await learnTokenizer(await artifacts.path(artifactSha256), tokenizer)).size);
   return { featureShape: [context], classNames: [], classes, isText: true };
 }
 
@@ -263,7 +274,7 @@ function checked<T>(build: () => T): T {
     return build();
   } catch (error) {
     if (error instanceof LayerError) throw errors.badLayer(error.message);
-    const kinds = [UnsupportedOpError, TrainingFormError, ShapeError, OnnxFormatError, AdmissionError];
+    const kinds = [UnsupportedOpError, TrainingFormError, ShapeError, OnnxFormatError, AdmissionError, TokenizerError];
     const kind = kinds.find((one) => error instanceof one);
     if (kind && error instanceof Error) throw errors.notTrainable(error.message);
     throw error;

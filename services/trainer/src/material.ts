@@ -1,5 +1,15 @@
-import { fitNormalization, learnTokenizer, readTable, readTokens, splitRows, splitTokens } from '@modelmill/data';
+import { readFile } from 'node:fs/promises';
+import {
+  fitNormalization,
+  learnTokenizer,
+  readTable,
+  readTokens,
+  splitRows,
+  splitTokens,
+  tokenizerIn,
+} from '@modelmill/data';
 import type { Normalization, Table, TokenizerJson } from '@modelmill/data';
+import { readOnnx } from '@modelmill/onnx';
 import type { Examples } from './examples.js';
 import { tableExamples } from './table-examples.js';
 import { textExamples } from './text-examples.js';
@@ -26,11 +36,13 @@ export interface Material {
 }
 
 /** Reads the dataset of an order. Throws DatasetError. */
-export async function readMaterial({ plan, dataset }: TrainingOrder): Promise<Material> {
+export async function readMaterial({ plan, dataset, basePath }: TrainingOrder): Promise<Material> {
   const seed = BigInt(plan.seed);
   const { path, format, splits } = dataset;
   if (format.kind === 'text') {
-    const tokenizer = await learnTokenizer(path, plan.tokenizer);
+    const base = basePath === undefined ? undefined : readOnnx(await readFile(basePath));
+    // what goes on goes on with the tokens it knows
+    const tokenizer = (base && tokenizerIn(base.metadata)) ?? (await learnTokenizer(path, plan.tokenizer));
     const tokens = await readTokens(path, tokenizer);
     const ranges = splitTokens(tokens.length, splits);
     const { context } = plan;
