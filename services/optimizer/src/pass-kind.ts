@@ -1,4 +1,5 @@
 import type { optimizer, trainer } from '@modelmill/contracts';
+import { expandFunctions } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import type { PassContext, PassResult, PlanSubject } from './pass-context.js';
 
@@ -18,7 +19,7 @@ export interface PassDefinition<C extends PassCase, Settings> {
   readonly startsAnew?: boolean;
   /** Its settings with their defaults filled in; throws an RpcError that names the field. `at` is the field of the message. */
   plan(asked: AskedPass[C], at: string): Settings;
-  /** The parent is left as it is. Throws JobFailedError where nothing would change. */
+  /** The parent is left as it is; its functions are written out. Throws JobFailedError where nothing would change. */
   make(parent: Model, settings: Settings, context: PassContext): Promise<PassResult>;
   /** A training that the trainer can look at before the job is queued; `field` is what its refusal is about. */
   training?(settings: Settings, plan: PlanSubject): { readonly field: string; readonly spec: trainer.TrainingSpec };
@@ -52,7 +53,7 @@ export function definePass<C extends PassCase, Settings extends object>(
         settings,
         isLast,
         startsAnew,
-        make: (parent, context) => definition.make(parent, settings, context),
+        make: (parent, context) => definition.make(expandFunctions(parent), settings, context),
         training: (plan) => definition.training?.(settings, plan),
       };
     },

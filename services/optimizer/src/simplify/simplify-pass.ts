@@ -1,3 +1,4 @@
+import { byteLength } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { range } from '../field-checks.js';
 import { nothingTo } from '../nothing-to.js';
@@ -29,4 +30,4 @@ export const simplification = definePass<'simplify', { readonly maxGrowth: numbe
 const inWords = (done: Done) => [...done].map(([words, count]) => `${count} ${words}`).join(', ');
 
 const bytesOfConstants = ({ graph }: Model) =>
-  [...graph.initializers.values()].reduce((sum, { bytes }) => sum + bytes.byteLength, 0);
+  [...graph.initializers.values()].reduce((sum, tensor) => sum + byteLength(tensor), 0);
