@@ -6,7 +6,8 @@ import { range } from './field-checks.js';
 import { keepModel, openModel } from './model-files.js';
 import type { PassContext, PlanSubject } from './pass-context.js';
 
-const finetuneBatch = 64;
+/** Examples of a step. */
+export const finetuneBatch = 64;
 
 /** How long a pruned model is trained. */
 export interface FineTuning {

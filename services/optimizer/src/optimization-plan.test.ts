@@ -113,6 +113,18 @@ describe('an optimization plan', () => {
       'passes[0].prune_structured.multiply_adds is 1, wants more than 0 and less than 1',
     ],
     [
+      { passes: [{ pruneStructured: { ratio: 0.5, importance: 'gradient' } }] },
+      "passes[0].prune_structured.importance is 'gradient', wants one of magnitude, batch_norm, taylor",
+    ],
+    [
+      { passes: [{ pruneStructured: { ratio: 0.5, importanceBatches: 5 } }] },
+      'passes[0].prune_structured.importance_batches is 5, wants it left out: only taylor has any',
+    ],
+    [
+      { passes: [{ pruneStructured: { ratio: 0.5, iterative: 4, finetuneEpochs: 3 } }] },
+      'passes[0].prune_structured.iterative is 4, wants 1 to 3',
+    ],
+    [
       { passes: [{ pruneStructured: { ratio: 0.5, roundTo: 2000 } }] },
       'passes[0].prune_structured.round_to is 2000, wants 1 to 1024',
     ],

@@ -1,7 +1,8 @@
-import { elementCount, floatsOf } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { JobFailedError } from '@modelmill/store';
 import { multiplyAddsOf } from '../analyze.js';
+import { byMagnitude } from './channel-importance.js';
+import type { ImportanceMeasure } from './channel-importance.js';
 import { channelGroups } from './channel-groups.js';
 import type { ChannelGroups } from './channel-groups.js';
 import { constantsAsInitializers } from './constants-as-initializers.js';
@@ -34,18 +35,42 @@ const leastKept = 0.1;
  * Removes whole channels and neurons, those of least importance of the whole model first, from a copy. A set of
  * channels that go together counts as one. Throws a JobFailedError where there is nothing to remove.
  */
-export function pruneStructured(parent: Model, asked: StructuredPruning): StructurallyPruned {
+export function pruneStructured(
+  parent: Model,
+  asked: StructuredPruning,
+  measure: ImportanceMeasure = byMagnitude,
+): StructurallyPruned {
+  const pruned = cutLeast(parent, asked, measure);
+  if (pruned.removed === 0) throw nothingRemoved(pruned.channels, asked.roundTo);
+  return pruned;
+}
+
+export const nothingRemoved = (channels: number, roundTo: number) =>
+  new JobFailedError(
+    `no channel is removed: the layers' widths, of ${channels} channels together, cannot become less as asked ` +
+      `and stay multiples of ${roundTo}`,
+  );
+
+/** As pruneStructured, but that nothing may be removed where widths are rounded. */
+export function cutLeast(parent: Model, asked: StructuredPruning, measure: ImportanceMeasure): StructurallyPruned {
   const model = constantsAsInitializers(parent);
   fixShapes(model);
-  const found = channelGroups(model);
-  const channels = found.groups.flat().length;
+  const all = channelGroups(model);
+  const importance = measure(model, all);
+  const groups = all.groups
+    .map((group) => group.filter((set) => importance.has(set)))
+    .filter((group) => group.length > 1);
+  const found = { ...all, groups };
+  const channels = groups.flat().length;
   if (channels === 0) {
     throw new JobFailedError(
-      'there is no channel to remove: every layer either makes an output of the model or is read by an operator ' +
-        'that needs all its channels',
+      all.groups.length > 0
+        ? 'there is no channel to remove: none that can be removed has the importance asked for'
+        : 'there is no channel to remove: every layer either makes an output of the model or is read by an operator ' +
+            'that needs all its channels',
     );
   }
-  const ranked = rankedChannels(model, found);
+  const ranked = rankedChannels(found, importance);
   const dense = multiplyAddsOf(model);
   const removedBy = (count: number) => rounded(found, ranked.slice(0, count), asked.roundTo);
   const count =
@@ -62,18 +87,12 @@ export function pruneStructured(parent: Model, asked: StructuredPruning): Struct
     );
   }
   const removed = removedBy(count);
-  if (removed.size === 0) {
-    throw new JobFailedError(
-      `no channel is removed: the layers' widths, of ${channels} channels together, cannot become less as asked ` +
-        `and stay multiples of ${asked.roundTo}`,
-    );
-  }
   const cut = cutChannels(model, found, removed);
   return {
     model: cut,
     removed: removed.size,
     channels,
-    groups: found.groups.length,
+    groups: groups.length,
     multiplyAdds: [dense, multiplyAddsOf(cut)],
   };
 }
@@ -81,8 +100,7 @@ export function pruneStructured(parent: Model, asked: StructuredPruning): Struct
 const share = (part: number) => `${Number((100 * part).toPrecision(3))} %`;
 
 /** Sets of channels, the least important first, without those that every layer keeps. */
-function rankedChannels(model: Model, found: ChannelGroups): number[] {
-  const importance = importanceOf(model, found);
+function rankedChannels(found: ChannelGroups, importance: ReadonlyMap<number, number>): number[] {
   const scoreOf = (set: number) => importance.get(set) ?? 0;
   const bestOf = (sets: readonly number[]) => sets.reduce((a, b) => (scoreOf(b) > scoreOf(a) ? b : a));
   const stay = new Set(found.flow.parts.map((part) => bestOf(part.map((channel) => found.flow.setOf(channel)))));
@@ -96,25 +114,6 @@ function rankedChannels(model: Model, found: ChannelGroups): number[] {
       .filter(({ set }) => !stay.has(set));
   });
   return ranked.sort((a, b) => a.score - b.score).map(({ set }) => set);
-}
-
-/** Euclidean norm of a set's slices of each kernel or matrix, averaged over these. */
-function importanceOf(model: Model, { flow, constants }: ChannelGroups): Map<number, number> {
-  const norms = new Map<number, number[]>();
-  for (const { name, axis, channels, isMatrix } of constants) {
-    if (!isMatrix) continue;
-    const tensor = model.graph.initializers.get(name)!;
-    const inner = elementCount(tensor.dims.slice(axis + 1));
-    const squares = new Map<number, number>();
-    const values = floatsOf(tensor);
-    const sets = channels.map((channel) => flow.setOf(channel));
-    for (let i = 0; i < values.length; i++) {
-      const set = sets[Math.floor(i / inner) % sets.length]!;
-      squares.set(set, (squares.get(set) ?? 0) + values[i]! ** 2);
-    }
-    for (const [set, square] of squares) norms.set(set, [...(norms.get(set) ?? []), Math.sqrt(square)]);
-  }
-  return new Map([...norms].map(([set, own]) => [set, own.reduce((a, b) => a + b, 0) / own.length]));
 }
 
 /** Of each group as many of the least important as leave a multiple. */
