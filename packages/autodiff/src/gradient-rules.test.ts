@@ -339,6 +339,15 @@ const cases: readonly Case[] = [
   },
   { rule: 'Pad', shapes: [[2, 3]], of: (x) => op.pad(x, [1, 0], [0, 2]) },
   { rule: 'Gather', shapes: [[4, 3]], of: (x) => make('Gather', [x, constant([2, 0, 2], [3], 'int64')], [3, 3]) },
+  {
+    rule: 'Gather',
+    what: 'of a vector at many known places',
+    shapes: [[3]],
+    of: (x) => {
+      const places = Array.from({ length: 300 }, (_, i) => [0, 2, -3, 2, -1][(i * i) % 5]!);
+      return make('Gather', [x, constant(places, [15, 20], 'int64')], [15, 20]);
+    },
+  },
   { rule: 'Trilu', shapes: [[3, 3]], of: (x) => make('Trilu', [x], [3, 3], 'float', { upper: int(0) }) },
 ];
 

@@ -1,7 +1,9 @@
 import { axisOf } from './gradient-rule.js';
 import type { GradientQuestion, GradientRule } from './gradient-rule.js';
+import { constantsOf } from './constants-of.js';
 import { UnsupportedOpError } from './errors.js';
 import * as op from './ops.js';
+import { sumsByPlace } from './sums-by-place.js';
 import { constant, size } from './value.js';
 import type { Shape, Value } from './value.js';
 
@@ -9,7 +11,9 @@ import type { Shape, Value } from './value.js';
 export const indexing: Readonly<Record<string, GradientRule>> = {
   Gather: ({ x: [data, indices], g, int }) => {
     const axis = axisOf(int('axis', 0), data!);
-    return [() => scatterAlong(g, indices!, axis, data!.shape[axis]!)];
+    const length = data!.shape[axis]!;
+    const known = data!.shape.length === 1 ? constantsOf(indices) : [];
+    return [() => (known.length > length ? sumsByPlace(g, known, length) : scatterAlong(g, indices!, axis, length))];
   },
   GatherElements: ({ x: [data, indices], g, int }) => [
     () => scatterElements(op.zeros(data!.shape), indices!, g, axisOf(int('axis', 0), data!), 'add'),
