@@ -81,4 +81,22 @@ describe('passes that train what they made', () => {
       /the base cannot be trained: .* reads integers that are stored: a quantized model has no weights to train/,
     );
   });
+
+  it('move shared values to where all their weights want them', async () => {
+    const [found, trained] = [{}, { finetune_epochs: 5 }].map((more) => ({ share_weights: { clusters: 4, ...more } }));
+    const before = await made(found!);
+    const after = await made(trained!);
+    expect(after.metrics['accuracy']).toBeGreaterThan(before.metrics['accuracy']! + 0.05);
+    expect(Number(after.sizeBytes)).toBeLessThan(Number(before.sizeBytes) + 100);
+  });
+
+  it('keep the zeros of what was pruned among shared values', async () => {
+    const short = { finetune_epochs: 3 };
+    const { metrics } = await made(
+      { prune_magnitude: { sparsity: 0.6, ...short } },
+      { share_weights: { clusters: 8, ...short } },
+    );
+    expect(metrics['accuracy']).toBeGreaterThan(parent['accuracy']! - 0.03);
+    expect(metrics['sparsity']).toBeGreaterThan(0.6);
+  });
 });

@@ -1,8 +1,11 @@
-import { byteLength, floatTensor, floatsOf, makeNode, attribute, uniqueName } from '@modelmill/onnx';
+import { counterRandom } from '@modelmill/data';
+import { attribute, byteLength, floatsOf, makeNode } from '@modelmill/onnx';
 import type { Model, Tensor } from '@modelmill/onnx';
 import { addConstant } from '../add-constant.js';
 import { cluster } from './cluster.js';
 import type { ClusterStart } from './cluster.js';
+import { writeCodebooks } from './codebooks.js';
+import type { Codebook } from './codebooks.js';
 import { expectFinite } from './expect-finite.js';
 import { changeConstants } from '../constant-of.js';
 import { halfBits } from './half.js';
@@ -13,45 +16,61 @@ export interface SharingOptions {
   /** Distinct values per layer: up to 16 take 4 bits a weight, up to 256 take 8. */
   readonly clusters: number;
   readonly start: ClusterStart;
+  /** Of what `kmeans++` draws. */
+  readonly seed?: bigint;
   onLayer(done: number): Promise<void>;
 }
 
 const smallest = 64; // below, a codebook and its names take more than they save
-const int32 = 6;
 const float32 = 1;
 
 /**
  * Replaces each matrix or kernel by indices into a codebook of its own, in place: ONNX Runtime opens the file and looks
  * the weights up once, at load, so what shrinks is the file. Returns how many layers share.
  */
-export async function shareWeights(model: Model, { clusters, start, onLayer }: SharingOptions): Promise<number> {
+export async function shareWeights(model: Model, options: SharingOptions): Promise<number> {
+  const codebooks = await findCodebooks(model, options);
+  if (codebooks.length > 0) storeCodebooks(model, codebooks, options.clusters);
+  return codebooks.length;
+}
+
+/** Writes codebooks of at most so many values as small as they can be. */
+export function storeCodebooks(model: Model, codebooks: readonly Codebook[], clusters: number): void {
+  const inFourBits = clusters <= 16;
+  if (inFourBits) raiseOpset(model, 21);
+  writeCodebooks(model, codebooks, inFourBits);
+}
+
+/** A codebook for each matrix and kernel, by k-means; one of many zeros keeps them. */
+export async function findCodebooks(
+  model: Model,
+  { clusters, start, seed = 0n, onLayer }: SharingOptions,
+): Promise<Codebook[]> {
   const names = prunableWeights(model).filter((name) => lengthOf(model, name) >= smallest);
-  if (names.length === 0) return 0;
-  if (clusters <= 16) raiseOpset(model, 21);
-  const shared: { tensor: Tensor; centroids: Float32Array; assigned: Uint8Array }[] = [];
+  const codebooks: Codebook[] = [];
   for (const [i, name] of names.entries()) {
     const tensor = model.graph.initializers.get(name)!;
     const values = floatsOf(tensor);
     expectFinite(tensor, values);
-    shared.push({ tensor, ...(await cluster(values, clusters, { start, keepZeros: manyZeros(values) })) });
+    const random = counterRandom(seed, i);
+    const { centroids, assigned } = await cluster(values, clusters, { start, keepZeros: manyZeros(values), random });
+    codebooks.push(codebookOf(tensor, centroids, assigned, manyZeros(values)));
     await onLayer((i + 1) / names.length);
   }
-  changeConstants(model, () => {
-    for (const { tensor, centroids, assigned } of shared) {
-      const { name, dims } = tensor;
-      const dataType = clusters <= 16 ? 'uint4' : 'uint8';
-      const bytes = clusters <= 16 ? packed(assigned) : assigned;
-      const indices = addConstant(model.graph, { name: `${name}_indices`, dataType, dims, bytes });
-      const codebook = addConstant(model.graph, floatTensor(`${name}_codebook`, [centroids.length], centroids));
-      const wide = uniqueName(model.graph, `${name}_wide`);
-      model.graph.initializers.delete(name);
-      model.graph.nodes.unshift(
-        makeNode('Cast', [indices], [wide], { to: attribute(int32) }),
-        makeNode('Gather', [codebook, wide], [name], { axis: attribute(0) }),
-      );
-    }
-  });
-  return shared.length;
+  return codebooks;
+}
+
+/** A zero that stays comes first. */
+function codebookOf(
+  { name, dims }: Tensor,
+  centroids: Float32Array,
+  assigned: Uint8Array,
+  keepsZero: boolean,
+): Codebook {
+  if (!keepsZero) return { name, dims, values: centroids, indices: assigned, keepsZero };
+  const zero = centroids.indexOf(0);
+  const values = Float32Array.of(0, ...centroids.filter((_, k) => k !== zero));
+  return { name, dims, values, indices: assigned.map((k) => (k === zero ? 0 : k + Number(k < zero))), keepsZero };
 }
 
 /** Stores float constants as halves, in place: computed with as floats, so what shrinks is the file. */
@@ -79,11 +98,5 @@ function lengthOf({ graph }: Model, name: string): number {
   return tensor ? byteLength(tensor) / 4 : 0;
 }
 
-const manyZeros = (values: Float32Array) => values.filter((value) => value === 0).length > values.length / 4;
-
-/** Two to a byte, the first in the low half. */
-export function packed(nibbles: Uint8Array): Uint8Array {
-  const bytes = new Uint8Array(Math.ceil(nibbles.length / 2));
-  for (let i = 0; i < nibbles.length; i++) bytes[i >> 1]! |= nibbles[i]! << (4 * (i & 1));
-  return bytes;
-}
+/** More than come about without pruning. */
+const manyZeros = (values: Float32Array) => values.filter((value) => value === 0).length > values.length / 100;

@@ -1,3 +1,4 @@
+import { counterRandom } from '@modelmill/data';
 import {
   attribute,
   cloneModel,
@@ -65,6 +66,7 @@ async function expectSameOptimizedOrNot(model: Model, places: number): Promise<v
 }
 
 describe('shared weights', () => {
+  const random = counterRandom(1n, 0);
   const shared = async (clusters: number, model = network()) => {
     const layers = await shareWeights(model, { clusters, start: 'density', onLayer });
     return { model: readOnnx(writeOnnx(model)), layers };
@@ -87,7 +89,7 @@ describe('shared weights', () => {
     for (const name of ['first', 'second', 'third']) {
       const { dims, bytes: raw } = dense.graph.initializers.get(name)!;
       const values = new Float32Array(raw.buffer.slice(raw.byteOffset, raw.byteOffset + raw.byteLength));
-      const { centroids, assigned } = await cluster(values, 16, { start: 'density', keepZeros: false });
+      const { centroids, assigned } = await cluster(values, 16, { start: 'density', keepZeros: false, random });
       const snapped = Float32Array.from(assigned, (k) => centroids[k]!);
       dense.graph.initializers.set(name, floatTensor(name, dims, snapped));
     }
@@ -97,25 +99,28 @@ describe('shared weights', () => {
 
   it('keep the zeros of a pruned matrix', async () => {
     const pruned = Float32Array.from({ length: 4000 }, (_, i) => (i % 3 ? 0 : Math.sin(i)));
-    const { centroids, assigned } = await cluster(pruned, 16, { start: 'density', keepZeros: true });
+    const { centroids, assigned } = await cluster(pruned, 16, { start: 'density', keepZeros: true, random });
     expect(centroids).toContain(0);
     expect(centroids.length).toBeLessThanOrEqual(16);
     expect(pruned.findIndex((value, i) => value === 0 && centroids[assigned[i]!] !== 0)).toBe(-1);
   });
 
-  it.each(['density', 'linear'] as const)('lie nearest to their weights, from a %s start', async (start) => {
-    const values = Float32Array.from({ length: 5000 }, (_, i) => Math.sin(i) ** 3);
-    const { centroids, assigned } = await cluster(values, 16, { start, keepZeros: false });
-    const off = values.map((value, i) => Math.abs(value - centroids[assigned[i]!]!));
-    values.forEach((value, i) => {
-      const nearest = Math.min(...centroids.map((centroid) => Math.abs(value - centroid)));
-      expect(off[i]).toBeCloseTo(nearest, 6);
-    });
-    for (let k = 0; k < centroids.length; k++) {
-      const own = values.filter((_, i) => assigned[i] === k);
-      expect(centroids[k]).toBeCloseTo(own.reduce((sum, value) => sum + value, 0) / own.length, 2);
-    }
-  });
+  it.each(['density', 'linear', 'kmeans++'] as const)(
+    'lie nearest to their weights, from a %s start',
+    async (start) => {
+      const values = Float32Array.from({ length: 5000 }, (_, i) => Math.sin(i) ** 3);
+      const { centroids, assigned } = await cluster(values, 16, { start, keepZeros: false, random });
+      const off = values.map((value, i) => Math.abs(value - centroids[assigned[i]!]!));
+      values.forEach((value, i) => {
+        const nearest = Math.min(...centroids.map((centroid) => Math.abs(value - centroid)));
+        expect(off[i]).toBeCloseTo(nearest, 6);
+      });
+      for (let k = 0; k < centroids.length; k++) {
+        const own = values.filter((_, i) => assigned[i] === k);
+        expect(centroids[k]).toBeCloseTo(own.reduce((sum, value) => sum + value, 0) / own.length, 2);
+      }
+    },
+  );
 
   it('refuse weights that are no numbers', async () => {
     const model = network();

@@ -2,7 +2,7 @@ import { attribute, floatTensor, floatsOf, makeNode } from '@modelmill/onnx';
 import type { Graph, Model, Node, Tensor } from '@modelmill/onnx';
 import { addConstant } from '../add-constant.js';
 import { changeConstants, floatConstantOf, intAttribute } from '../constant-of.js';
-import { packed } from '../pack/share-weights.js';
+import { packed } from '../pack/codebooks.js';
 import { roundToEven } from './quantized-numbers.js';
 import type { BlockForm } from './weight-blocks.js';
 

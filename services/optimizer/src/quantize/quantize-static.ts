@@ -3,7 +3,7 @@ import { removeNode, replaceInput, uniqueName } from '@modelmill/onnx';
 import type { Graph, Model, Tensor } from '@modelmill/onnx';
 import { addConstant } from '../add-constant.js';
 import { changeConstants, floatOf } from '../constant-of.js';
-import { packed } from '../pack/share-weights.js';
+import { packed } from '../pack/codebooks.js';
 import { lostOnAverage } from './bias-correction.js';
 import { planQuantization } from './quantization-plan.js';
 import type { QuantizationPlan, QuantizedLayer } from './quantization-plan.js';

@@ -228,8 +228,15 @@ export interface SignQuantization {
 export interface WeightSharing {
   /** Distinct values per layer, 2 to 256: up to 16 take 4 bits a weight, more take 8; 0 means 16. */
   clusters: number;
-  /** Where k-means starts: `density` (default), evenly over the sorted weights, or `linear`, evenly over their range. */
+  /**
+   * Where k-means starts: `density` (default), evenly over the sorted weights, `linear`, evenly over their range, or
+   * `kmeans++`, at weights drawn by their squared distance from those drawn before.
+   */
   start: string;
+  /** Epochs of training after it, in which each value is moved by the gradients of all weights it stands for; 0: none. */
+  finetuneEpochs: number;
+  /** 0 means 0.0005. */
+  finetuneLearningRate: number;
 }
 
 /**
@@ -2025,7 +2032,7 @@ export const SignQuantization: MessageFns<SignQuantization> = {
 };
 
 function createBaseWeightSharing(): WeightSharing {
-  return { clusters: 0, start: "" };
+  return { clusters: 0, start: "", finetuneEpochs: 0, finetuneLearningRate: 0 };
 }
 
 export const WeightSharing: MessageFns<WeightSharing> = {
@@ -2035,6 +2042,12 @@ export const WeightSharing: MessageFns<WeightSharing> = {
     }
     if (message.start !== "") {
       writer.uint32(18).string(message.start);
+    }
+    if (message.finetuneEpochs !== 0) {
+      writer.uint32(80).uint32(message.finetuneEpochs);
+    }
+    if (message.finetuneLearningRate !== 0) {
+      writer.uint32(89).double(message.finetuneLearningRate);
     }
     return writer;
   },
@@ -2068,6 +2081,22 @@ export const WeightSharing: MessageFns<WeightSharing> = {
             message.start = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 80) {
+              break;
+            }
+
+            message.finetuneEpochs = reader.uint32();
+            continue;
+          }
+          case 11: {
+            if (tag !== 89) {
+              break;
+            }
+
+            message.finetuneLearningRate = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2084,6 +2113,16 @@ export const WeightSharing: MessageFns<WeightSharing> = {
     return {
       clusters: isSet(object.clusters) ? globalThis.Number(object.clusters) : 0,
       start: isSet(object.start) ? globalThis.String(object.start) : "",
+      finetuneEpochs: isSet(object.finetuneEpochs)
+        ? globalThis.Number(object.finetuneEpochs)
+        : isSet(object.finetune_epochs)
+        ? globalThis.Number(object.finetune_epochs)
+        : 0,
+      finetuneLearningRate: isSet(object.finetuneLearningRate)
+        ? globalThis.Number(object.finetuneLearningRate)
+        : isSet(object.finetune_learning_rate)
+        ? globalThis.Number(object.finetune_learning_rate)
+        : 0,
     };
   },
 
@@ -2095,6 +2134,12 @@ export const WeightSharing: MessageFns<WeightSharing> = {
     if (message.start !== "") {
       obj.start = message.start;
     }
+    if (message.finetuneEpochs !== 0) {
+      obj.finetuneEpochs = Math.round(message.finetuneEpochs);
+    }
+    if (message.finetuneLearningRate !== 0) {
+      obj.finetuneLearningRate = floatToJson(message.finetuneLearningRate);
+    }
     return obj;
   },
 
@@ -2105,6 +2150,8 @@ export const WeightSharing: MessageFns<WeightSharing> = {
     const message = createBaseWeightSharing();
     message.clusters = object.clusters ?? 0;
     message.start = object.start ?? "";
+    message.finetuneEpochs = object.finetuneEpochs ?? 0;
+    message.finetuneLearningRate = object.finetuneLearningRate ?? 0;
     return message;
   },
 };
