@@ -185,6 +185,21 @@ describe('a training', () => {
     expect(matters.some((sum) => sum > 0.01)).toBe(true);
   });
 
+  it('prunes, and tells what matters, by the other engine as by the first', async () => {
+    const base = await run(orderOf({ epochs: 2 }));
+    const valuesOf = async (spec: Spec) => {
+      const { model } = await run(orderOf({ ...based, ...spec, batchSize: 128 }, { basePath: base.path }));
+      return floatsOf(readOnnx(model).graph.initializers.get('layer0.weight')!);
+    };
+    const weighing: Spec = { optimizer: undefined, importance: true, artifactOnly: true, steps: 3n };
+    const [sums, others] = [await valuesOf(weighing), await valuesOf({ ...weighing, engine: 'tfjs' })];
+    const largest = Math.max(...sums);
+    expect(Math.max(...sums.map((sum, i) => Math.abs(sum - others[i]!))) / largest).toBeLessThan(1e-4);
+    const pruning = { groups: [{ weights: ['layer0.weight'], finalSparsity: 0.5 }], end: 0.5, every: 1 };
+    const pruned = await valuesOf({ engine: 'tfjs', pruning, steps: 6n });
+    expect(pruned.filter((value) => value === 0)).toHaveLength((64 * 32) / 2);
+  });
+
   it('learns hidden features of a teacher, and gives the same bytes from any checkpoint on', async () => {
     const teacher = await run(orderOf({ epochs: 8, batchSize: 32 }));
     const student = (weight: number) => ({
