@@ -541,6 +541,7 @@ describe('the trainer service', () => {
       ['a feature the student has not', 'm', hinted('scores', 'hint'), status.INVALID_ARGUMENT, /^distillation\.features\[0\]\.student is 'hint', the student has layer0, layer0\.relu, layer1, output$/], // prettier-ignore
       ['a feature by an unknown loss', 'm', hinted('scores', 'layer0', 'l1'), status.INVALID_ARGUMENT, /^distillation\.features\[0\]\.loss is 'l1', wants one of mse, cosine, attention/], // prettier-ignore
       ['features that do not fit', 'm', hinted('scores', 'layer0', 'attention'), status.INVALID_ARGUMENT, /^distillation\.features do not fit: 'layer0' is \[64,32\] .* attention wants maps/], // prettier-ignore
+      ['pruning of what is no matrix', 'teacher', { ...from('1'), pruning: { groups: [{ weights: ['w', 'head.weight'], finalSparsity: 0.5 }] } }, status.INVALID_ARGUMENT, /^pruning names 'head\.weight', which is no matrix or kernel that is trained: there are w$/], // prettier-ignore
       ['a rejected teacher', 'm', taughtBy('rejected'), status.FAILED_PRECONDITION, /rejected: it hangs/],
     ])('%s', async (_, model, changes, code, details) => {
       const refusal = { code, details: expect.stringMatching(details) };
