@@ -41,6 +41,7 @@ it('data in, a trained, shrunk and served model out, and the same answer through
     baseline: '1',
     maxAccuracyDrop: 0.05,
     minimize: 'size_bytes',
+    metric: 'accuracy',
   });
   expect(promotion.version).toBe('2');
   await events.heard(/model\.digits\.2\.ready$/);

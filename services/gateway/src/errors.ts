@@ -93,8 +93,10 @@ export const ruleMissing = () => invalid('rule is missing');
 export const badMinimize = (got: string, known: readonly string[]) =>
   invalid(`minimize is '${got}', wanted one of ${known.join(', ')}`);
 export const badDrop = (got: number) => invalid(`max_accuracy_drop is ${got}, wanted a fraction from 0 to 1`);
-export const noBaseline = (model: string) =>
-  precondition(`model '${model}' has no admitted version with the metric accuracy`);
+export const badMetric = (got: string, known: readonly string[]) =>
+  invalid(`metric is '${got}', wanted one of ${known.join(', ')}`);
+export const noBaseline = (model: string, metric: string) =>
+  precondition(`model '${model}' has no admitted version with the metric ${metric}`);
 export const badBaseline = (model: string, version: string, problem: string) =>
   precondition(`the baseline, version ${version} of model '${model}', ${problem}`);
 export const noCandidate = (model: string, reasons: string) =>

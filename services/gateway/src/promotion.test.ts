@@ -19,10 +19,11 @@ const version = (
   });
 
 const model = (...versions: registry.Version[]) => registry.Model.fromPartial({ name: 'digits', versions });
-const rule = (baseline: string, maxAccuracyDrop: number, minimize = 'size_bytes') => ({
+const rule = (baseline: string, maxAccuracyDrop: number, minimize = 'size_bytes', metric = '') => ({
   baseline,
   maxAccuracyDrop,
   minimize,
+  metric,
 });
 
 describe('the promotion rule', () => {
@@ -67,6 +68,19 @@ describe('the promotion rule', () => {
     expect(candidates[0]).toEqual({ version: '1', eligible: false, reason: 'it has no metric p50_ms' });
   });
 
+  it.each([
+    ['r2', [0.8, 0.78, 0.7], 0.05, "r2 0.78 is 0.02 below version 1's 0.8, 0.05 allowed; size_bytes 20"],
+    ['perplexity', [4, 4.06, 5], 0.02, "perplexity 4.06 is 1.5 % above version 1's 4, 2 % allowed; size_bytes 20"],
+  ] as const)('goes by %s where that counts', (metric, values, drop, reason) => {
+    const made = values.map((value, i) =>
+      version(String(i + 1), undefined, BigInt(30 - 10 * i), { metrics: { [metric]: value } }),
+    );
+    const { version: chosen, candidates } = choose(model(...made), rule('', drop, 'size_bytes', metric));
+    expect(chosen).toBe('2');
+    expect(candidates[1]!.reason).toBe(reason);
+    expect(candidates[2]!.eligible).toBe(false);
+  });
+
   it('never takes a version that was measured slower than its parent, however small', () => {
     const slow = { metrics: { accuracy: 0.98, speedup: 0.62, slower_than_parent: 1 } };
     const noisy = { metrics: { accuracy: 0.98, speedup: 0.98, slower_than_parent: 0 } };
@@ -82,6 +96,11 @@ describe('the promotion rule', () => {
 
   it.each([
     ['an unknown figure', rule('1', 0.1, 'beauty'), /minimize is 'beauty', wanted one of size_bytes/],
+    [
+      'an unknown metric',
+      rule('1', 0.1, 'size_bytes', 'beauty'),
+      /metric is 'beauty', wanted one of accuracy, r2, perp/,
+    ],
     ['a negative drop', rule('1', -0.1), /max_accuracy_drop is -0.1/],
     ['a drop that is no number', rule('1', NaN), /max_accuracy_drop is NaN/],
     ['an unknown baseline', rule('9', 0.1), /model 'digits' has no version '9'/],

@@ -23,12 +23,13 @@ mill models report MODEL VERSION
 mill models analyze MODEL VERSION
 mill models label MODEL LABEL VERSION[=WEIGHT] …
 mill models unlabel MODEL LABEL
-mill models promote MODEL LABEL [--baseline VERSION] [--max-drop 0.01] [--minimize size_bytes]
+mill models promote MODEL LABEL [--baseline VERSION] [--max-drop 0.01] [--metric accuracy] [--minimize size_bytes]
 mill models delete MODEL [VERSION]
 
   VERSION              a version number, or a label's name
   --baseline VERSION   what accuracy is measured against, default the most accurate version
-  --max-drop SHARE     how much accuracy may be lost: 0.01 is one point
+  --max-drop SHARE     how much accuracy or r2 may be lost, or by which share perplexity may rise: 0.01 is one point
+  --metric NAME        accuracy, r2 or perplexity
   --minimize METRIC    size_bytes, p50_ms, p99_ms or parameters
   --json               the answer as JSON
 ${connectionUsage}`,
@@ -111,13 +112,14 @@ async function promote(args: readonly string[], cli: Cli): Promise<void> {
     ...flags,
     baseline: { type: 'string', default: '' },
     'max-drop': { type: 'string', default: '0.01' },
+    metric: { type: 'string', default: 'accuracy' },
     minimize: { type: 'string', default: 'size_bytes' },
   });
   const [model, name] = words(positionals, 'MODEL', 'LABEL');
   const maxAccuracyDrop = numberFlag('max-drop', values['max-drop'], { min: 0, max: 1 });
   await using mill = await connect(values, cli);
-  const { baseline, minimize } = values;
-  const answer = await mill.registry.promoteVersion(model, name, { baseline, maxAccuracyDrop, minimize });
+  const { baseline, metric, minimize } = values;
+  const answer = await mill.registry.promoteVersion(model, name, { baseline, maxAccuracyDrop, metric, minimize });
   if (values.json) return printMessage(cli, 'modelmill.v1.PromoteVersionResponse', answer);
   for (const { version, eligible, reason } of answer.candidates) {
     cli.out.print(`  version ${version}: ${eligible ? reason : cli.out.paint.dim(reason)}`);

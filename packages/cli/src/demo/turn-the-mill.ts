@@ -106,6 +106,7 @@ async function promote({ mill, screen }: Demo, baseline: string): Promise<Outcom
     baseline,
     maxAccuracyDrop,
     minimize: 'size_bytes',
+    metric: 'accuracy',
   });
   for (const { version, eligible, reason } of answer.candidates) {
     screen.print(`  version ${version}: ${eligible ? reason : screen.paint.dim(reason)}`);

@@ -273,16 +273,21 @@ export interface SetLabelResponse {
 }
 
 /**
- * How the best version is chosen among the admitted ones that have the metric `accuracy`. One that an optimization measured
+ * How the best version is chosen among the admitted ones that have the metric that counts. One that an optimization measured
  * slower than its parent (metric `slower_than_parent` is 1) is never chosen.
  */
 export interface PromotionRule {
-  /** The version the others are measured against. Empty: the one with the highest accuracy. */
+  /** The version the others are measured against. Empty: the one in which the metric is best. */
   baseline: string;
-  /** How much accuracy may be lost against the baseline, as a fraction: 0.01 is one point. */
+  /**
+   * How much accuracy, or R², may be lost against the baseline, as a fraction: 0.01 is one point. A perplexity may rise by that
+   * share of itself.
+   */
   maxAccuracyDrop: number;
   /** What is made small among those within the bound: `size_bytes`, `p50_ms`, `p99_ms` or `parameters`. */
   minimize: string;
+  /** The metric that counts: `accuracy` (default), `r2` or `perplexity`. */
+  metric: string;
 }
 
 /** A rule for a label. */
@@ -2490,7 +2495,7 @@ export const SetLabelResponse: MessageFns<SetLabelResponse> = {
 };
 
 function createBasePromotionRule(): PromotionRule {
-  return { baseline: "", maxAccuracyDrop: 0, minimize: "" };
+  return { baseline: "", maxAccuracyDrop: 0, minimize: "", metric: "" };
 }
 
 export const PromotionRule: MessageFns<PromotionRule> = {
@@ -2503,6 +2508,9 @@ export const PromotionRule: MessageFns<PromotionRule> = {
     }
     if (message.minimize !== "") {
       writer.uint32(26).string(message.minimize);
+    }
+    if (message.metric !== "") {
+      writer.uint32(242).string(message.metric);
     }
     return writer;
   },
@@ -2544,6 +2552,14 @@ export const PromotionRule: MessageFns<PromotionRule> = {
             message.minimize = reader.string();
             continue;
           }
+          case 30: {
+            if (tag !== 242) {
+              break;
+            }
+
+            message.metric = reader.string();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2565,6 +2581,7 @@ export const PromotionRule: MessageFns<PromotionRule> = {
         ? globalThis.Number(object.max_accuracy_drop)
         : 0,
       minimize: isSet(object.minimize) ? globalThis.String(object.minimize) : "",
+      metric: isSet(object.metric) ? globalThis.String(object.metric) : "",
     };
   },
 
@@ -2579,6 +2596,9 @@ export const PromotionRule: MessageFns<PromotionRule> = {
     if (message.minimize !== "") {
       obj.minimize = message.minimize;
     }
+    if (message.metric !== "") {
+      obj.metric = message.metric;
+    }
     return obj;
   },
 
@@ -2590,6 +2610,7 @@ export const PromotionRule: MessageFns<PromotionRule> = {
     message.baseline = object.baseline ?? "";
     message.maxAccuracyDrop = object.maxAccuracyDrop ?? 0;
     message.minimize = object.minimize ?? "";
+    message.metric = object.metric ?? "";
     return message;
   },
 };
