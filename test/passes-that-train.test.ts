@@ -99,4 +99,22 @@ describe('passes that train what they made', () => {
     expect(metrics['accuracy']).toBeGreaterThan(parent['accuracy']! - 0.03);
     expect(metrics['sparsity']).toBeGreaterThan(0.6);
   });
+
+  it('train what simplifying leaves, and compute with it in halves', async () => {
+    const simple = await made({ simplify: {} });
+    expect(simple.lineage!.method).toBe('simplified');
+    expect(Math.abs(simple.metrics['accuracy']! - parent['accuracy']!)).toBeLessThanOrEqual(0.003); // a row of 359
+    const halves = await made(
+      { simplify: {} },
+      { prune_magnitude: { sparsity: 0.5, finetune_epochs: 4 } },
+      { compute_halves: {} },
+    );
+    expect(halves.lineage!.method).toBe('simplified, then pruned 50 %, then computed in halves');
+    expect(halves.metrics['accuracy']).toBeGreaterThan(parent['accuracy']! - 0.02);
+    expect(halves.metrics['sparsity']).toBeCloseTo(0.5, 2);
+    expect(Number(halves.sizeBytes)).toBeLessThan(0.6 * Number(simple.sizeBytes));
+    await expect(made({ simplify: {} }, { simplify: {} })).rejects.toThrow(
+      /there is nothing to simplify: every node and constant is needed as it is/,
+    );
+  });
 });
