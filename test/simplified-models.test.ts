@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { checkAdmission, readOnnx, writeOnnx } from '@modelmill/onnx';
 import { computeHalves, simplify } from '@modelmill/optimizer';
 import type { Model } from '@modelmill/onnx';
@@ -12,6 +14,13 @@ const mayBeRefused = /gradient|strnorm/;
 const isLight = ({ name }: ModelFile) => name.startsWith('light');
 /** Those whose weights are soon made. */
 const isSmall = ({ name }: ModelFile) => /^light_(densenet|inception_v2|shufflenet)/.test(name);
+
+/** What others leave of the same models: bench/peers/make_simplify_counts.py. */
+const peers = JSON.parse(readFileSync(join(__dirname, 'simplified-peers.json'), 'utf8')) as {
+  readonly encoder: string;
+  readonly counts: Readonly<Record<string, { readonly onnxsim: number; readonly onnxslim: number }>>;
+};
+const fewestOfPeers = (name: string) => Math.min(peers.counts[name]!.onnxsim, peers.counts[name]!.onnxslim);
 
 const signal = new AbortController().signal;
 const simplified = async (model: Model) => (await simplify(model, { mostBytes: 2 ** 16, signal })).model;
@@ -57,14 +66,44 @@ describe('a simplified model', () => {
     }
   });
 
-  itEachModel('with weights answers as it did, in fewer nodes', modelFiles.filter(isSmall), async (file) => {
-    const parent = withWeights(parentOf(file));
+  itEachModel(
+    'with weights answers as it did, in no more nodes than onnx-simplifier and OnnxSlim leave',
+    modelFiles.filter(isSmall),
+    async (file) => {
+      const parent = withWeights(parentOf(file));
+      const made = await simplified(parent);
+      expect(made.graph.nodes.length).toBeLessThanOrEqual(fewestOfPeers(file.name));
+      expect(made.graph.nodes.map(({ opType }) => opType)).not.toContain('BatchNormalization');
+      const wanted = await onlyOutput(file, parent);
+      const largest = Math.max(...wanted.map(Math.abs));
+      for (const got of (await answersOf(file, made))!) expectClose(got[0]!.data, wanted, 0, 1e-4 * largest);
+    },
+  );
+});
+
+describe('an encoder as exporters write it, with open sizes', () => {
+  it('keeps its answers at every size, in fewer nodes than onnx-simplifier and OnnxSlim leave', async () => {
+    const parent = readOnnx(Buffer.from(peers.encoder, 'base64'));
     const made = await simplified(parent);
-    expect(made.graph.nodes.length).toBeLessThan(parent.graph.nodes.length);
-    expect(made.graph.nodes.map(({ opType }) => opType)).not.toContain('BatchNormalization');
-    const wanted = await onlyOutput(file, parent);
-    const largest = Math.max(...wanted.map(Math.abs));
-    for (const got of (await answersOf(file, made))!) expectClose(got[0]!.data, wanted, 0, 1e-4 * largest);
+    expect(made.graph.nodes.length).toBeLessThan(fewestOfPeers('encoder'));
+    expect(made.graph.nodes.filter(({ opType }) => /^(Shape|Gather|Concat|Unsqueeze|Constant)$/.test(opType))).toEqual(
+      [],
+    );
+    for (const [batch, time] of [
+      [1, 1],
+      [3, 5],
+      [2, 70],
+    ] as const) {
+      const data = Float32Array.from({ length: batch * time * 16 }, (_, i) => Math.sin(1 + i * i));
+      const answers = [];
+      for (const model of [parent, made]) {
+        await using session = await openSession(writeOnnx(model), { graphOptimization: 'disabled' });
+        answers.push((await session.run({ x: { dims: [batch, time, 16], data } }))['y']!);
+      }
+      const [wanted, got] = answers;
+      expect(got!.dims).toEqual([batch, time, 16]);
+      expectClose(got!.data, wanted!.data, 1e-5, 1e-5);
+    }
   });
 });
 
