@@ -16,4 +16,6 @@ export interface RunnerOptions {
 export interface LoadOptions {
   /** Where ONNX Runtime writes the graph it made of the model. */
   readonly optimizedModelPath?: string;
+  /** How much ONNX Runtime changes the graph first. Default all. */
+  readonly graphOptimization?: 'disabled' | 'all';
 }

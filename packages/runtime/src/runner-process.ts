@@ -86,7 +86,7 @@ async function answer(request: RunnerRequest, tensors: Map<string, TensorData>, 
 
 /** From bytes and with an empty working directory: there is no file next to the model that it could name. */
 async function load(
-  { id, path, optimizedModelPath }: RunnerRequest & { op: 'load' },
+  { id, path, optimizedModelPath, graphOptimization }: RunnerRequest & { op: 'load' },
   { providers, threads }: Settings,
 ): Promise<FrameHeader> {
   const begun = performance.now();
@@ -94,6 +94,7 @@ async function load(
     threads,
     ...(providers === null ? {} : { providers }),
     ...(optimizedModelPath === undefined ? {} : { optimizedModelPath }),
+    ...(graphOptimization === undefined ? {} : { graphOptimization }),
   });
   const signature = signatureOf(session);
   await sessions.get(id)?.release();

@@ -1,10 +1,12 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
+import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { calibrationRows } from '@modelmill/data';
-import { ShapeError, cloneModel, elementCount, inferShapes, onnxPieces } from '@modelmill/onnx';
+import { ShapeError, attribute, cloneModel, elementCount, inferShapes, makeNode } from '@modelmill/onnx';
+import { onnxPieces, uniqueName } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { startRunner } from '@modelmill/runtime';
+import type { TensorData } from '@modelmill/runtime';
 import type { Binding } from '../binding.js';
 import { numbersOf } from '../evaluate.js';
 import type { Examples } from '../examples.js';
@@ -58,42 +60,96 @@ export async function calibrate(model: Model, tensors: readonly string[], option
   let round = 0;
   do {
     const onProgress = (done: number) => options.onProgress(Math.min(1, (round + done) / rounds));
-    await watchTensors(model, tensors, { ...options, onProgress }, ranges.add);
+    const extremesDo = method === 'minmax' || (rounds === 2 && round === 0);
+    const watch = extremesDo ? watchExtremes : watchTensors;
+    await watch(model, tensors, { ...options, onProgress }, ranges.add);
   } while (ranges.again() && ++round);
   return ranges.finish();
 }
 
 /** Runs a model over the examples and shows the values of named tensors, batch by batch. */
-export async function watchTensors(
-  model: Model,
-  tensors: readonly string[],
-  { binding, examples, some, signal, onProgress }: WatchOptions,
-  see: See,
-): Promise<void> {
+export async function watchTensors(model: Model, tensors: readonly string[], options: WatchOptions, see: See) {
+  const { binding } = options;
   const { probe, watched } = withOutputs(model, tensors);
-  const chunk = examplesAtOnce(model, tensors, binding);
+  const run = { probe, watched, atOnce: examplesAtOnce(model, tensors, binding) };
+  await runProbe(run, options, async (inputs, outputs, examples) => {
+    if (tensors.includes(binding.input)) await see(binding.input, numbersOf(inputs), examples, inputs.shape);
+    for (const name of watched) {
+      const value = outputs.get(name)!;
+      await see(name, numbersOf(value), examples, value.shape);
+    }
+  });
+}
+
+/** As `watchTensors`, but shows no more than the extremes, and NaN where that is among the values. */
+async function watchExtremes(model: Model, tensors: readonly string[], options: WatchOptions, see: See) {
+  const { probe, extremes } = withExtremes(model, tensors);
+  const watched = [...extremes.values()].flat();
+  await runProbe(
+    { probe, watched, atOnce: examplesAtOnce(model, tensors, options.binding) },
+    options,
+    async (_, outputs, examples) => {
+      for (const [name, parts] of extremes) {
+        const [least, greatest, magnitudes] = parts.map((part) => numbersOf(outputs.get(part)!)[0]!);
+        const values = Float32Array.of(least!, greatest!, ...(Number.isNaN(magnitudes) ? [NaN] : []));
+        await see(name, values, examples, [values.length]);
+      }
+    },
+  );
+}
+
+interface ProbeRun {
+  readonly probe: Model;
+  /** Its outputs that are wanted. */
+  readonly watched: readonly string[];
+  readonly atOnce: number;
+}
+
+type Tensors = ReadonlyMap<string, TensorData>;
+
+async function runProbe(
+  { probe, watched, atOnce }: ProbeRun,
+  { binding, examples, some, signal, onProgress }: WatchOptions,
+  see: (inputs: TensorData, outputs: Tensors, examples: number) => Promise<void>,
+): Promise<void> {
   const folder = await mkdtemp(join(tmpdir(), 'mill-calibration-'));
   try {
     const path = join(folder, 'probe.onnx');
     await writeFile(path, onnxPieces(probe));
-    await using runner = await startRunner({ providers: ['cpu'], requestTimeoutMs: 120_000 });
-    await runner.load('probe', path);
-    for (let start = 0; start < some.length; start += chunk) {
-      const batch = some.subarray(start, start + chunk);
+    const threads = availableParallelism();
+    await using runner = await startRunner({ providers: ['cpu'], threads, requestTimeoutMs: 120_000 });
+    // fused operators round in another way: ranges are to the bit those of ONNX Runtime's own calibration
+    await runner.load('probe', path, { graphOptimization: 'disabled' });
+    for (let start = 0; start < some.length; start += atOnce) {
+      const batch = some.subarray(start, start + atOnce);
       const inputs = examples.inputs(batch, binding.exampleShape);
-      if (tensors.includes(binding.input)) await see(binding.input, numbersOf(inputs), batch.length, inputs.shape);
-      if (watched.length > 0) {
-        const { outputs } = await runner.run('probe', new Map([[binding.input, inputs]]), watched, signal);
-        for (const name of watched) {
-          const value = outputs.get(name)!;
-          await see(name, numbersOf(value), batch.length, value.shape);
-        }
-      }
-      await onProgress(Math.min(1, (start + chunk) / some.length));
+      const { outputs } =
+        watched.length > 0
+          ? await runner.run('probe', new Map([[binding.input, inputs]]), watched, signal)
+          : { outputs: new Map<string, TensorData>() };
+      await see(inputs, outputs, batch.length);
+      await onProgress(Math.min(1, (start + atOnce) / some.length));
     }
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+}
+
+/** A model that gives the least and the greatest value of each tensor, and the sum of the magnitudes, which NaN is in. */
+export function withExtremes(model: Model, tensors: readonly string[]) {
+  const probe = cloneModel(model);
+  const { graph } = probe;
+  const extremes = new Map<string, readonly string[]>();
+  for (const tensor of tensors) {
+    const parts = ['ReduceMin', 'ReduceMax', 'ReduceL1'].map((opType) => {
+      const output = uniqueName(graph, `${tensor}_${opType}`);
+      graph.nodes.push(makeNode(opType, [tensor], [output], { keepdims: attribute(0) }));
+      graph.outputs.push({ name: output, dataType: 'float', shape: [] });
+      return output;
+    });
+    extremes.set(tensor, parts);
+  }
+  return { probe, extremes };
 }
 
 /** The model with tensors of its inside as outputs; inputs are known without. */
