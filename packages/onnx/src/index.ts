@@ -28,6 +28,7 @@ export {
   elementCount,
   floatAttribute,
   floatTensor,
+  floatView,
   floatsOf,
   int64Tensor,
   intTensor,

@@ -69,7 +69,7 @@ export function int64Tensor(name: string, dims: readonly number[], values: reado
   return { name, dataType: 'int64', dims, bytes: new Uint8Array(ints.buffer) };
 }
 
-/** Integers of 8 or 32 bits, as quantization stores them. */
+/** Integers of 8 or 32 bits, as quantization stores them; an array of just that type is taken as it is, not copied. */
 export function intTensor(
   name: string,
   dataType: 'int8' | 'uint8' | 'int32',
@@ -77,9 +77,9 @@ export function intTensor(
   values: ArrayLike<number>,
 ): Tensor {
   const make = { int8: Int8Array, uint8: Uint8Array, int32: Int32Array }[dataType];
-  const ints = make.from(values);
+  const ints = values instanceof make ? values : make.from(values);
   expectCount(name, dims, ints.length);
-  return { name, dataType, dims, bytes: new Uint8Array(ints.buffer) };
+  return { name, dataType, dims, bytes: new Uint8Array(ints.buffer, ints.byteOffset, ints.byteLength) };
 }
 
 function expectCount(name: string, dims: readonly number[], count: number): void {
@@ -99,6 +99,13 @@ export function floatsOf(tensor: Tensor): Float32Array {
     default:
       throw new OnnxFormatError(`tensor '${tensor.name}' is ${tensor.dataType}, wants float`);
   }
+}
+
+/** As `floatsOf`, without a copy where the bytes lie well: not to be changed. */
+export function floatView(tensor: Tensor): Readonly<Float32Array> {
+  const { dataType, bytes } = tensor;
+  if (dataType !== 'float' || bytes.byteOffset % 4 !== 0) return floatsOf(tensor);
+  return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
 }
 
 /** The values of an integer or bool tensor; beyond 2^53 the nearest double. */

@@ -1,4 +1,4 @@
-import { byteLength, floatsOf } from '@modelmill/onnx';
+import { byteLength, floatView, floatsOf } from '@modelmill/onnx';
 import type { Graph, Model, Node, Tensor } from '@modelmill/onnx';
 import { floatConstantOf, floatOf, intAttribute, isLeftOut } from '../constant-of.js';
 import type { Matrix } from './weight-blocks.js';
@@ -10,7 +10,7 @@ export interface MatrixLayer {
   readonly weights: Tensor;
   /** Whether a MatMul takes its rows as columns. */
   readonly isTurned: boolean;
-  /** As a MatMul takes it, Gemm's factor within. */
+  /** As a MatMul takes it, Gemm's factor within; the values are computed whenever they are asked for. */
   readonly matrix: Matrix;
   /** What is added to every row, Gemm's factor within. */
   readonly bias: { readonly name: string; readonly values: Float32Array } | undefined;
@@ -50,7 +50,14 @@ function layerOf(graph: Graph, node: Node): MatrixLayer | undefined {
     node,
     weights,
     isTurned: turned,
-    matrix: { k, n, values: scaled(turned ? transposed(floatsOf(weights), n, k) : floatsOf(weights), alphaOf(node)) },
+    matrix: {
+      k,
+      n,
+      get values() {
+        const stored = floatView(weights);
+        return scaled(turned ? transposed(stored, n, k) : stored, alphaOf(node));
+      },
+    },
     bias: bias && { name: biasName!, values: spread(scaled(floatsOf(bias), floatOf(node, 'beta', 1)), n) },
   };
 }

@@ -1,4 +1,4 @@
-import { attribute, floatTensor, floatsOf, intTensor, makeNode, producerOf } from '@modelmill/onnx';
+import { attribute, floatTensor, floatView, intTensor, makeNode, producerOf } from '@modelmill/onnx';
 import { removeNode, replaceInput, uniqueName } from '@modelmill/onnx';
 import type { Graph, Model, Tensor } from '@modelmill/onnx';
 import { addConstant } from '../add-constant.js';
@@ -185,13 +185,13 @@ export function replaceBias({ node, adding }: QuantizedLayer, made: (name: strin
 }
 
 /** A Gemm's factors become part of its constants. */
-function factored(tensor: Tensor, { node }: QuantizedLayer, factor: 'alpha' | 'beta'): Float32Array {
+function factored(tensor: Tensor, { node }: QuantizedLayer, factor: 'alpha' | 'beta'): Readonly<Float32Array> {
   const by = node.opType === 'Gemm' ? floatOf(node, factor, 1) : 1;
-  return by === 1 ? floatsOf(tensor) : floatsOf(tensor).map((value) => by * value);
+  return by === 1 ? floatView(tensor) : floatView(tensor).map((value) => by * value);
 }
 
-const perChannel = (bias: Float32Array, channels: number) =>
-  bias.length === channels ? bias : new Float32Array(channels).fill(bias[0]!);
+const perChannel = (bias: Readonly<Float32Array>, channels: number) =>
+  bias.length === channels ? Float32Array.from(bias) : new Float32Array(channels).fill(bias[0]!);
 
 export function addWeights(
   graph: Graph,

@@ -1,6 +1,6 @@
 /** A matrix [k, n], row-major, as a MatMul takes it on its right. */
 export interface Matrix {
-  readonly values: Float32Array;
+  readonly values: Readonly<Float32Array>;
   readonly k: number;
   readonly n: number;
 }
