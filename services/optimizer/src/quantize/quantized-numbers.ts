@@ -14,42 +14,74 @@ export interface Scale {
 
 const smallestNormal = 2 ** -126;
 
-/** Unsigned eight bits over a range, widened to hold 0. */
-export function activationScale({ min, max }: ValueRange): Scale {
-  const least = Math.fround(Math.min(min, 0));
-  const greatest = Math.fround(Math.max(max, 0));
-  const scale = Math.fround(greatest - least) / 255;
-  if (scale < smallestNormal) return { scale: 1, zeroPoint: 0 };
-  return { scale: Math.fround(scale), zeroPoint: roundToEven(0 - least / scale) };
+/** The integers that a range is mapped to. */
+export interface Steps {
+  readonly least: number;
+  readonly greatest: number;
+  /** Whether 0 is in the middle, and the range is widened to be as long on both sides. */
+  readonly symmetric: boolean;
 }
+
+const unsigned: Steps = { least: 0, greatest: 255, symmetric: false };
+const signed: Steps = { least: -127, greatest: 127, symmetric: true };
+const signed7: Steps = { least: -64, greatest: 64, symmetric: true };
+
+/** ONNX Runtime's `compute_scale_zp`: over a range, widened to hold 0 and to be `shortest` long at least. */
+export function scaleOver({ min, max }: ValueRange, { least, greatest, symmetric }: Steps, shortest = 0): Scale {
+  let low = Math.fround(Math.min(min, 0));
+  let high = Math.fround(Math.max(max, 0, low + shortest));
+  if (symmetric) {
+    high = Math.max(-low, high);
+    low = -high;
+  }
+  const scale = Math.fround(high - low) / (greatest - least);
+  if (scale < smallestNormal) return { scale: 1, zeroPoint: 0 };
+  const zeroPoint = roundToEven(symmetric ? (least + greatest) / 2 : least - low / scale);
+  return { scale: Math.fround(scale), zeroPoint };
+}
+
+/** Unsigned eight bits over a range. */
+export const activationScale = (range: ValueRange): Scale => scaleOver(range, unsigned);
 
 /** Weights, and the axis along which each position has a scale of its own. */
 export interface Channels {
-  readonly values: Float32Array;
+  readonly values: Readonly<Float32Array>;
   readonly dims: readonly number[];
   readonly axis: number;
 }
 
 /** Signed eight bits, symmetric: a scale per channel maps its largest magnitude to 127, reduced to 64. */
-export function weightScales(weights: Channels, reduced = false): Float32Array {
-  const largest = new Float32Array(weights.dims[weights.axis]!);
-  forEachChannel(weights, (value, channel) => {
-    const magnitude = Math.abs(value);
-    if (magnitude > largest[channel]!) largest[channel] = magnitude;
-  });
-  return largest.map((magnitude) => {
-    const scale = Math.fround(2 * magnitude) / (reduced ? 128 : 254);
-    return scale < smallestNormal ? 1 : scale;
-  });
+export function weightScales({ values, dims, axis }: Channels, reduced = false): Float32Array {
+  const channels = dims[axis]!;
+  const inner = elementCount(dims.slice(axis + 1));
+  const largest = new Float32Array(channels);
+  for (let i = 0; i < values.length;) {
+    for (let channel = 0; channel < channels; channel++) {
+      let most = largest[channel]!;
+      for (const end = i + inner; i < end; i++) {
+        const magnitude = Math.abs(values[i]!);
+        if (magnitude > most) most = magnitude;
+      }
+      largest[channel] = most;
+    }
+  }
+  const steps = reduced ? signed7 : signed;
+  return largest.map((magnitude) => scaleOver({ min: -magnitude, max: magnitude }, steps).scale);
 }
 
-/** Clipped to what eight bits hold, or within ± `limit`. */
-export function quantizedWeights(weights: Channels, scales: Float32Array, limit?: number): Int8Array {
+export function quantizedWeights({ values, dims, axis }: Channels, scales: Float32Array, limit?: number): Int8Array {
   const [least, greatest] = limit === undefined ? [-128, 127] : [-limit, limit];
-  const quantized = new Int8Array(weights.values.length);
-  forEachChannel(weights, (value, channel, i) => {
-    quantized[i] = clip(roundToEven(Math.fround(value / scales[channel]!)), least, greatest);
-  });
+  const channels = dims[axis]!;
+  const inner = elementCount(dims.slice(axis + 1));
+  const quantized = new Int8Array(values.length);
+  for (let i = 0; i < values.length;) {
+    for (let channel = 0; channel < channels; channel++) {
+      const scale = scales[channel]!;
+      for (const end = i + inner; i < end; i++) {
+        quantized[i] = clip(roundToEven(Math.fround(values[i]! / scale)), least, greatest);
+      }
+    }
+  }
   return quantized;
 }
 
@@ -78,13 +110,11 @@ export function roomForBias(bias: Float32Array, inputScale: number, scales: Floa
   });
 }
 
-/** What QuantizeLinear does, where Math.round takes ties up. */
-export function roundToEven(value: number): number {
-  const below = Math.floor(value);
-  const rest = value - below;
-  if (rest !== 0.5) return rest < 0.5 ? below : below + 1;
-  return below % 2 === 0 ? below : below + 1;
-}
+/** Doubles from here on are whole numbers. */
+const whole = 1.5 * 2 ** 52;
+
+/** What QuantizeLinear does, where Math.round takes ties up; of magnitudes below 2^51. */
+export const roundToEven = (value: number): number => value + whole - whole;
 
 const clip = (value: number, least: number, greatest: number) => Math.min(Math.max(value, least), greatest);
 
