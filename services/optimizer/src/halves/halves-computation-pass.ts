@@ -1,3 +1,4 @@
+import { JobFailedError } from '@modelmill/store';
 import { nothingTo } from '../nothing-to.js';
 import { definePass } from '../pass-kind.js';
 import { computeHalves } from './compute-halves.js';
@@ -15,6 +16,10 @@ export const halfComputation = definePass<'computeHalves', HalfOptions>({
 
   async make(parent, options, { onProgress }) {
     await onProgress('halving', 0);
+    const names = new Set(parent.graph.nodes.map(({ name }) => name));
+    const unknown = options.blockedNodes.find((name) => !names.has(name));
+    if (unknown !== undefined)
+      throw new JobFailedError(`blocked_nodes has '${unknown}', which no node of the model is named`);
     const { model, halves, floats, casts, clamped } = computeHalves(parent, options);
     if (halves === 0)
       throw nothingTo('compute in halves: no node computes with 32-bit floats, or all of them are blocked');

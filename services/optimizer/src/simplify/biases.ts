@@ -7,10 +7,10 @@ import type { Scope } from './scope.js';
 
 /** Constants that are added to every output channel of a layer become its bias; a product of matrices becomes a Gemm. */
 export function foldBiases(scope: Scope): number {
-  return scope.nodes().filter((node) => {
+  return scope.each((node) => {
     if (!isOperator(node, 'Add', 'Sub')) return false;
     return (node.opType === 'Add' ? [0, 1] : [0]).some((side) => foldBias(scope, node, side));
-  }).length;
+  });
 }
 
 function foldBias(scope: Scope, node: Node, side: number): boolean {
@@ -39,7 +39,7 @@ const canHaveBias = (scope: Scope, { node }: ChannelLayer): boolean =>
 
 /** Products of matrices that are normalized become Gemms, which can take the normalization in. */
 export function normalizedAsGemm(scope: Scope): number {
-  return scope.nodes().filter((node) => {
+  return scope.each((node) => {
     const layer = isOperator(node, 'MatMul') ? channelLayer(scope, node) : undefined;
     const norm = layer && scope.onlyReader(node);
     if (!norm || !isOperator(norm, 'BatchNormalization') || !canHaveBias(scope, layer)) return false;
@@ -47,5 +47,5 @@ export function normalizedAsGemm(scope: Scope): number {
     if (!isConstant || intAttribute(norm, 'training_mode', 0) !== 0) return false;
     scope.change(node, (one) => (one.opType = 'Gemm'));
     return true;
-  }).length;
+  });
 }

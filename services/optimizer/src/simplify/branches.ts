@@ -6,12 +6,12 @@ import type { Scope } from './scope.js';
 
 /** An If whose condition is a constant becomes the nodes of the branch that is taken. */
 export function takeBranches(scope: Scope): number {
-  return scope.nodes().filter((node) => {
+  return scope.each((node) => {
     const condition = isOperator(node, 'If') ? numbersOf(scope.constant(node.inputs[0]))?.[0] : undefined;
     if (condition === undefined) return false;
     const branch = node.attributes.get(condition === 0 ? 'else_branch' : 'then_branch');
     return branch?.kind === 'graph' && inline(scope, node, branch.value);
-  }).length;
+  });
 }
 
 function inline(scope: Scope, node: Node, branch: Graph): boolean {
@@ -30,12 +30,13 @@ function inline(scope: Scope, node: Node, branch: Graph): boolean {
     const name = named(tensor.name);
     scope.graph.initializers.set(name, { ...tensor, name });
   }
-  scope.remove(node);
   for (const inner of moved) scope.add(inner);
   branch.outputs.forEach(({ name }, i) => {
     const output = node.outputs[i];
     if (output) scope.add(identity(named(name), output));
   });
+  // last, so that what only the branch reads is not taken for unused
+  scope.remove(node);
   return true;
 }
 

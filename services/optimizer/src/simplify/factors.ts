@@ -8,12 +8,12 @@ import type { Scope } from './scope.js';
 
 /** Constants that a layer's output or input is multiplied with or divided by become part of its weights. */
 export function foldFactors(scope: Scope): number {
-  return scope.nodes().filter((node) => {
+  return scope.each((node) => {
     if (!isOperator(node, 'Mul', 'Div')) return false;
     return (node.opType === 'Mul' ? [0, 1] : [0]).some(
       (side) => foldAfter(scope, node, side) || foldBefore(scope, node, side),
     );
-  }).length;
+  });
 }
 
 function foldAfter(scope: Scope, node: Node, side: number): boolean {

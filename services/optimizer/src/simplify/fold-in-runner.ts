@@ -37,10 +37,11 @@ export async function foldInRunner(
   const values = await valuesIn(constantModel(model, folded, wanted, known), wanted, signal);
   inScope(model, known, (scope) => {
     const trained = trainedOf(scope, folded);
+    const inner = new Set(folded);
     for (const [name, value] of values) {
       const constant = scope.addConstant(value, trained.has(name));
       for (const reader of scope.readers(name)) {
-        if (folded.includes(reader)) continue;
+        if (inner.has(reader)) continue;
         scope.change(reader, (one) => (one.inputs = one.inputs.map((input) => (input === name ? constant : input))));
       }
     }

@@ -1,6 +1,7 @@
 import { dataTypes } from '@modelmill/onnx';
 import type { Node } from '@modelmill/onnx';
 import { intAttribute, isLeftOut } from '../constant-of.js';
+import { isStored } from './channel-layers.js';
 import { listOf, numbersOf } from './numbers-of.js';
 import type { Scope } from './scope.js';
 
@@ -19,7 +20,10 @@ const noOps: Readonly<Record<string, DoesNothing>> = {
     const mask = outputs[1] ?? '';
     return isInference && (mask === '' || (scope.readers(mask).length === 0 && !scope.isHeld(mask)));
   },
-  Cast: (node, { known }) => dataTypes[known.dataType(node.inputs[0]!) ?? 'string'] === intAttribute(node, 'to', 0),
+  Cast: (node, { known }) => {
+    const from = known.dataType(node.inputs[0]!);
+    return from !== undefined && dataTypes[from] === intAttribute(node, 'to', 0);
+  },
   Reshape: keepsShape,
   Flatten: keepsShape,
   Squeeze: keepsShape,
@@ -55,10 +59,10 @@ const neutral: Readonly<Record<string, { readonly number: number; readonly sides
 
 /** Takes nodes out that give what they are given. */
 export function removeNoOps(scope: Scope): number {
-  return scope.nodes().filter((node) => {
+  return scope.each((node) => {
     const same = node.domain === '' ? unchanged(node, scope) : undefined;
     return same !== undefined && scope.dissolve(node, same);
-  }).length;
+  });
 }
 
 function unchanged(node: Node, scope: Scope): string | undefined {
@@ -76,4 +80,6 @@ function unchanged(node: Node, scope: Scope): string | undefined {
 }
 
 const isAll = (value: string, number: number, scope: Scope) =>
-  !scope.isTrained(value) && (numbersOf(scope.constant(value))?.every((one) => one === number) ?? false);
+  isStored(scope, value) &&
+  !scope.isTrained(value) &&
+  (numbersOf(scope.constant(value))?.every((one) => one === number) ?? false);

@@ -7,7 +7,7 @@ import type { Scope } from './scope.js';
 
 /** Zeros that are put around what a convolution takes become its own padding. */
 export function foldPads(scope: Scope): number {
-  return scope.nodes().filter((node) => {
+  return scope.each((node) => {
     const conv = isOperator(node, 'Pad') ? scope.onlyReader(node) : undefined;
     if (!conv || !isOperator(conv, 'Conv') || conv.inputs[0] !== node.outputs[0]) return false;
     const around = zerosAround(scope, node);
@@ -26,7 +26,7 @@ export function foldPads(scope: Scope): number {
     });
     scope.remove(node);
     return true;
-  }).length;
+  });
 }
 
 /** The sizes at the begin and the end of every axis; undefined where it is not by zeros. */

@@ -7,7 +7,7 @@ const reshaping = ['Reshape', 'Flatten', 'Squeeze', 'Unsqueeze'] as const;
 
 /** One reshaping after the other is one: what lies between has the same elements in the same order. */
 export function mergeReshapes(scope: Scope): number {
-  return scope.nodes().filter((node) => {
+  return scope.each((node) => {
     const source = isOperator(node, ...reshaping) ? scope.producer(node.inputs[0]!) : undefined;
     if (!isOperator(source, ...reshaping)) return false;
     const input = source.inputs[0]!;
@@ -15,12 +15,12 @@ export function mergeReshapes(scope: Scope): number {
     const [between] = source.outputs as [string];
     if (scope.readers(between).length === 0 && !scope.isHeld(between)) scope.remove(source);
     return true;
-  }).length;
+  });
 }
 
 /** Shapes that are computed while the model runs become constants, with -1 or 0 in place of an open size. */
 export function fixShapes(scope: Scope): number {
-  return scope.nodes().filter((node) => {
+  return scope.each((node) => {
     if (!isOperator(node, 'Reshape') || scope.constant(node.inputs[1])) return false;
     const shape = node.inputs[1]!;
     if (!reshapeTo(scope, node, node.inputs[0]!)) return false;
@@ -29,7 +29,7 @@ export function fixShapes(scope: Scope): number {
       scope.remove(source);
     }
     return true;
-  }).length;
+  });
 }
 
 /** Makes a node the Reshape of a value to the shape that its output has. */

@@ -9,6 +9,8 @@ export interface Scope {
   readonly known: KnownValues;
   /** Those that are left, in graph order. */
   nodes(): Node[];
+  /** Shows each node that is left, and counts those that were rewritten. */
+  each(rewrite: (node: Node) => boolean): number;
   producer(value: string): Node | undefined;
   /** Each once; nodes whose inner graphs read it, too. */
   readers(value: string): readonly Node[];
@@ -74,6 +76,7 @@ function openScope(model: Model, known: KnownValues): { scope: Scope; left: Read
     opset: model.opsets.get('') ?? 0,
     known,
     nodes: () => [...left],
+    each: (rewrite) => [...left].filter((node) => left.has(node) && rewrite(node)).length,
     producer: (value) => producers.get(value),
     readers: (value) => [...(readers.get(value) ?? [])],
     onlyReader(node) {

@@ -335,6 +335,27 @@ describe('simplification', () => {
     await expectSameAnswers(made, model);
   });
 
+  it('leaves what is made of weights that others read, too, to be made of them', async () => {
+    const model = modelOf(
+      [4],
+      [
+        turn('tied', 'turned', [1, 0]),
+        makeNode('Mul', ['turned', 'two'], ['twice']),
+        makeNode('Identity', ['zeros'], ['offset']),
+        makeNode('Add', ['input', 'offset'], ['a']),
+        makeNode('MatMul', ['a', 'twice'], ['b']),
+        makeNode('MatMul', ['b', 'tied'], ['c']),
+        makeNode('Add', ['c', 'zeros'], ['y']),
+      ],
+      [some('tied', [4, 4]), floatTensor('two', [], [2]), floatTensor('zeros', [4], [0, 0, 0, 0])],
+      [4],
+    );
+    const { model: made } = await simplified(model);
+    expect(ops(made).sort()).toEqual(['Add', 'Add', 'MatMul', 'MatMul', 'Mul', 'Transpose']);
+    expect(made.graph.initializers.get('tied')).toBe(model.graph.initializers.get('tied'));
+    await expectSameAnswers(made, model);
+  });
+
   it('stores equal constants once, but leaves two biases of zeros to be trained apart', async () => {
     const model = modelOf(
       [6],
@@ -395,11 +416,11 @@ describe('simplification', () => {
       outputs: [{ name: nodes.at(-1)!.outputs[0]!, dataType: 'float', shape: undefined }],
       valueInfo: [],
     });
-    const choose = (condition: string, output: string, suffix: string) =>
+    const choose = (condition: string, output: string, suffix: string, read = 'same') =>
       makeNode('If', [condition], [output], {
         then_branch: {
           kind: 'graph',
-          value: branch('then', [makeNode('Add', ['same', `k${suffix}`], [`p${suffix}`])], [some(`k${suffix}`, [6])]),
+          value: branch('then', [makeNode('Add', [read, `k${suffix}`], [`p${suffix}`])], [some(`k${suffix}`, [6])]),
         },
         else_branch: { kind: 'graph', value: branch('else', [makeNode('Mul', ['same', 'captured'], [`q${suffix}`])]) },
       });
@@ -407,9 +428,10 @@ describe('simplification', () => {
       [6],
       [
         makeNode('Identity', ['input'], ['same']),
+        makeNode('Neg', ['input'], ['only']),
         makeNode('ReduceMax', ['input'], ['most'], { keepdims: attribute(0) }),
         makeNode('Greater', ['most', 'zero'], ['open']),
-        choose('always', 'a', '1'),
+        choose('always', 'a', '1', 'only'), // nothing else reads it
         choose('open', 'b', '2'),
         makeNode('Add', ['a', 'b'], ['y']),
       ],

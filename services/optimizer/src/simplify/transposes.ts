@@ -11,12 +11,9 @@ const elementWise =
 
 /** Two transpositions, one after the other or around operators that do not mind, become one. */
 export function mergeTransposes(scope: Scope): number {
-  let merged = 0;
-  for (const node of scope.nodes()) {
-    if (!isOperator(node, 'Transpose')) continue;
-    if (mergeWithSource(scope, node) || mergeAcross(scope, node)) merged++;
-  }
-  return merged;
+  return scope.each(
+    (node) => isOperator(node, 'Transpose') && (mergeWithSource(scope, node) || mergeAcross(scope, node)),
+  );
 }
 
 function mergeWithSource(scope: Scope, node: Node): boolean {
@@ -63,14 +60,13 @@ function mergeAcross(scope: Scope, first: Node): boolean {
 
 /** What f(Transpose(a), Transpose(b)) is: Transpose(f(a, b)), where nothing else reads them. */
 export function raiseTransposes(scope: Scope): number {
-  let raised = 0;
-  for (const node of scope.nodes()) {
-    if (!isOperator(node, 'Add', 'Sub', 'Mul', 'Div', 'Max', 'Min', 'Sum') || node.inputs.length !== 2) continue;
+  return scope.each((node) => {
+    if (!isOperator(node, 'Add', 'Sub', 'Mul', 'Div', 'Max', 'Min', 'Sum') || node.inputs.length !== 2) return false;
     const turns = node.inputs.map((input) => scope.producer(input));
     const perms = turns.map((turn) => (isOperator(turn, 'Transpose') ? permOf(scope, turn) : undefined));
     const isAlone = turns.every((turn) => turn && scope.onlyReader(turn) === node);
     const [perm, other] = perms;
-    if (!perm || perm.join() !== other?.join() || !isAlone || turns[0] === turns[1]) continue;
+    if (!perm || perm.join() !== other?.join() || !isAlone || turns[0] === turns[1]) return false;
     const [output] = node.outputs as [string];
     const inner = scope.freshName(`${output}_unturned`);
     const sources = turns.map((turn) => turn!.inputs[0]!);
@@ -80,9 +76,8 @@ export function raiseTransposes(scope: Scope): number {
     });
     for (const turn of turns) scope.remove(turn!);
     scope.add(makeNode('Transpose', [inner], [output], { perm: attribute(perm) }));
-    raised++;
-  }
-  return raised;
+    return true;
+  });
 }
 
 function permOf({ known }: Scope, node: Node): readonly number[] | undefined {
