@@ -47,8 +47,10 @@ describe('passes that train what they made', () => {
   });
   afterAll(() => mesh[Symbol.asyncDispose]());
 
-  async function made(...passes: object[]) {
-    const spec = parseOptimizationSpec({ model: 'digits', version: '1', data, passes, max_accuracy_drop: 1 });
+  const made = (...passes: object[]) => madeBy({ passes });
+
+  async function madeBy(how: object) {
+    const spec = parseOptimizationSpec({ model: 'digits', version: '1', data, ...how, max_accuracy_drop: 1 });
     const { status } = await mesh.mill.optimizer.submit(spec);
     const { version } = await succeeded(mesh.mill.optimizer.watch(status!.jobId));
     return { jobId: status!.jobId, ...(await mesh.mill.registry.getVersion('digits', version)) };
@@ -88,6 +90,14 @@ describe('passes that train what they made', () => {
     const after = await made(trained!);
     expect(after.metrics['accuracy']).toBeGreaterThan(before.metrics['accuracy']! + 0.05);
     expect(Number(after.sizeBytes)).toBeLessThan(Number(before.sizeBytes) + 100);
+  });
+
+  it('come one after the other where a preset asks for them', async () => {
+    const { lineage, metrics, sizeBytes } = await madeBy({ preset: 'compact' });
+    expect(lineage!.method).toMatch(/^pruned .* % of the channels.*shared weights of 16 values$/);
+    expect(metrics['accuracy']).toBeGreaterThan(parent['accuracy']! - 0.05);
+    const { sizeBytes: before } = await mesh.mill.registry.getVersion('digits', '1');
+    expect(Number(sizeBytes)).toBeLessThan(0.25 * Number(before)); // of a small file, names are the most
   });
 
   it('keep the zeros of what was pruned among shared values', async () => {

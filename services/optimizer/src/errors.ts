@@ -10,7 +10,9 @@ export const badName = (field: string, got: string) =>
   invalid(`${field} is '${got}', wants a name of [a-zA-Z0-9][a-zA-Z0-9_-]{0,62}`);
 export const jobIdTooLong = (got: string, most: number) =>
   invalid(`job_id is '${got}', wants at most ${most} characters: its trainings are named after it`);
-export const noPasses = () => invalid('passes is empty, wants at least one, or a goal');
+export const noPasses = () => invalid('passes is empty, wants at least one, or a preset, or a goal');
+export const presetAndOthers = (other: string) =>
+  invalid(`preset and ${other} are both set, wants one of them: a preset is a list of passes`);
 export const passesAndGoal = () =>
   invalid('passes and goal are both set, wants one of them: a goal finds its own passes');
 export const tooManyPasses = (got: number, most: number) => invalid(`passes has ${got} entries, wants at most ${most}`);

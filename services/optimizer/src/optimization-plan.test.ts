@@ -31,6 +31,12 @@ describe('an optimization plan', () => {
     }
   });
 
+  it('has the passes that a preset stands for', () => {
+    const kindsOf = (preset: string) => planOf({ passes: [], preset }).passes.map(({ kind }) => kind);
+    expect(kindsOf('compact')).toEqual(['prune_structured', 'share_weights']);
+    expect(kindsOf('fast')).toEqual(['prune_structured', 'quantize_static']);
+  });
+
   it('has the defaults that the contract states', () =>
     expect(planOf({ passes: [distill(), prune(), quantize] })).toMatchObject({
       data: { dataset: 'digits', version: '', normalize: 'none' },
@@ -53,7 +59,13 @@ describe('an optimization plan', () => {
     [{ version: 'a b' }, "version is 'a b', wants a name of [a-zA-Z0-9][a-zA-Z0-9_-]{0,62}"],
     [{ data: {} }, "data.dataset is '', wants a name of [a-zA-Z0-9][a-zA-Z0-9_-]{0,62}"],
     [{ data: { dataset: 'digits', normalize: 'max' } }, "data.normalize is 'max', wants one of standard, minmax, none"],
-    [{ passes: [] }, 'passes is empty, wants at least one, or a goal'],
+    [{ passes: [] }, 'passes is empty, wants at least one, or a preset, or a goal'],
+    [{ preset: 'fast' }, 'preset and passes are both set, wants one of them: a preset is a list of passes'],
+    [
+      { preset: 'fast', passes: [], goal: {} },
+      'preset and goal are both set, wants one of them: a preset is a list of passes',
+    ],
+    [{ preset: 'tiny', passes: [] }, "preset is 'tiny', wants one of compact, fast"],
     [{ passes: Array(11).fill(prune()) }, 'passes has 11 entries, wants at most 10'],
     [{ passes: [prune(), {}] }, 'passes[1] names no kind of pass'],
     [
@@ -172,7 +184,7 @@ describe('an optimization plan', () => {
     [{ passes: [{ shareWeights: { clusters: 300 } }] }, 'passes[0].share_weights.clusters is 300, wants 2 to 256'],
     [
       { passes: [{ shareWeights: { start: 'random' } }] },
-      "passes[0].share_weights.start is 'random', wants one of density, linear",
+      "passes[0].share_weights.start is 'random', wants one of density, linear, kmeans++",
     ],
     [
       { passes: [{ shareWeights: {} }, prune()] },

@@ -5,6 +5,7 @@ import type { Bound } from './gate.js';
 import type { PlanSubject } from './pass-context.js';
 import type { PlannedPass } from './pass-kind.js';
 import { planPasses } from './passes.js';
+import { passesOf } from './preset-passes.js';
 import { planGoal } from './search/goal.js';
 import type { PlannedGoal } from './search/goal.js';
 
@@ -25,10 +26,12 @@ export interface OptimizationPlan extends PlanSubject {
 /** Checks what can be checked without looking anything up; throws an RpcError naming the field. */
 export function planOptimization(spec: optimizer.OptimizationSpec | undefined): OptimizationPlan {
   if (spec === undefined) throw errors.specMissing();
-  if (spec.passes.length === 0 && !spec.goal) throw errors.noPasses();
-  if (spec.passes.length > 0 && spec.goal) throw errors.passesAndGoal();
-  if (spec.passes.length > mostPasses) throw errors.tooManyPasses(spec.passes.length, mostPasses);
-  const passes = planPasses(spec.passes);
+  if (spec.preset !== '' && spec.goal) throw errors.presetAndOthers('goal');
+  const listed = passesOf(spec);
+  if (listed.length === 0 && !spec.goal) throw errors.noPasses();
+  if (listed.length > 0 && spec.goal) throw errors.passesAndGoal();
+  if (listed.length > mostPasses) throw errors.tooManyPasses(listed.length, mostPasses);
+  const passes = planPasses(listed);
   return {
     model: name(spec.model, 'model'),
     version: name(spec.version, 'version'),

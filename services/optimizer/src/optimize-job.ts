@@ -5,6 +5,7 @@ import { isFinal } from './final-error.js';
 import { gateFault } from './gate.js';
 import type { Tell } from './make-passes.js';
 import { pinnedPlan } from './pinned-plan.js';
+import { passesOf } from './preset-passes.js';
 import { createMaker } from './process/make-in-process.js';
 import type { PassProcessDeps } from './process/make-in-process.js';
 import { registerResult } from './register-result.js';
@@ -35,7 +36,7 @@ async function optimize(deps: OptimizeDeps, claim: JobClaim, tell: Tell): Promis
   await using maker = createMaker(deps, claim, pinned);
   if (plan.goal) return await search(deps.store, claim, { pinned, maker, goal: plan.goal }, tell);
 
-  const { passes } = optimizer.OptimizationSpec.decode(claim.job.spec);
+  const passes = passesOf(optimizer.OptimizationSpec.decode(claim.job.spec));
   const made = await maker.make(passes, claim.job.id, tell);
   const on = ` on ${made.report.dataset.evaluated_rows} held-out ${unitOf(task)}`;
   const fault = gateFault(task.kind, made.figures, plan.bound, on);

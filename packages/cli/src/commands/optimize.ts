@@ -30,7 +30,8 @@ const verbs = {
 } as const;
 
 /** Such as `prune+quantize`. */
-export function passNames({ passes, goal }: optimizer.OptimizationSpec): string {
+export function passNames({ passes, preset, goal }: optimizer.OptimizationSpec): string {
+  if (preset !== '') return preset;
   if (goal) return `search ${goal.optimize || 'fastest'}`;
   return passes.map(({ kind }) => (kind ? verbs[kind.$case] : 'nothing')).join('+');
 }
