@@ -7,6 +7,8 @@ export interface Result {
   readonly ratio: number;
   /** The ratio this project set itself, null where none. */
   readonly goal: number | null;
+  /** Whether the ratio is at least the goal; null where none is set. */
+  readonly met: boolean | null;
 }
 
 export interface Contest {
@@ -37,13 +39,15 @@ export async function alternate(contest: Contest, rounds: number): Promise<Resul
     values.push(mine);
     ratios.push(better === 'higher' ? mine / other : other / mine);
   }
+  const ratio = rounded(median(ratios));
   return {
     case: contest.case,
     value: rounded(median(values)),
     unit: contest.unit,
     against: contest.against,
-    ratio: rounded(median(ratios)),
+    ratio,
     goal: contest.goal,
+    met: contest.goal === null ? null : ratio >= contest.goal,
   };
 }
 

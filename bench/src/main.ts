@@ -48,9 +48,22 @@ async function measure(open: () => Promise<{ contests: Contest[] } & AsyncDispos
 
 function asTable(results: readonly Result[]): string {
   const rows = [
-    ['case', 'value', 'unit', 'against', 'ratio', 'goal'],
-    ...results.map((r) => [r.case, String(r.value), r.unit, r.against, r.ratio.toFixed(2), r.goal?.toString() ?? '–']),
+    ['case', 'value', 'unit', 'against', 'ratio', 'goal', 'met'],
+    ...results.map((r) => [
+      r.case,
+      String(r.value),
+      r.unit,
+      r.against,
+      r.ratio.toFixed(2),
+      r.goal?.toString() ?? '–',
+      verdict(r.met),
+    ]),
   ];
   const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
   return rows.map((row) => row.map((cell, column) => cell.padEnd(widths[column]!)).join('  ')).join('\n');
+}
+
+function verdict(met: boolean | null): string {
+  if (met === null) return '–';
+  return met ? 'yes' : 'no';
 }

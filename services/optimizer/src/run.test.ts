@@ -3,8 +3,8 @@ import { status } from '@grpc/grpc-js';
 import { parseOptimizationSpec } from '@modelmill/client';
 import { datasets } from '@modelmill/contracts';
 import type { jobs, registry, trainer, optimizer } from '@modelmill/contracts';
-import { checkAdmission, int64Tensor, makeNode, readOnnx, writeOnnx } from '@modelmill/onnx';
-import type { Model } from '@modelmill/onnx';
+import { checkAdmission, floatTensor, int64Tensor, makeNode, readOnnx, writeOnnx } from '@modelmill/onnx';
+import type { Model, Node } from '@modelmill/onnx';
 import type { JobResult } from '@modelmill/store';
 import { registrySignature } from './binding.js';
 import { accuracyOf, digitsFile, nearestMeans, readDigits } from './digits-for-tests.js';
@@ -77,6 +77,23 @@ const baseAsItIs = async (_claim: unknown, { base }: trainer.TrainingSpec): Prom
 
 const reportOf = async ({ store }: Optimizing, { reportSha256 }: registry.Version) =>
   JSON.parse(Buffer.from(await store.artifacts.read(reportSha256)).toString()) as { report: Report; markdown: string };
+
+/** A product of what some nodes make of the input, under the name `prepared`. */
+function ofOpset(opset: number, nodes: Node[]): Model {
+  const [last] = nodes.length > 0 ? ['prepared'] : ['input'];
+  const model = modelOf(
+    [64],
+    [...nodes, makeNode('MatMul', [last!, 'matrix'], ['y'])],
+    [
+      floatTensor('matrix', [64, 10], new Float32Array(640).fill(0.1)),
+      floatTensor('ones', [2], [1, 1]),
+      floatTensor('eight', [], [8.5]),
+    ],
+    [10],
+  );
+  model.opsets.set('', opset);
+  return model;
+}
 
 describe('the optimizer service', () => {
   let mesh: Optimizing;
@@ -159,6 +176,26 @@ describe('the optimizer service', () => {
         reason: 'there is nothing to quantize: no convolution or matrix product has constant weights',
       },
     });
+  });
+
+  it.each<[string, Model, string]>([
+    ['an opset from before all that is known', ofOpset(6, []), 'the model has opset 6, quantization wants 7 or later'],
+    [
+      'an operator that has no equal in the opset of quantization',
+      ofOpset(9, [makeNode('Upsample', ['input', 'ones'], ['prepared'], {}, 'up')]),
+      "node 'up' (Upsample) of opset 9 says something else in opset 13, which quantization wants: " +
+        'export the model with opset 13 or later',
+    ],
+    [
+      'values that are no numbers',
+      ofOpset(18, [makeNode('Sub', ['input', 'eight'], ['less']), makeNode('Log', ['less'], ['prepared'])]),
+      "tensor 'prepared' became NaN on the calibration examples, wants finite numbers",
+    ],
+  ])('fails at %s, and registers nothing', async (words, model, reason) => {
+    const name = words.replaceAll(' ', '-').slice(0, 40);
+    await register(mesh, name, model);
+    expect((await followed(mesh, await submit(specOf(name)))).at(-1)).toMatchObject({ failed: { reason } });
+    await expect(mesh.store.registry.version(name, '2')).rejects.toThrow();
   });
 
   it('refuses to quantize what is quantized', async () => {

@@ -13,6 +13,7 @@ import { nothingTo } from '../nothing-to.js';
 import { definePass } from '../pass-kind.js';
 import { unitOf } from '../task.js';
 import { quantizableLayers, quantizableTensors, quantizeStatic } from './quantize-static.js';
+import { raiseOpset } from './raise-opset.js';
 import { writeQOperators } from './write-qoperators.js';
 
 const formats = ['qdq', 'qoperator'] as const;
@@ -42,6 +43,7 @@ export const staticQuantization = definePass<'quantizeStatic', StaticQuantizatio
     const equalized = settings.equalize ? equalizeLayers(model) : 0;
     const tensors = quantizableTensors(model);
     if (tensors.length === 0) throw nothingTo('quantize: no convolution or matrix product has constant weights');
+    raiseOpset(model); // what cannot be is said before the calibration
     const watching = calibrationOn(model, settings.samples, context);
     const ranges = await calibrate(model, tensors, { ...watching, method: settings.calibration });
     const corrected = settings.correctBiases ? { means: await meansOf(model, watching) } : {};
