@@ -7,12 +7,34 @@ import { reconnecting } from './reconnect.js';
 
 const { OptimizerService: methods } = optimizer;
 
+/** What an analysis measures on. */
+export interface AnalyzeOptions {
+  /** Without one, layers are only weighed. */
+  readonly dataset?: string;
+  /** Default: its newest. */
+  readonly datasetVersion?: string;
+  /** Training rows; default 256. */
+  readonly rows?: number;
+  /** Default 15. */
+  readonly timeBudgetSeconds?: number;
+}
+
+/** Beside the time budget: waiting for others that measure, calibrating, and what has begun. */
+const measuringMs = 300_000;
+
 /** Optimization jobs. */
 export function createOptimizerClient(channel: Channel) {
   return {
-    /** What each layer weighs and what each pass could save. */
-    analyze(model: string, version: string, options?: CallOptions): Promise<optimizer.AnalyzeModelResponse> {
-      return channel.unary(methods.analyzeModel, { model, version }, { ...options, safe: true });
+    /** What each layer weighs and, with a dataset, what it takes and how much it minds compression; and advice. */
+    analyze(
+      model: string,
+      version: string,
+      { dataset = '', datasetVersion = '', rows = 0, timeBudgetSeconds = 0 }: AnalyzeOptions = {},
+      options?: CallOptions,
+    ): Promise<optimizer.AnalyzeModelResponse> {
+      const request = { model, version, dataset, datasetVersion, rows, timeBudgetSeconds };
+      const deadlineMs = dataset === '' ? undefined : 1000 * timeBudgetSeconds + measuringMs;
+      return channel.unary(methods.analyzeModel, request, { deadlineMs, ...options, safe: true });
     },
     /** Checks a spec and queues it. */
     async submit(

@@ -18,4 +18,6 @@ export interface LoadOptions {
   readonly optimizedModelPath?: string;
   /** How much ONNX Runtime changes the graph first. Default all. */
   readonly graphOptimization?: 'disabled' | 'all';
+  /** What each node takes is written to a file that begins so, when the model is unloaded. */
+  readonly profilePrefix?: string;
 }

@@ -34,6 +34,8 @@ interface Settings {
 const behindServices = 10;
 
 const sessions = new Map<string, InferenceSession>();
+/** Ids of those that write down what their nodes take. */
+const profiled = new Set<string>();
 
 async function serve(settings: Settings): Promise<void> {
   dieWithParent();
@@ -65,6 +67,7 @@ async function answer(request: RunnerRequest, tensors: Map<string, TensorData>, 
     case 'load':
       return send(await load(request, settings));
     case 'unload':
+      if (profiled.delete(request.id)) sessions.get(request.id)?.endProfiling();
       await sessions.get(request.id)?.release();
       sessions.delete(request.id);
       return send({});
@@ -86,7 +89,7 @@ async function answer(request: RunnerRequest, tensors: Map<string, TensorData>, 
 
 /** From bytes and with an empty working directory: there is no file next to the model that it could name. */
 async function load(
-  { id, path, optimizedModelPath, graphOptimization }: RunnerRequest & { op: 'load' },
+  { id, path, optimizedModelPath, graphOptimization, profilePrefix }: RunnerRequest & { op: 'load' },
   { providers, threads }: Settings,
 ): Promise<FrameHeader> {
   const begun = performance.now();
@@ -95,10 +98,12 @@ async function load(
     ...(providers === null ? {} : { providers }),
     ...(optimizedModelPath === undefined ? {} : { optimizedModelPath }),
     ...(graphOptimization === undefined ? {} : { graphOptimization }),
+    ...(profilePrefix === undefined ? {} : { profilePrefix }),
   });
   const signature = signatureOf(session);
   await sessions.get(id)?.release();
   sessions.set(id, session);
+  if (profilePrefix !== undefined) profiled.add(id);
   return { loaded: { ...signature, provider, loadMs: performance.now() - begun } };
 }
 

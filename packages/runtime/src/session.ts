@@ -15,6 +15,8 @@ export interface SessionOptions {
   readonly threads?: number;
   /** Where ONNX Runtime writes the graph it made of the model. */
   readonly optimizedModelPath?: string;
+  /** Where ONNX Runtime writes what each node took, when its profiling ends: the file's name begins so. */
+  readonly profilePrefix?: string;
   /** Freed memory is kept for the next run: faster where large values come and go at every run. Default: given back. */
   readonly keepMemory?: boolean;
   /** Outputs that stay in the device's memory, where the provider is WebGPU; only `openStatefulSession` can take them. */
@@ -66,6 +68,7 @@ export async function createSession(model: Uint8Array | string, options: Session
 
 function create(model: Uint8Array | string, provider: Provider, options: SessionOptions): Promise<InferenceSession> {
   const { threads, optimizedModelPath, keptOnDevice = [], graphOptimization = 'all', keepMemory = false } = options;
+  const { profilePrefix } = options;
   const ortOptions: InferenceSession.SessionOptions = {
     executionProviders: [provider],
     graphOptimizationLevel: graphOptimization,
@@ -73,6 +76,7 @@ function create(model: Uint8Array | string, provider: Provider, options: Session
     logSeverityLevel: 3,
     ...(threads === undefined ? {} : { intraOpNumThreads: threads, interOpNumThreads: 1 }),
     ...(optimizedModelPath === undefined ? {} : { optimizedModelFilePath: optimizedModelPath }),
+    ...(profilePrefix === undefined ? {} : { enableProfiling: true, profileFilePrefix: profilePrefix }),
   };
   if (provider === 'webgpu') return createOnWebGpu(model, keptOnDevice, ortOptions);
   return typeof model === 'string'

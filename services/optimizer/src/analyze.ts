@@ -1,6 +1,8 @@
+import { optimizer as contract } from '@modelmill/contracts';
 import type { optimizer } from '@modelmill/contracts';
 import { ShapeError, elementCount, inferShapes } from '@modelmill/onnx';
 import type { Model, Node, StaticType } from '@modelmill/onnx';
+import { layerName } from './layer-names.js';
 import { isQuantized, sum, weightedLayers } from './weighted-layers.js';
 import type { WeightedLayer } from './weighted-layers.js';
 
@@ -13,16 +15,16 @@ export function analyze(model: Model): optimizer.AnalyzeModelResponse {
   const all = sum(found.map(parametersOf));
   const layers = found.map((layer) => {
     const parameters = parametersOf(layer);
-    return {
-      node: layer.node.name,
+    return contract.LayerAnalysis.fromPartial({
+      node: layerName(layer.node),
       opType: layer.node.opType,
       parameters: BigInt(parameters),
       share: all === 0 ? 0 : parameters / all,
       sparsity: parameters === 0 ? 0 : sum(layer.weights.map(({ zeros }) => zeros)) / parameters,
       multiplyAdds: BigInt(multiplyAdds(layer.node, types)),
-    };
+    });
   });
-  return { layers, advice: adviceOn(model, found) };
+  return contract.AnalyzeModelResponse.fromPartial({ layers, advice: adviceOn(model, found) });
 }
 
 /** Multiply-adds of the layers with weights, for one example. */

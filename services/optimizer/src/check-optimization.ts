@@ -23,10 +23,16 @@ export interface CheckedOptimization {
   readonly binding: Binding;
 }
 
+/** A version, and the dataset that it is to fit. */
+export interface Subject extends Pick<OptimizationPlan, 'model' | 'version'> {
+  readonly data: Pick<OptimizationPlan['data'], 'dataset' | 'version' | 'tokenizer' | 'context'>;
+  readonly bound: Pick<OptimizationPlan['bound'], 'field'>;
+}
+
 /** Looks up what a plan names; throws an RpcError or the store's NotFoundError. */
 export async function checkOptimization(
   store: Pick<Store, 'registry' | 'datasets' | 'artifacts'>,
-  plan: OptimizationPlan,
+  plan: Subject,
 ): Promise<CheckedOptimization> {
   const { model, version, data } = plan;
   const parent = await store.registry.version(model, version);
@@ -43,7 +49,7 @@ export async function checkOptimization(
 
 /** How a version, its graph and a dataset fit each other; throws an RpcError where they do not. */
 export function fitOf(
-  { model, data, bound }: OptimizationPlan,
+  { model, data, bound }: Omit<Subject, 'version'>,
   parent: registry.Version,
   dataset: datasets.DatasetVersion,
   graph: Model,

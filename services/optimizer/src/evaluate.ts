@@ -35,13 +35,14 @@ export interface Evaluated {
 
 /**
  * Every metric of a loaded model on the held-out examples; one that has no value there is left out. Throws
- * JobFailedError with the tensor and the example where an answer is no number.
+ * JobFailedError with the tensor and the example where an answer is no number. Shows the answers as they come.
  */
 export async function evaluate(
   runner: Pick<Runner, 'run'>,
   { id, name, binding }: Evaluated,
   examples: Examples,
   signal: AbortSignal,
+  see: (answers: Float32Array) => void = () => {},
 ): Promise<Metrics> {
   const { task, heldOut, atOnce } = examples;
   const evaluation = evaluationOf(task, heldOut.length);
@@ -55,6 +56,7 @@ export async function evaluate(
       const example = some[Math.floor((odd * some.length) / answers.length)]!;
       throw noNumber(name, binding.output, answers[odd]!, where(task, example));
     }
+    see(answers.slice());
     const targets = examples.targets(some);
     evaluation.add(task.kind === 'numbers' ? answers : probabilities(answers, targets.length), targets, targets.length);
   }

@@ -16,6 +16,7 @@ import {
   hasEnded,
 } from '@modelmill/store';
 import type { JobRecord, Store } from '@modelmill/store';
+import { analyzeVersion } from './analysis/analyze-version.js';
 import { checkOptimization } from './check-optimization.js';
 import * as errors from './errors.js';
 import { planOptimization } from './optimization-plan.js';
@@ -23,7 +24,7 @@ import type { OptimizationPlan } from './optimization-plan.js';
 import { childJobId } from './make-passes.js';
 import { mostCandidates } from './search/search-space.js';
 import { pinned } from './pinned-plan.js';
-import type { AnalyzeArtifact } from './process/analyze-in-process.js';
+import type { Analyses } from './process/analyze-in-process.js';
 import { cancelTraining } from './train-child.js';
 import { NoTrainerError } from './trainers.js';
 import type { Trainers } from './trainers.js';
@@ -31,7 +32,7 @@ import type { Trainers } from './trainers.js';
 export interface OptimizerDeps {
   readonly store: Pick<Store, 'registry' | 'datasets' | 'jobs' | 'artifacts'>;
   readonly trainers: Trainers;
-  readonly analyze: AnalyzeArtifact;
+  readonly analyses: Analyses;
   /** Ends watches, so that a shutdown need not wait for the jobs they follow. */
   readonly closing: AbortSignal;
 }
@@ -51,7 +52,7 @@ const longestJobId = 64;
 const validationMs = 5_000;
 
 export function optimizerHandlers(deps: OptimizerDeps, telemetry: Telemetry): optimizer.OptimizerServer {
-  const { store, trainers, analyze, closing } = deps;
+  const { store, trainers, analyses, closing } = deps;
   const { jobs } = store;
   const options = { ...telemetry, translate: translated };
 
@@ -118,10 +119,10 @@ export function optimizerHandlers(deps: OptimizerDeps, telemetry: Telemetry): op
   }
 
   return {
-    analyzeModel: unary(async ({ model, version }: optimizer.AnalyzeModelRequest, signal) => {
-      const { artifactSha256 } = await store.registry.version(model, version);
-      return analyze(artifactSha256, signal);
-    }, options),
+    analyzeModel: unary(
+      (request: optimizer.AnalyzeModelRequest, signal) => analyzeVersion({ store, analyses }, request, signal),
+      options,
+    ),
     submitOptimization: unary(submit, options),
     getOptimization: unary(
       async ({ jobId }: optimizer.GetOptimizationRequest) => ({ job: asMessage(await find(jobId)) }),

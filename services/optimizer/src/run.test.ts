@@ -250,6 +250,36 @@ describe('the optimizer service', () => {
     );
   });
 
+  it.each([
+    ['quantize_static', 'conv'],
+    ['quantize_static', 'd*e'],
+  ])('%s leaves in floats what is excluded: %s', async (kind, pattern) => {
+    const model = `without-${pattern.replace('*', '')}`;
+    await register(mesh, model, graph);
+    await succeeded(mesh, await submit(specOf(model, { passes: [{ [kind]: { exclude: [pattern] } }] })));
+    const made = await mesh.store.registry.version(model, '2');
+    const { graph: stored } = readOnnx(await mesh.store.artifacts.read(made.artifactSha256));
+    const floats = pattern === 'conv' ? 'kernels' : 'matrix';
+    expect(['kernels', 'matrix'].filter((name) => stored.initializers.has(name))).toEqual([floats]);
+    const { notes } = (await reportOf(mesh, made)).report;
+    expect(notes).toContain(`1 layers stay in floats: ${pattern}.`);
+    expect(notes.join()).toContain('1 products compute in integers and 1 in floats');
+  });
+
+  it('fails where everything, or nothing, is excluded', async () => {
+    await register(mesh, 'excluding', graph);
+    const failure = async (passes: object[]) =>
+      (await followed(mesh, await submit(specOf('excluding', { passes })))).at(-1);
+    expect(await failure([{ quantize_static: { exclude: ['*'] } }])).toMatchObject({
+      failed: { reason: expect.stringContaining('that is not excluded has constant weights') as string },
+    });
+    for (const kind of ['quantize_static', 'quantize_dynamic', 'quantize_weights']) {
+      expect(await failure([{ [kind]: { exclude: ['fc7'] } }])).toMatchObject({
+        failed: { reason: expect.stringContaining("exclude 'fc7' names none of the layers") as string },
+      });
+    }
+  });
+
   it('searches for the passes that make the least of it, and registers those that nothing else beats', async () => {
     await using _doubled = await startTrainer(mesh.store, { train: baseAsItIs });
     await register(mesh, 'searched', graph);

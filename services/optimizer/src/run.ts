@@ -5,7 +5,7 @@ import type { JobClaim } from '@modelmill/store';
 import type { Config } from './config.js';
 import { optimizerHandlers } from './handlers.js';
 import { optimizeJob } from './optimize-job.js';
-import { createAnalysis } from './process/analyze-in-process.js';
+import { createAnalyses } from './process/analyze-in-process.js';
 import { createTrainers } from './trainers.js';
 import { createTurns } from './turns.js';
 
@@ -32,7 +32,7 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
   const trainers = createTrainers(store.replicas);
   const inTurn = createTurns();
   const processes = { artifactsDir: config.MILL_ARTIFACTS_DIR, memoryBytes: config.MILL_PASS_MEMORY_BYTES };
-  const analyze = createAnalysis(processes);
+  const analyses = createAnalyses(processes, inTurn);
   const work = (claim: JobClaim) =>
     withContextOf({ ...claim.headers }, () =>
       tracer.startActiveSpan('optimize', { attributes: { 'mill.job': claim.job.id } }, async (span) => {
@@ -71,7 +71,7 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
       descriptorSet,
       telemetry,
     },
-    [[optimizer.OptimizerService, optimizerHandlers({ store, trainers, analyze, closing: signal }, telemetry)]],
+    [[optimizer.OptimizerService, optimizerHandlers({ store, trainers, analyses, closing: signal }, telemetry)]],
   );
   await using _announced = await store.replicas.announce({
     service,

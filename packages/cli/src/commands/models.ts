@@ -6,6 +6,7 @@ import { printMessage } from '../print-json.js';
 import { numberFlag, pick, readArgs, words } from '../read-args.js';
 import { age, bytes, count, figure } from '../terminal/format.js';
 import { table } from '../terminal/table.js';
+import { analyze } from './analyze-model.js';
 import { download, upload } from './model-files.js';
 
 const flags = { ...connectionFlags, json: { type: 'boolean' } } as const;
@@ -20,7 +21,7 @@ mill models get MODEL
 mill models upload MODEL FILE.onnx
 mill models download MODEL VERSION [FILE.onnx]
 mill models report MODEL VERSION
-mill models analyze MODEL VERSION
+mill models analyze MODEL VERSION [--dataset NAME] [--rows 256] [--seconds 15]
 mill models label MODEL LABEL VERSION[=WEIGHT] …
 mill models unlabel MODEL LABEL
 mill models promote MODEL LABEL [--baseline VERSION] [--max-drop 0.01] [--metric accuracy] [--minimize size_bytes]
@@ -31,6 +32,8 @@ mill models delete MODEL [VERSION]
   --max-drop SHARE     how much accuracy or r2 may be lost, or by which share perplexity may rise: 0.01 is one point
   --metric NAME        accuracy, r2 or perplexity
   --minimize METRIC    size_bytes, p50_ms, p99_ms or parameters
+  --dataset NAME       measures on training rows of it what each layer takes and how much it minds compression
+  --seconds N          measures no other form of a layer after so long
   --json               the answer as JSON
 ${connectionUsage}`,
 
@@ -68,24 +71,6 @@ async function report(args: readonly string[], cli: Cli): Promise<void> {
   await using mill = await connect(values, cli);
   const { json, markdown } = await mill.registry.getReport(name, version);
   cli.out.print(values.json ? json : markdown);
-}
-
-async function analyze(args: readonly string[], cli: Cli): Promise<void> {
-  const { values, positionals } = readArgs(args, flags);
-  const [name, version] = words(positionals, 'MODEL', 'VERSION');
-  await using mill = await connect(values, cli);
-  const analysis = await mill.optimizer.analyze(name, version);
-  if (values.json) return printMessage(cli, 'modelmill.v1.AnalyzeModelResponse', analysis);
-  const rows = analysis.layers.map(({ node, opType, parameters, share, sparsity, multiplyAdds }) => [
-    node,
-    opType,
-    count(parameters),
-    `${(share * 100).toFixed(1)} %`,
-    `${(sparsity * 100).toFixed(1)} %`,
-    count(multiplyAdds),
-  ]);
-  cli.out.print(table(['node', 'operator', 'weights', 'share', 'zeros', 'multiply-adds'], rows, cli.out.paint.dim));
-  for (const advice of analysis.advice) cli.out.print(`\n${advice}`);
 }
 
 async function label(args: readonly string[], cli: Cli): Promise<void> {

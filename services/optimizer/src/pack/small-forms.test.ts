@@ -190,7 +190,7 @@ describe('weights stored in bytes', () => {
 describe('dynamic quantization', () => {
   it('reduced keeps every sum of two products within 16 bits', () => {
     const model = network();
-    quantizeDynamic(model, true);
+    quantizeDynamic(model, { reduced: true });
     const weights = [...model.graph.initializers.values()].filter(({ dataType }) => dataType === 'int8');
     const largest = Math.max(...weights.flatMap((tensor) => [...intsOf(tensor)].map(Math.abs)));
     expect(largest).toBe(64);

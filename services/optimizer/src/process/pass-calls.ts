@@ -1,4 +1,6 @@
 import type { ArtifactRef } from '@modelmill/store';
+import type { Form } from '../analysis/forms.js';
+import type { Measured } from '../analysis/measure-forms.js';
 import type { Figures, Report } from '../report.js';
 
 /** Passes over a version, everything looked up; messages as they are encoded. */
@@ -33,12 +35,27 @@ export interface AskedTraining {
   readonly spec: Uint8Array;
 }
 
+/** A version whose layers are to be given forms and measured; messages as they are encoded. */
+export interface MeasureOrder {
+  readonly artifactsDir: string;
+  /** registry.Version. */
+  readonly parent: Uint8Array;
+  /** DatasetVersion. */
+  readonly dataset: Uint8Array;
+  /** How many examples of the training part. */
+  readonly rows: number;
+  readonly budgetMs: number;
+  readonly modelForms: readonly Form[];
+  readonly layerForms: readonly Form[];
+}
+
 /** What the optimizer asks of a pass process. */
 export type PassWork = {
   /** Orders of one process are of one job. */
   make(order: PassOrder): MadeCandidate;
   /** An AnalyzeModelResponse of an artifact. */
   analyze(model: { readonly artifactsDir: string; readonly sha256: string }): Uint8Array;
+  measure(order: MeasureOrder): Measured;
 };
 
 /** What a pass process asks of the optimizer. */

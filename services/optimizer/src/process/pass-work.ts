@@ -1,11 +1,14 @@
+import { calibrationRows } from '@modelmill/data';
 import { jobs, optimizer as contract, trainer, datasets, registry } from '@modelmill/contracts';
 import { openFileArtifacts } from '@modelmill/store';
+import { measureForms } from '../analysis/measure-forms.js';
 import { analyze } from '../analyze.js';
 import { makeCandidate } from '../candidate.js';
 import type { CandidateDeps } from '../candidate.js';
 import { fitOf } from '../check-optimization.js';
 import { readExamples } from '../examples.js';
 import type { Examples } from '../examples.js';
+import { never } from '../make-passes.js';
 import { openModel } from '../model-files.js';
 import { planOptimization } from '../optimization-plan.js';
 import { planPasses } from '../passes.js';
@@ -13,6 +16,14 @@ import { pinned } from '../pinned-plan.js';
 import type { InTurn } from '../turns.js';
 import type { Answers, CallEnd } from './calls.js';
 import type { PassNeeds, PassWork } from './pass-calls.js';
+
+/** A version with the tokenizer and the windows that it has itself. */
+const asItComes = ({ model }: registry.Version) =>
+  ({
+    model,
+    data: { dataset: '', version: '', tokenizer: undefined, context: 0 },
+    bound: { field: 'max_drop' },
+  }) as const;
 
 type Ask = CallEnd<PassNeeds>['call'];
 
@@ -54,6 +65,16 @@ export function passWork(ask: Ask): Answers<PassWork> {
     async analyze({ artifactsDir, sha256 }) {
       const model = await openModel(await openFileArtifacts(artifactsDir), sha256);
       return contract.AnalyzeModelResponse.encode(analyze(model)).finish();
+    },
+    async measure({ artifactsDir, ...order }) {
+      const artifacts = await openFileArtifacts(artifactsDir);
+      const parent = registry.Version.decode(order.parent);
+      const dataset = datasets.DatasetVersion.decode(order.dataset);
+      const graph = await openModel(artifacts, parent.artifactSha256);
+      const { task, binding } = fitOf(asItComes(parent), parent, dataset, graph);
+      examples ??= await readExamples(artifacts, dataset, task);
+      const some = calibrationRows(examples.train, order.rows, 0n);
+      return measureForms(graph, { ...order, binding, examples, some, signal: never });
     },
   };
 }

@@ -1,6 +1,7 @@
 import { byteLength, floatView, floatsOf } from '@modelmill/onnx';
 import type { Graph, Model, Node, Tensor } from '@modelmill/onnx';
 import { floatConstantOf, floatOf, intAttribute, isLeftOut } from '../constant-of.js';
+import type { KeepsFloats } from './quantization-plan.js';
 import type { Matrix } from './weight-blocks.js';
 
 /** A product of something computed with a constant matrix. */
@@ -21,10 +22,10 @@ export interface MatrixLayer {
  * graph order. A Gemm is one where its left side is not turned. Of those that take one constant in different ways, such as
  * turned and not, the first is.
  */
-export function matrixLayers({ graph }: Model): MatrixLayer[] {
+export function matrixLayers({ graph }: Model, keepsFloats: KeepsFloats = () => false): MatrixLayer[] {
   const ways = new Map<Tensor, string>();
   return graph.nodes.flatMap((node) => {
-    const layer = layerOf(graph, node);
+    const layer = keepsFloats(node) ? undefined : layerOf(graph, node);
     if (!layer) return [];
     const way = `${layer.isTurned} ${alphaOf(node)}`;
     const first = ways.get(layer.weights) ?? way;

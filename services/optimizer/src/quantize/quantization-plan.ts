@@ -20,6 +20,9 @@ export interface Absorbed {
   readonly bounds: Bounds;
 }
 
+/** Whether a layer is to stay as it is. */
+export type KeepsFloats = (node: Node) => boolean;
+
 interface Bounds {
   readonly min: number;
   readonly max: number;
@@ -53,12 +56,12 @@ interface Group {
  * Layers with constant weights take eight bits, and convolutions give them. What lies between layers and can stay in
  * eight bits does; every other operator, and the end of the graph, keeps floats: a Gemm or MatMul gives floats to those.
  */
-export function planQuantization({ graph }: Model): QuantizationPlan {
+export function planQuantization({ graph }: Model, keepsFloats: KeepsFloats = () => false): QuantizationPlan {
   const nodes = topologicallySorted(graph);
   const consumers = consumersByValue(nodes);
   const layers = new Map(
     nodes.flatMap((node) => {
-      const layer = layerOf(graph, node, consumers);
+      const layer = keepsFloats(node) ? undefined : layerOf(graph, node, consumers);
       return layer ? [[node, layer] as const] : [];
     }),
   );

@@ -4,10 +4,17 @@ import { addConstant } from '../add-constant.js';
 import { changeConstants } from '../constant-of.js';
 import { matrixLayers } from './matrix-layers.js';
 import type { MatrixLayer } from './matrix-layers.js';
+import type { KeepsFloats } from './quantization-plan.js';
 import { quantizedWeights, weightScales } from './quantized-numbers.js';
 import { raiseOpset } from './raise-opset.js';
 
 const float32 = 1;
+
+export interface DynamicOptions {
+  /** Weights in 7 bits. */
+  readonly reduced?: boolean;
+  readonly keepsFloats?: KeepsFloats;
+}
 
 /**
  * Multiplies by constant matrices in eight bits, in place: signed weights with a scale per column, unsigned activations
@@ -15,8 +22,8 @@ const float32 = 1;
  * Runtime runs them in this form many times slower. Reduced, weights have
  * 7 bits. Returns how many layers it changed.
  */
-export function quantizeDynamic(model: Model, reduced = false): number {
-  const layers = matrixLayers(model);
+export function quantizeDynamic(model: Model, { reduced = false, keepsFloats }: DynamicOptions = {}): number {
+  const layers = matrixLayers(model, keepsFloats);
   if (layers.length === 0) return 0;
   raiseOpset(model);
   changeConstants(model, () => {

@@ -6,7 +6,7 @@ import { changeConstants, floatOf } from '../constant-of.js';
 import { packed } from '../pack/codebooks.js';
 import { lostOnAverage } from './bias-correction.js';
 import { planQuantization } from './quantization-plan.js';
-import type { QuantizationPlan, QuantizedLayer } from './quantization-plan.js';
+import type { KeepsFloats, QuantizationPlan, QuantizedLayer } from './quantization-plan.js';
 import type { ValueRange } from './value-range.js';
 import {
   activationScale,
@@ -25,15 +25,20 @@ export interface StaticOptions {
   readonly reduced?: boolean;
   /** Of the channels that layers take: biases make up for what rounding the weights takes on the average. */
   readonly means?: ReadonlyMap<string, Float64Array>;
+  readonly keepsFloats?: KeepsFloats;
 }
 
 /** The layers that quantization makes. */
-export const quantizableLayers = (model: Model): readonly QuantizedLayer[] => planQuantization(model).layers;
+export const quantizableLayers = (model: Model, keepsFloats?: KeepsFloats): readonly QuantizedLayer[] =>
+  planQuantization(model, keepsFloats).layers;
 
 /** The tensors whose ranges `quantizeStatic` wants; none where no layer can be quantized. */
-export function quantizableTensors(model: Model): string[] {
-  return rangedTensors(planQuantization(model));
+export function quantizableTensors(model: Model, keepsFloats?: KeepsFloats): string[] {
+  return rangedTensors(planQuantization(model, keepsFloats));
 }
+
+/** Those, and the tensors that share their ranges: enough for any choice of layers that keep floats. */
+export const quantizedTensors = (model: Model): string[] => [...planQuantization(model).quantized];
 
 const rangedTensors = ({ quantized, sharing }: QuantizationPlan) =>
   [...quantized].filter((value) => !sharing.has(value));
@@ -46,10 +51,15 @@ const rangedTensors = ({ quantized, sharing }: QuantizationPlan) =>
 export function quantizeStatic(
   model: Model,
   ranges: ReadonlyMap<string, ValueRange>,
-  { reduced = false, means }: StaticOptions = {},
+  { reduced = false, means, keepsFloats }: StaticOptions = {},
 ): { layers: number } {
   const bits: WeightBits = { stored: new Map(), reduced, means };
-  return placePairs(model, ranges, (graph, layer, inputScale) => quantizeLayer(graph, layer, inputScale, bits));
+  return placePairs(
+    model,
+    ranges,
+    (graph, layer, inputScale) => quantizeLayer(graph, layer, inputScale, bits),
+    keepsFloats,
+  );
 }
 
 /** Writes the constants of a layer whose input has eight bits of a scale. */
@@ -60,8 +70,9 @@ export function placePairs(
   model: Model,
   ranges: ReadonlyMap<string, ValueRange>,
   writeLayer: WriteLayer,
+  keepsFloats?: KeepsFloats,
 ): { layers: number } {
-  const plan = planQuantization(model);
+  const plan = planQuantization(model, keepsFloats);
   if (plan.layers.length === 0) return { layers: 0 };
   const missing = rangedTensors(plan).filter((name) => !ranges.has(name));
   if (missing.length > 0) throw new Error(`ranges want ${missing.map((name) => `'${name}'`).join(', ')}`);

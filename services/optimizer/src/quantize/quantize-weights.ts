@@ -6,6 +6,7 @@ import { changeConstants } from '../constant-of.js';
 import { gptqBlocks } from './gptq.js';
 import { matrixLayers } from './matrix-layers.js';
 import type { MatrixLayer } from './matrix-layers.js';
+import type { KeepsFloats } from './quantization-plan.js';
 import { blockCount, halfQuadraticGrid, nearestGrid, quantizeBlocks } from './weight-blocks.js';
 import type { BlockForm, Blocks } from './weight-blocks.js';
 
@@ -13,6 +14,7 @@ export interface WeightOnlyOptions extends BlockForm {
   readonly method: 'nearest' | 'hqq' | 'gptq';
   /** What `gptq` knows of what a layer takes, [k, k]; wanted in the order of the layers. */
   readonly hessianOf?: (layer: MatrixLayer) => Promise<Float64Array>;
+  readonly keepsFloats?: KeepsFloats | undefined;
   onLayer(done: number): Promise<void>;
 }
 
@@ -57,8 +59,10 @@ export function writeBlocks(
 }
 
 /** Those of at least one whole block. */
-export const layersInBlocks = (model: Model, { block }: Pick<BlockForm, 'block'>): MatrixLayer[] =>
-  matrixLayers(model).filter(({ matrix }) => matrix.k >= block);
+export const layersInBlocks = (
+  model: Model,
+  { block, keepsFloats }: Pick<WeightOnlyOptions, 'block' | 'keepsFloats'>,
+): MatrixLayer[] => matrixLayers(model, keepsFloats).filter(({ matrix }) => matrix.k >= block);
 
 async function blocksOf(layer: MatrixLayer, options: WeightOnlyOptions): Promise<Blocks> {
   const { method, hessianOf } = options;

@@ -2,12 +2,14 @@ import { byteLength, densify } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import * as errors from '../errors.js';
 import { range, word } from '../field-checks.js';
+import { excludedLayers } from '../layer-names.js';
 import { nothingTo } from '../nothing-to.js';
 import type { PassContext } from '../pass-context.js';
 import { definePass } from '../pass-kind.js';
 import { calibrationOn, watchTensors } from './calibrate.js';
 import { quantizeEmbeddings } from './embedding-blocks.js';
 import { createHessians } from './hessians.js';
+import type { KeepsFloats } from './quantization-plan.js';
 import { layersInBlocks, quantizeWeights } from './quantize-weights.js';
 import type { Bits } from './weight-blocks.js';
 
@@ -24,6 +26,8 @@ interface WeightQuantization {
   /** Rows that `gptq` looks at. */
   readonly samples: number;
   readonly embeddings: boolean;
+  /** Patterns of names of layers that stay as they are. */
+  readonly exclude: readonly string[];
 }
 
 const inWords = {
@@ -38,7 +42,7 @@ export const weightQuantization = definePass<'quantizeWeights', WeightQuantizati
   isLast: true,
 
   plan({ quantizeWeights }, at) {
-    const { bits, blockSize, method, symmetric, calibrationSamples, embeddings } = quantizeWeights;
+    const { bits, blockSize, method, symmetric, calibrationSamples, exclude, embeddings } = quantizeWeights;
     const chosen = bits || 4;
     if (chosen !== 2 && chosen !== 4 && chosen !== 8) throw errors.outOfRange(`${at}.bits`, bits, '2, 4 or 8');
     const block = blockSize || 32;
@@ -51,7 +55,7 @@ export const weightQuantization = definePass<'quantizeWeights', WeightQuantizati
     if (rounded === 'hqq' && chosen !== 4) throw errors.wideHqq(at, chosen);
     if (rounded === 'hqq' && symmetric) throw errors.symmetricHqq(at);
     const samples = range(calibrationSamples || 128, 1, 1_000_000, `${at}.calibration_samples`);
-    return { bits: chosen, block, method: rounded, symmetric, samples, embeddings };
+    return { bits: chosen, block, method: rounded, symmetric, samples, exclude, embeddings };
   },
 
   async make(parent, settings, context) {
@@ -61,8 +65,11 @@ export const weightQuantization = definePass<'quantizeWeights', WeightQuantizati
       context.signal.throwIfAborted();
       await context.onProgress('quantizing', done);
     };
-    const learned = method === 'gptq' ? { hessianOf: hessiansOf(model, settings, context) } : {};
-    const layers = await quantizeWeights(model, { ...settings, ...learned, onLayer });
+    const all = layersInBlocks(model, settings).map(({ node }) => node);
+    const keepsFloats = excludedLayers(settings.exclude, all);
+    const chosen = { ...settings, keepsFloats };
+    const learned = method === 'gptq' ? { hessianOf: hessiansOf(model, chosen, context) } : {};
+    const layers = await quantizeWeights(model, { ...chosen, ...learned, onLayer });
     const tables = settings.embeddings ? quantizeEmbeddings(model, settings) : 0;
     if (layers + tables === 0) {
       throw nothingTo(`quantize: no MatMul or Gemm has a constant matrix of ${block} rows or more`);
@@ -73,13 +80,20 @@ export const weightQuantization = definePass<'quantizeWeights', WeightQuantizati
       notes: [
         `${layers} layers keep their weights in ${bits} bits, ${block} to a scale, ${inWords[method]}.`,
         ...(tables > 0 ? [`${tables} lookups take rows in 4 bits, rounded to nearest.`] : []),
+        ...(layers < all.length
+          ? [`${all.length - layers} layers stay in floats: ${settings.exclude.join(', ')}.`]
+          : []),
       ],
     };
   },
 });
 
 /** Half the model's bytes: together with it and its copy within what a job may take. */
-function hessiansOf(model: Model, settings: WeightQuantization, context: PassContext) {
+function hessiansOf(
+  model: Model,
+  settings: WeightQuantization & { readonly keepsFloats: KeepsFloats },
+  context: PassContext,
+) {
   const watching = calibrationOn(model, settings.samples, context);
   const layers = layersInBlocks(model, settings);
   const bytes = layers.reduce((sum, { weights }) => sum + byteLength(weights), 0);

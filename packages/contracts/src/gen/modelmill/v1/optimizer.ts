@@ -48,6 +48,8 @@ export interface StaticQuantization {
    * when they load the file; `qoperator`: those integer operators themselves, for ONNX Runtime.
    */
   format: string;
+  /** Layers that stay in floats, by their nodes' names as AnalyzeModel tells them; `*` stands for any characters. */
+  exclude: string[];
 }
 
 /** Magnitude pruning: the smallest weights become zero. */
@@ -178,6 +180,8 @@ export interface StudentDistillation {
 export interface DynamicQuantization {
   /** As in StaticQuantization. */
   cpu: string;
+  /** As in StaticQuantization. */
+  exclude: string[];
 }
 
 /**
@@ -203,6 +207,8 @@ export interface WeightQuantization {
   calibrationSamples: number;
   /** Tables that Gather looks rows up in, such as embeddings, too; in 4 bits, rounded to nearest. */
   embeddings: boolean;
+  /** As in StaticQuantization. */
+  exclude: string[];
 }
 
 /** Weights that are −1, 0 or 1 times a scale per output channel. */
@@ -412,6 +418,36 @@ export interface AnalyzeModelRequest {
   model: string;
   /** A version number, or a label's name. */
   version: string;
+  /** Measures on training rows of this dataset. Empty: layers are only weighed. */
+  dataset: string;
+  /** Empty: its newest version. */
+  datasetVersion: string;
+  /** Training rows, or windows of text, to measure on; 0 means 256. */
+  rows: number;
+  /** Seconds after which no other form of a layer is measured; 0 means 15. */
+  timeBudgetSeconds: number;
+}
+
+/** What becomes of the answers when one layer alone, or every layer, has another form; measured on training rows. */
+export interface FormAnalysis {
+  /**
+   * `int8` (static), `int8_dynamic`, `int4` (matrices in blocks of 32 weights, kernels in channels), `zeros_50` or
+   * `zeros_90` (so many percent of the weights made zero, without fine-tuning).
+   */
+  form: string;
+  /**
+   * What is lost of accuracy, as a fraction; of R2, where the target is a number; of text, what perplexity rises by, as a
+   * fraction of it.
+   */
+  drop: number;
+  /** What the loss rises by. */
+  lossRise: number;
+  /** Signal to noise of the model's output against its floats, in decibels: the more, the closer. 200 where both are equal. */
+  sqnrDb: number;
+  /** Median milliseconds of one example; 0 where it was not measured, as for one layer alone. */
+  p50Ms: number;
+  /** Bytes of the file; 0 where it was not measured. */
+  sizeBytes: bigint;
 }
 
 /** One layer with weights. */
@@ -428,14 +464,48 @@ export interface LayerAnalysis {
   sparsity: number;
   /** Multiply-adds for one example; 0 where shapes are unknown. */
   multiplyAdds: bigint;
+  /** It alone in each form that was measured. */
+  forms: FormAnalysis[];
+  /** Milliseconds of one example in its kernel, and their share of all kernels; 0 where they were not measured. */
+  floatMs: number;
+  /** See float_ms. */
+  floatShare: number;
+  /** The same with every layer in static int8; without what quantizes and dequantizes around it. */
+  int8Ms: number;
+  /** See int8_ms. */
+  int8Share: number;
+}
+
+/** What an analysis was measured on. */
+export interface AnalysisBasis {
+  /** Training rows, or windows of text. */
+  rows: bigint;
+  /** `accuracy`, `r2` or `perplexity`. */
+  metric: string;
+  /** It, of the version as it is. */
+  value: number;
+  /** The loss of the version as it is. */
+  loss: number;
+  /** Median milliseconds of one example, one thread. */
+  p50Ms: number;
+  /** Milliseconds in kernels, by ONNX Runtime's profile of one example. */
+  kernelsMs: number;
+  /** Of the optimizer's machine. */
+  cpu: string;
+  /** Forms of layers that the time budget left out. */
+  unmeasured: bigint;
 }
 
 /** What was found. */
 export interface AnalyzeModelResponse {
   /** In graph order. */
   layers: LayerAnalysis[];
-  /** Advice in plain words, most useful first. */
+  /** Advice in plain words with the figures it rests on, most useful first. */
   advice: string[];
+  /** Every layer at once in each form that was measured. */
+  forms: FormAnalysis[];
+  /** Unset where nothing was measured. */
+  basis: AnalysisBasis | undefined;
 }
 
 /** A spec to run. */
@@ -501,7 +571,15 @@ export interface WatchOptimizationResponse {
 }
 
 function createBaseStaticQuantization(): StaticQuantization {
-  return { calibrationSamples: 0, calibration: "", cpu: "", equalize: false, correctBiases: false, format: "" };
+  return {
+    calibrationSamples: 0,
+    calibration: "",
+    cpu: "",
+    equalize: false,
+    correctBiases: false,
+    format: "",
+    exclude: [],
+  };
 }
 
 export const StaticQuantization: MessageFns<StaticQuantization> = {
@@ -523,6 +601,9 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
     }
     if (message.format !== "") {
       writer.uint32(242).string(message.format);
+    }
+    for (const v of message.exclude) {
+      writer.uint32(322).string(v!);
     }
     return writer;
   },
@@ -588,6 +669,14 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
             message.format = reader.string();
             continue;
           }
+          case 40: {
+            if (tag !== 322) {
+              break;
+            }
+
+            message.exclude.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -616,6 +705,7 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
         ? globalThis.Boolean(object.correct_biases)
         : false,
       format: isSet(object.format) ? globalThis.String(object.format) : "",
+      exclude: globalThis.Array.isArray(object?.exclude) ? object.exclude.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -639,6 +729,9 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
     if (message.format !== "") {
       obj.format = message.format;
     }
+    if (message.exclude?.length) {
+      obj.exclude = message.exclude;
+    }
     return obj;
   },
 
@@ -653,6 +746,7 @@ export const StaticQuantization: MessageFns<StaticQuantization> = {
     message.equalize = object.equalize ?? false;
     message.correctBiases = object.correctBiases ?? false;
     message.format = object.format ?? "";
+    message.exclude = object.exclude?.map((e) => e) || [];
     return message;
   },
 };
@@ -1709,13 +1803,16 @@ export const StudentDistillation: MessageFns<StudentDistillation> = {
 };
 
 function createBaseDynamicQuantization(): DynamicQuantization {
-  return { cpu: "" };
+  return { cpu: "", exclude: [] };
 }
 
 export const DynamicQuantization: MessageFns<DynamicQuantization> = {
   encode(message: DynamicQuantization, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
     if (message.cpu !== "") {
       writer.uint32(10).string(message.cpu);
+    }
+    for (const v of message.exclude) {
+      writer.uint32(322).string(v!);
     }
     return writer;
   },
@@ -1741,6 +1838,14 @@ export const DynamicQuantization: MessageFns<DynamicQuantization> = {
             message.cpu = reader.string();
             continue;
           }
+          case 40: {
+            if (tag !== 322) {
+              break;
+            }
+
+            message.exclude.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1754,13 +1859,19 @@ export const DynamicQuantization: MessageFns<DynamicQuantization> = {
   },
 
   fromJSON(object: any): DynamicQuantization {
-    return { cpu: isSet(object.cpu) ? globalThis.String(object.cpu) : "" };
+    return {
+      cpu: isSet(object.cpu) ? globalThis.String(object.cpu) : "",
+      exclude: globalThis.Array.isArray(object?.exclude) ? object.exclude.map((e: any) => globalThis.String(e)) : [],
+    };
   },
 
   toJSON(message: DynamicQuantization): unknown {
     const obj: any = {};
     if (message.cpu !== "") {
       obj.cpu = message.cpu;
+    }
+    if (message.exclude?.length) {
+      obj.exclude = message.exclude;
     }
     return obj;
   },
@@ -1771,12 +1882,13 @@ export const DynamicQuantization: MessageFns<DynamicQuantization> = {
   fromPartial(object: DeepPartial<DynamicQuantization>): DynamicQuantization {
     const message = createBaseDynamicQuantization();
     message.cpu = object.cpu ?? "";
+    message.exclude = object.exclude?.map((e) => e) || [];
     return message;
   },
 };
 
 function createBaseWeightQuantization(): WeightQuantization {
-  return { bits: 0, blockSize: 0, method: "", symmetric: false, calibrationSamples: 0, embeddings: false };
+  return { bits: 0, blockSize: 0, method: "", symmetric: false, calibrationSamples: 0, embeddings: false, exclude: [] };
 }
 
 export const WeightQuantization: MessageFns<WeightQuantization> = {
@@ -1798,6 +1910,9 @@ export const WeightQuantization: MessageFns<WeightQuantization> = {
     }
     if (message.embeddings !== false) {
       writer.uint32(240).bool(message.embeddings);
+    }
+    for (const v of message.exclude) {
+      writer.uint32(322).string(v!);
     }
     return writer;
   },
@@ -1863,6 +1978,14 @@ export const WeightQuantization: MessageFns<WeightQuantization> = {
             message.embeddings = reader.bool();
             continue;
           }
+          case 40: {
+            if (tag !== 322) {
+              break;
+            }
+
+            message.exclude.push(reader.string());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1891,6 +2014,7 @@ export const WeightQuantization: MessageFns<WeightQuantization> = {
         ? globalThis.Number(object.calibration_samples)
         : 0,
       embeddings: isSet(object.embeddings) ? globalThis.Boolean(object.embeddings) : false,
+      exclude: globalThis.Array.isArray(object?.exclude) ? object.exclude.map((e: any) => globalThis.String(e)) : [],
     };
   },
 
@@ -1914,6 +2038,9 @@ export const WeightQuantization: MessageFns<WeightQuantization> = {
     if (message.embeddings !== false) {
       obj.embeddings = message.embeddings;
     }
+    if (message.exclude?.length) {
+      obj.exclude = message.exclude;
+    }
     return obj;
   },
 
@@ -1928,6 +2055,7 @@ export const WeightQuantization: MessageFns<WeightQuantization> = {
     message.symmetric = object.symmetric ?? false;
     message.calibrationSamples = object.calibrationSamples ?? 0;
     message.embeddings = object.embeddings ?? false;
+    message.exclude = object.exclude?.map((e) => e) || [];
     return message;
   },
 };
@@ -3433,7 +3561,7 @@ export const OptimizationJob: MessageFns<OptimizationJob> = {
 };
 
 function createBaseAnalyzeModelRequest(): AnalyzeModelRequest {
-  return { model: "", version: "" };
+  return { model: "", version: "", dataset: "", datasetVersion: "", rows: 0, timeBudgetSeconds: 0 };
 }
 
 export const AnalyzeModelRequest: MessageFns<AnalyzeModelRequest> = {
@@ -3443,6 +3571,18 @@ export const AnalyzeModelRequest: MessageFns<AnalyzeModelRequest> = {
     }
     if (message.version !== "") {
       writer.uint32(18).string(message.version);
+    }
+    if (message.dataset !== "") {
+      writer.uint32(82).string(message.dataset);
+    }
+    if (message.datasetVersion !== "") {
+      writer.uint32(90).string(message.datasetVersion);
+    }
+    if (message.rows !== 0) {
+      writer.uint32(96).uint32(message.rows);
+    }
+    if (message.timeBudgetSeconds !== 0) {
+      writer.uint32(104).uint32(message.timeBudgetSeconds);
     }
     return writer;
   },
@@ -3476,6 +3616,38 @@ export const AnalyzeModelRequest: MessageFns<AnalyzeModelRequest> = {
             message.version = reader.string();
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.dataset = reader.string();
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.datasetVersion = reader.string();
+            continue;
+          }
+          case 12: {
+            if (tag !== 96) {
+              break;
+            }
+
+            message.rows = reader.uint32();
+            continue;
+          }
+          case 13: {
+            if (tag !== 104) {
+              break;
+            }
+
+            message.timeBudgetSeconds = reader.uint32();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3492,6 +3664,18 @@ export const AnalyzeModelRequest: MessageFns<AnalyzeModelRequest> = {
     return {
       model: isSet(object.model) ? globalThis.String(object.model) : "",
       version: isSet(object.version) ? globalThis.String(object.version) : "",
+      dataset: isSet(object.dataset) ? globalThis.String(object.dataset) : "",
+      datasetVersion: isSet(object.datasetVersion)
+        ? globalThis.String(object.datasetVersion)
+        : isSet(object.dataset_version)
+        ? globalThis.String(object.dataset_version)
+        : "",
+      rows: isSet(object.rows) ? globalThis.Number(object.rows) : 0,
+      timeBudgetSeconds: isSet(object.timeBudgetSeconds)
+        ? globalThis.Number(object.timeBudgetSeconds)
+        : isSet(object.time_budget_seconds)
+        ? globalThis.Number(object.time_budget_seconds)
+        : 0,
     };
   },
 
@@ -3503,6 +3687,18 @@ export const AnalyzeModelRequest: MessageFns<AnalyzeModelRequest> = {
     if (message.version !== "") {
       obj.version = message.version;
     }
+    if (message.dataset !== "") {
+      obj.dataset = message.dataset;
+    }
+    if (message.datasetVersion !== "") {
+      obj.datasetVersion = message.datasetVersion;
+    }
+    if (message.rows !== 0) {
+      obj.rows = Math.round(message.rows);
+    }
+    if (message.timeBudgetSeconds !== 0) {
+      obj.timeBudgetSeconds = Math.round(message.timeBudgetSeconds);
+    }
     return obj;
   },
 
@@ -3513,12 +3709,196 @@ export const AnalyzeModelRequest: MessageFns<AnalyzeModelRequest> = {
     const message = createBaseAnalyzeModelRequest();
     message.model = object.model ?? "";
     message.version = object.version ?? "";
+    message.dataset = object.dataset ?? "";
+    message.datasetVersion = object.datasetVersion ?? "";
+    message.rows = object.rows ?? 0;
+    message.timeBudgetSeconds = object.timeBudgetSeconds ?? 0;
+    return message;
+  },
+};
+
+function createBaseFormAnalysis(): FormAnalysis {
+  return { form: "", drop: 0, lossRise: 0, sqnrDb: 0, p50Ms: 0, sizeBytes: 0n };
+}
+
+export const FormAnalysis: MessageFns<FormAnalysis> = {
+  encode(message: FormAnalysis, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.form !== "") {
+      writer.uint32(10).string(message.form);
+    }
+    if (message.drop !== 0) {
+      writer.uint32(17).double(message.drop);
+    }
+    if (message.lossRise !== 0) {
+      writer.uint32(25).double(message.lossRise);
+    }
+    if (message.sqnrDb !== 0) {
+      writer.uint32(33).double(message.sqnrDb);
+    }
+    if (message.p50Ms !== 0) {
+      writer.uint32(41).double(message.p50Ms);
+    }
+    if (message.sizeBytes !== 0n) {
+      if (BigInt.asUintN(64, message.sizeBytes) !== message.sizeBytes) {
+        throw new globalThis.Error("value provided for field message.sizeBytes of type uint64 too large");
+      }
+      writer.uint32(48).uint64(message.sizeBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): FormAnalysis {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseFormAnalysis();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.form = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.drop = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.lossRise = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.sqnrDb = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.p50Ms = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 48) {
+              break;
+            }
+
+            message.sizeBytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): FormAnalysis {
+    return {
+      form: isSet(object.form) ? globalThis.String(object.form) : "",
+      drop: isSet(object.drop) ? globalThis.Number(object.drop) : 0,
+      lossRise: isSet(object.lossRise)
+        ? globalThis.Number(object.lossRise)
+        : isSet(object.loss_rise)
+        ? globalThis.Number(object.loss_rise)
+        : 0,
+      sqnrDb: isSet(object.sqnrDb)
+        ? globalThis.Number(object.sqnrDb)
+        : isSet(object.sqnr_db)
+        ? globalThis.Number(object.sqnr_db)
+        : 0,
+      p50Ms: isSet(object.p50Ms)
+        ? globalThis.Number(object.p50Ms)
+        : isSet(object.p50_ms)
+        ? globalThis.Number(object.p50_ms)
+        : 0,
+      sizeBytes: isSet(object.sizeBytes)
+        ? BigInt(object.sizeBytes)
+        : isSet(object.size_bytes)
+        ? BigInt(object.size_bytes)
+        : 0n,
+    };
+  },
+
+  toJSON(message: FormAnalysis): unknown {
+    const obj: any = {};
+    if (message.form !== "") {
+      obj.form = message.form;
+    }
+    if (message.drop !== 0) {
+      obj.drop = floatToJson(message.drop);
+    }
+    if (message.lossRise !== 0) {
+      obj.lossRise = floatToJson(message.lossRise);
+    }
+    if (message.sqnrDb !== 0) {
+      obj.sqnrDb = floatToJson(message.sqnrDb);
+    }
+    if (message.p50Ms !== 0) {
+      obj.p50Ms = floatToJson(message.p50Ms);
+    }
+    if (message.sizeBytes !== 0n) {
+      obj.sizeBytes = message.sizeBytes.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<FormAnalysis>): FormAnalysis {
+    return FormAnalysis.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<FormAnalysis>): FormAnalysis {
+    const message = createBaseFormAnalysis();
+    message.form = object.form ?? "";
+    message.drop = object.drop ?? 0;
+    message.lossRise = object.lossRise ?? 0;
+    message.sqnrDb = object.sqnrDb ?? 0;
+    message.p50Ms = object.p50Ms ?? 0;
+    message.sizeBytes = (object.sizeBytes !== undefined && object.sizeBytes !== null) ? BigInt(object.sizeBytes) : 0n;
     return message;
   },
 };
 
 function createBaseLayerAnalysis(): LayerAnalysis {
-  return { node: "", opType: "", parameters: 0n, share: 0, sparsity: 0, multiplyAdds: 0n };
+  return {
+    node: "",
+    opType: "",
+    parameters: 0n,
+    share: 0,
+    sparsity: 0,
+    multiplyAdds: 0n,
+    forms: [],
+    floatMs: 0,
+    floatShare: 0,
+    int8Ms: 0,
+    int8Share: 0,
+  };
 }
 
 export const LayerAnalysis: MessageFns<LayerAnalysis> = {
@@ -3546,6 +3926,21 @@ export const LayerAnalysis: MessageFns<LayerAnalysis> = {
         throw new globalThis.Error("value provided for field message.multiplyAdds of type uint64 too large");
       }
       writer.uint32(48).uint64(message.multiplyAdds);
+    }
+    for (const v of message.forms) {
+      FormAnalysis.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.floatMs !== 0) {
+      writer.uint32(89).double(message.floatMs);
+    }
+    if (message.floatShare !== 0) {
+      writer.uint32(97).double(message.floatShare);
+    }
+    if (message.int8Ms !== 0) {
+      writer.uint32(105).double(message.int8Ms);
+    }
+    if (message.int8Share !== 0) {
+      writer.uint32(113).double(message.int8Share);
     }
     return writer;
   },
@@ -3611,6 +4006,46 @@ export const LayerAnalysis: MessageFns<LayerAnalysis> = {
             message.multiplyAdds = reader.uint64() as bigint;
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.forms.push(FormAnalysis.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 89) {
+              break;
+            }
+
+            message.floatMs = reader.double();
+            continue;
+          }
+          case 12: {
+            if (tag !== 97) {
+              break;
+            }
+
+            message.floatShare = reader.double();
+            continue;
+          }
+          case 13: {
+            if (tag !== 105) {
+              break;
+            }
+
+            message.int8Ms = reader.double();
+            continue;
+          }
+          case 14: {
+            if (tag !== 113) {
+              break;
+            }
+
+            message.int8Share = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3639,6 +4074,27 @@ export const LayerAnalysis: MessageFns<LayerAnalysis> = {
         : isSet(object.multiply_adds)
         ? BigInt(object.multiply_adds)
         : 0n,
+      forms: globalThis.Array.isArray(object?.forms) ? object.forms.map((e: any) => FormAnalysis.fromJSON(e)) : [],
+      floatMs: isSet(object.floatMs)
+        ? globalThis.Number(object.floatMs)
+        : isSet(object.float_ms)
+        ? globalThis.Number(object.float_ms)
+        : 0,
+      floatShare: isSet(object.floatShare)
+        ? globalThis.Number(object.floatShare)
+        : isSet(object.float_share)
+        ? globalThis.Number(object.float_share)
+        : 0,
+      int8Ms: isSet(object.int8Ms)
+        ? globalThis.Number(object.int8Ms)
+        : isSet(object.int8_ms)
+        ? globalThis.Number(object.int8_ms)
+        : 0,
+      int8Share: isSet(object.int8Share)
+        ? globalThis.Number(object.int8Share)
+        : isSet(object.int8_share)
+        ? globalThis.Number(object.int8_share)
+        : 0,
     };
   },
 
@@ -3662,6 +4118,21 @@ export const LayerAnalysis: MessageFns<LayerAnalysis> = {
     if (message.multiplyAdds !== 0n) {
       obj.multiplyAdds = message.multiplyAdds.toString();
     }
+    if (message.forms?.length) {
+      obj.forms = message.forms.map((e) => FormAnalysis.toJSON(e));
+    }
+    if (message.floatMs !== 0) {
+      obj.floatMs = floatToJson(message.floatMs);
+    }
+    if (message.floatShare !== 0) {
+      obj.floatShare = floatToJson(message.floatShare);
+    }
+    if (message.int8Ms !== 0) {
+      obj.int8Ms = floatToJson(message.int8Ms);
+    }
+    if (message.int8Share !== 0) {
+      obj.int8Share = floatToJson(message.int8Share);
+    }
     return obj;
   },
 
@@ -3680,12 +4151,214 @@ export const LayerAnalysis: MessageFns<LayerAnalysis> = {
     message.multiplyAdds = (object.multiplyAdds !== undefined && object.multiplyAdds !== null)
       ? BigInt(object.multiplyAdds)
       : 0n;
+    message.forms = object.forms?.map((e) => FormAnalysis.fromPartial(e)) || [];
+    message.floatMs = object.floatMs ?? 0;
+    message.floatShare = object.floatShare ?? 0;
+    message.int8Ms = object.int8Ms ?? 0;
+    message.int8Share = object.int8Share ?? 0;
+    return message;
+  },
+};
+
+function createBaseAnalysisBasis(): AnalysisBasis {
+  return { rows: 0n, metric: "", value: 0, loss: 0, p50Ms: 0, kernelsMs: 0, cpu: "", unmeasured: 0n };
+}
+
+export const AnalysisBasis: MessageFns<AnalysisBasis> = {
+  encode(message: AnalysisBasis, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.rows !== 0n) {
+      if (BigInt.asUintN(64, message.rows) !== message.rows) {
+        throw new globalThis.Error("value provided for field message.rows of type uint64 too large");
+      }
+      writer.uint32(8).uint64(message.rows);
+    }
+    if (message.metric !== "") {
+      writer.uint32(18).string(message.metric);
+    }
+    if (message.value !== 0) {
+      writer.uint32(25).double(message.value);
+    }
+    if (message.loss !== 0) {
+      writer.uint32(33).double(message.loss);
+    }
+    if (message.p50Ms !== 0) {
+      writer.uint32(41).double(message.p50Ms);
+    }
+    if (message.kernelsMs !== 0) {
+      writer.uint32(49).double(message.kernelsMs);
+    }
+    if (message.cpu !== "") {
+      writer.uint32(58).string(message.cpu);
+    }
+    if (message.unmeasured !== 0n) {
+      if (BigInt.asUintN(64, message.unmeasured) !== message.unmeasured) {
+        throw new globalThis.Error("value provided for field message.unmeasured of type uint64 too large");
+      }
+      writer.uint32(64).uint64(message.unmeasured);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): AnalysisBasis {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseAnalysisBasis();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.rows = reader.uint64() as bigint;
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.metric = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.value = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.loss = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 41) {
+              break;
+            }
+
+            message.p50Ms = reader.double();
+            continue;
+          }
+          case 6: {
+            if (tag !== 49) {
+              break;
+            }
+
+            message.kernelsMs = reader.double();
+            continue;
+          }
+          case 7: {
+            if (tag !== 58) {
+              break;
+            }
+
+            message.cpu = reader.string();
+            continue;
+          }
+          case 8: {
+            if (tag !== 64) {
+              break;
+            }
+
+            message.unmeasured = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): AnalysisBasis {
+    return {
+      rows: isSet(object.rows) ? BigInt(object.rows) : 0n,
+      metric: isSet(object.metric) ? globalThis.String(object.metric) : "",
+      value: isSet(object.value) ? globalThis.Number(object.value) : 0,
+      loss: isSet(object.loss) ? globalThis.Number(object.loss) : 0,
+      p50Ms: isSet(object.p50Ms)
+        ? globalThis.Number(object.p50Ms)
+        : isSet(object.p50_ms)
+        ? globalThis.Number(object.p50_ms)
+        : 0,
+      kernelsMs: isSet(object.kernelsMs)
+        ? globalThis.Number(object.kernelsMs)
+        : isSet(object.kernels_ms)
+        ? globalThis.Number(object.kernels_ms)
+        : 0,
+      cpu: isSet(object.cpu) ? globalThis.String(object.cpu) : "",
+      unmeasured: isSet(object.unmeasured) ? BigInt(object.unmeasured) : 0n,
+    };
+  },
+
+  toJSON(message: AnalysisBasis): unknown {
+    const obj: any = {};
+    if (message.rows !== 0n) {
+      obj.rows = message.rows.toString();
+    }
+    if (message.metric !== "") {
+      obj.metric = message.metric;
+    }
+    if (message.value !== 0) {
+      obj.value = floatToJson(message.value);
+    }
+    if (message.loss !== 0) {
+      obj.loss = floatToJson(message.loss);
+    }
+    if (message.p50Ms !== 0) {
+      obj.p50Ms = floatToJson(message.p50Ms);
+    }
+    if (message.kernelsMs !== 0) {
+      obj.kernelsMs = floatToJson(message.kernelsMs);
+    }
+    if (message.cpu !== "") {
+      obj.cpu = message.cpu;
+    }
+    if (message.unmeasured !== 0n) {
+      obj.unmeasured = message.unmeasured.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<AnalysisBasis>): AnalysisBasis {
+    return AnalysisBasis.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<AnalysisBasis>): AnalysisBasis {
+    const message = createBaseAnalysisBasis();
+    message.rows = (object.rows !== undefined && object.rows !== null) ? BigInt(object.rows) : 0n;
+    message.metric = object.metric ?? "";
+    message.value = object.value ?? 0;
+    message.loss = object.loss ?? 0;
+    message.p50Ms = object.p50Ms ?? 0;
+    message.kernelsMs = object.kernelsMs ?? 0;
+    message.cpu = object.cpu ?? "";
+    message.unmeasured = (object.unmeasured !== undefined && object.unmeasured !== null)
+      ? BigInt(object.unmeasured)
+      : 0n;
     return message;
   },
 };
 
 function createBaseAnalyzeModelResponse(): AnalyzeModelResponse {
-  return { layers: [], advice: [] };
+  return { layers: [], advice: [], forms: [], basis: undefined };
 }
 
 export const AnalyzeModelResponse: MessageFns<AnalyzeModelResponse> = {
@@ -3695,6 +4368,12 @@ export const AnalyzeModelResponse: MessageFns<AnalyzeModelResponse> = {
     }
     for (const v of message.advice) {
       writer.uint32(18).string(v!);
+    }
+    for (const v of message.forms) {
+      FormAnalysis.encode(v!, writer.uint32(82).fork()).join();
+    }
+    if (message.basis !== undefined) {
+      AnalysisBasis.encode(message.basis, writer.uint32(90).fork()).join();
     }
     return writer;
   },
@@ -3728,6 +4407,22 @@ export const AnalyzeModelResponse: MessageFns<AnalyzeModelResponse> = {
             message.advice.push(reader.string());
             continue;
           }
+          case 10: {
+            if (tag !== 82) {
+              break;
+            }
+
+            message.forms.push(FormAnalysis.decode(reader, reader.uint32()));
+            continue;
+          }
+          case 11: {
+            if (tag !== 90) {
+              break;
+            }
+
+            message.basis = AnalysisBasis.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -3744,6 +4439,8 @@ export const AnalyzeModelResponse: MessageFns<AnalyzeModelResponse> = {
     return {
       layers: globalThis.Array.isArray(object?.layers) ? object.layers.map((e: any) => LayerAnalysis.fromJSON(e)) : [],
       advice: globalThis.Array.isArray(object?.advice) ? object.advice.map((e: any) => globalThis.String(e)) : [],
+      forms: globalThis.Array.isArray(object?.forms) ? object.forms.map((e: any) => FormAnalysis.fromJSON(e)) : [],
+      basis: isSet(object.basis) ? AnalysisBasis.fromJSON(object.basis) : undefined,
     };
   },
 
@@ -3755,6 +4452,12 @@ export const AnalyzeModelResponse: MessageFns<AnalyzeModelResponse> = {
     if (message.advice?.length) {
       obj.advice = message.advice;
     }
+    if (message.forms?.length) {
+      obj.forms = message.forms.map((e) => FormAnalysis.toJSON(e));
+    }
+    if (message.basis !== undefined) {
+      obj.basis = AnalysisBasis.toJSON(message.basis);
+    }
     return obj;
   },
 
@@ -3765,6 +4468,10 @@ export const AnalyzeModelResponse: MessageFns<AnalyzeModelResponse> = {
     const message = createBaseAnalyzeModelResponse();
     message.layers = object.layers?.map((e) => LayerAnalysis.fromPartial(e)) || [];
     message.advice = object.advice?.map((e) => e) || [];
+    message.forms = object.forms?.map((e) => FormAnalysis.fromPartial(e)) || [];
+    message.basis = (object.basis !== undefined && object.basis !== null)
+      ? AnalysisBasis.fromPartial(object.basis)
+      : undefined;
     return message;
   },
 };
@@ -4479,7 +5186,10 @@ export const WatchOptimizationResponse: MessageFns<WatchOptimizationResponse> = 
 /** Optimization jobs: passes that make a version smaller or faster, and a report of what it cost. */
 export type OptimizerService = typeof OptimizerService;
 export const OptimizerService = {
-  /** What each layer weighs and what each pass could save, without doing it. */
+  /**
+   * What each layer weighs and, with a dataset, what it takes and how much it minds being compressed; and advice, without
+   * changing anything. Bounded in time; cancelling the call ends it.
+   */
   analyzeModel: {
     path: "/modelmill.v1.Optimizer/AnalyzeModel" as const,
     requestStream: false as const,
@@ -4553,7 +5263,10 @@ export const OptimizerService = {
 } as const;
 
 export interface OptimizerServer extends UntypedServiceImplementation {
-  /** What each layer weighs and what each pass could save, without doing it. */
+  /**
+   * What each layer weighs and, with a dataset, what it takes and how much it minds being compressed; and advice, without
+   * changing anything. Bounded in time; cancelling the call ends it.
+   */
   analyzeModel: handleUnaryCall<AnalyzeModelRequest, AnalyzeModelResponse>;
   /** Checks a spec and queues it. The job survives any process's death. */
   submitOptimization: handleUnaryCall<SubmitOptimizationRequest, SubmitOptimizationResponse>;
@@ -4568,7 +5281,10 @@ export interface OptimizerServer extends UntypedServiceImplementation {
 }
 
 export interface OptimizerClient extends Client {
-  /** What each layer weighs and what each pass could save, without doing it. */
+  /**
+   * What each layer weighs and, with a dataset, what it takes and how much it minds being compressed; and advice, without
+   * changing anything. Bounded in time; cancelling the call ends it.
+   */
   analyzeModel(
     request: AnalyzeModelRequest,
     callback: (error: ServiceError | null, response: AnalyzeModelResponse) => void,
