@@ -140,7 +140,7 @@ describe('what is trained can be optimized', () => {
         format: { $case: 'text', text: {} },
         splits: { train: 0.9, validation: 0.1, test: 0, seed: 0n },
       });
-      const layers = 3;
+      const layers = 2;
       const metrics = await trained({
         model: 'shakespeare',
         data: { dataset: 'shakespeare', context: 64 },
@@ -151,11 +151,11 @@ describe('what is trained can be optimized', () => {
           clip_norm: 1,
           scheduled: { kind: 'cosine', warmup_steps: 30, final_share: 0.1 },
         },
-        steps: 400,
-        evaluate_every: 400,
+        steps: 300,
+        evaluate_every: 300,
         batch_size: 12,
       });
-      expect(metrics['perplexity']).toBeLessThan(12); // of single characters 27
+      expect(metrics['perplexity']).toBeLessThan(14); // of single characters 27
 
       const rises: Record<string, number> = {};
       for (const method of ['nearest', 'hqq', 'gptq']) {
@@ -165,7 +165,6 @@ describe('what is trained can be optimized', () => {
         expect(notes[0]).toMatch(`${4 * layers + 1} layers keep their weights in 4 bits, 32 to a scale`);
         rises[method] = candidate['perplexity']! / parent['perplexity']! - 1;
       }
-      console.log(metrics, rises);
       expect(rises['hqq']).toBeLessThanOrEqual(0.02);
       expect(rises['gptq']).toBeLessThanOrEqual(0.02);
       expect(Math.min(rises['hqq']!, rises['gptq']!)).toBeLessThan(rises['nearest']!);
