@@ -12,10 +12,25 @@ export interface VersionUpload {
   readonly content: Content;
   /** Lower-case hex. Bytes given whole are digested here; a stream's digest is checked against what the server stored. */
   readonly sha256?: string | undefined;
+  /** Bytes of the ONNX file at the beginning of the content, where the files it keeps weights in follow. */
+  readonly modelBytes?: number;
+  /** Those files as the ONNX file calls them, in their order. */
+  readonly externalData?: readonly { readonly location: string; readonly bytes: number }[];
 }
 
 /** Models, versions and labels. `version` takes a number or a label's name. */
 export function createRegistryClient(channel: Channel) {
+  async function* transferred(request: registry.DownloadVersionRequest, sha256: string, options?: CallOptions) {
+    const stream = channel.serverStream(methods.downloadVersion, request, {
+      deadlineMs: transferDeadlineMs,
+      ...options,
+    });
+    async function* chunks() {
+      for await (const { chunk } of stream) yield chunk;
+    }
+    yield* verified(chunks(), sha256);
+  }
+
   return {
     async listModels(options?: CallOptions): Promise<registry.Model[]> {
       return (await channel.unary(methods.listModels, {}, { ...options, safe: true })).models;
@@ -31,15 +46,23 @@ export function createRegistryClient(channel: Channel) {
       return channel.unary(methods.getReport, { model, version }, { ...options, safe: true });
     },
     /** Registers an ONNX file as the model's next version. */
-    async uploadVersion({ model, content, sha256 }: VersionUpload, options?: CallOptions): Promise<registry.Version> {
+    async uploadVersion(wanted: VersionUpload, options?: CallOptions): Promise<registry.Version> {
+      const { model, content, sha256, modelBytes = 0, externalData = [] } = wanted;
       const upload = openUpload(content, sha256);
       async function* requests(): AsyncGenerator<registry.UploadVersionRequest> {
-        yield { content: { $case: 'header', header: { model, sha256: upload.stated } } };
+        const header = {
+          model,
+          sha256: upload.stated,
+          modelBytes: BigInt(modelBytes),
+          externalData: externalData.map(({ location, bytes }) => ({ location, sizeBytes: BigInt(bytes) })),
+        };
+        yield { content: { $case: 'header', header } };
         for await (const chunk of upload.chunks()) yield { content: { $case: 'chunk', chunk } };
       }
       const answer = await channel.clientStream(methods.uploadVersion, requests(), options);
       const version = present(answer.version, 'version');
-      upload.verify(version.artifactSha256);
+      // of several files the server makes files of its own
+      if (externalData.length === 0) upload.verify(version.artifactSha256);
       return version;
     },
     /** The ONNX file in chunks; throws DATA_LOSS at the end when its digest is not the version's. */
@@ -49,15 +72,14 @@ export function createRegistryClient(channel: Channel) {
       options?: CallOptions,
     ): AsyncGenerator<Uint8Array, void, undefined> {
       const { version: number, artifactSha256 } = await this.getVersion(model, version, options);
-      const stream = channel.serverStream(
-        methods.downloadVersion,
-        { model, version: number },
-        { deadlineMs: transferDeadlineMs, ...options },
-      );
-      async function* chunks() {
-        for await (const { chunk } of stream) yield chunk;
-      }
-      yield* verified(chunks(), artifactSha256);
+      yield* transferred({ model, version: number, externalData: false }, artifactSha256, options);
+    },
+    /** The external data of a version that has some, as `downloadVersion`: a file that its ONNX file names by its digest. */
+    async *downloadExternalData(
+      { model, version, externalData }: registry.Version,
+      options?: CallOptions,
+    ): AsyncGenerator<Uint8Array, void, undefined> {
+      yield* transferred({ model, version, externalData: true }, present(externalData, 'externalData').sha256, options);
     },
     async setLabel(model: string, label: registry.Label, options?: CallOptions): Promise<registry.Model> {
       return present(

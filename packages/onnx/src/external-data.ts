@@ -4,7 +4,10 @@ import { fieldsIn, text } from './protobuf-reader.js';
 import { quoted } from './quoted.js';
 
 /** Files beside an ONNX file that may hold its initializers' data, by the names it calls them by. Nothing else is looked for. */
-export type ExternalData = ReadonlyMap<string, ByteSource>;
+export interface ExternalData {
+  get(location: string): ByteSource | undefined;
+  keys(): Iterable<string>;
+}
 
 /** Where a tensor's bytes lie in one of the files. */
 export interface ExternalPlace {
@@ -32,8 +35,8 @@ export function externalPlace(
   const location = told.get('location') ?? '';
   const source = files.get(location);
   if (!source) {
-    const there = files.size === 0 ? 'which is refused' : `there are ${[...files.keys()].map(quoted).join(', ')}`;
-    throw new OnnxFormatError(`${named} keeps its data in another file, ${quoted(location)}: ${there}`);
+    const there = [...files.keys()].map(quoted).join(', ') || 'none';
+    throw new OnnxFormatError(`${named} keeps its data in another file, ${quoted(location)}: there are ${there}`);
   }
   const at = wholeNumber(named, 'offset', told.get('offset') ?? '0');
   const length = wholeNumber(named, 'length', told.get('length') ?? String(wanted));

@@ -1,5 +1,5 @@
 // users of sessions
-export { openSession } from './session.js';
+export { openSession, optimizedWeights } from './session.js';
 export type { Session, SessionOptions } from './session.js';
 export { openStatefulSession } from './stateful-session.js';
 export type { StatePair, StatefulSession } from './stateful-session.js';

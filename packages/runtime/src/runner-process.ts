@@ -14,6 +14,7 @@ import type { LoadOptions } from './runner-options.js';
 import type { Provider } from './providers.js';
 import { createSession, signatureOf } from './session.js';
 import { fromOrt, toOrt } from './tensor.js';
+import { keepsWeightsBeside } from './weights-beside.js';
 import type { TensorData } from './tensor.js';
 import { withoutPaths } from './without-paths.js';
 
@@ -87,13 +88,17 @@ async function answer(request: RunnerRequest, tensors: Map<string, TensorData>, 
   }
 }
 
-/** From bytes and with an empty working directory: there is no file next to the model that it could name. */
+/**
+ * From bytes and with an empty working directory: there is no file next to the model that it could name. By its path only
+ * where all that it names is named as stored weights are.
+ */
 async function load(
   { id, path, optimizedModelPath, graphOptimization, profilePrefix }: RunnerRequest & { op: 'load' },
   { providers, threads }: Settings,
 ): Promise<FrameHeader> {
   const begun = performance.now();
-  const { session, provider } = await createSession(readFileSync(path), {
+  const bytes = readFileSync(path);
+  const { session, provider } = await createSession(keepsWeightsBeside(bytes) ? path : bytes, {
     threads,
     ...(providers === null ? {} : { providers }),
     ...(optimizedModelPath === undefined ? {} : { optimizedModelPath }),

@@ -13,7 +13,7 @@ export interface SessionOptions {
   readonly providers?: readonly Provider[];
   /** Threads within one operator. Default: ONNX Runtime's choice. */
   readonly threads?: number;
-  /** Where ONNX Runtime writes the graph it made of the model. */
+  /** Where ONNX Runtime writes the graph it made of the model, and its weights beside it. */
   readonly optimizedModelPath?: string;
   /** Where ONNX Runtime writes what each node took, when its profiling ends: the file's name begins so. */
   readonly profilePrefix?: string;
@@ -75,7 +75,7 @@ function create(model: Uint8Array | string, provider: Provider, options: Session
     enableCpuMemArena: keepMemory, // the arena never gives memory back
     logSeverityLevel: 3,
     ...(threads === undefined ? {} : { intraOpNumThreads: threads, interOpNumThreads: 1 }),
-    ...(optimizedModelPath === undefined ? {} : { optimizedModelFilePath: optimizedModelPath }),
+    ...(optimizedModelPath === undefined ? {} : writing(optimizedModelPath)),
     ...(profilePrefix === undefined ? {} : { enableProfiling: true, profileFilePrefix: profilePrefix }),
   };
   if (provider === 'webgpu') return createOnWebGpu(model, keptOnDevice, ortOptions);
@@ -83,6 +83,19 @@ function create(model: Uint8Array | string, provider: Provider, options: Session
     ? InferenceSession.create(model, ortOptions)
     : InferenceSession.create(model, ortOptions);
 }
+
+/** What ONNX Runtime writes weights to beside an optimized model: no file may have 2 GiB. */
+export const optimizedWeights = 'optimized.weights';
+
+const writing = (path: string) => ({
+  optimizedModelFilePath: path,
+  extra: {
+    session: {
+      optimized_model_external_initializers_file_name: optimizedWeights,
+      optimized_model_external_initializers_min_size_in_bytes: '1024',
+    },
+  },
+});
 
 /** Of a form of the model that ONNX Runtime computes right there. */
 function createOnWebGpu(

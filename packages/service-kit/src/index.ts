@@ -3,7 +3,7 @@ export { runMain, shutdownSignal } from './run-main.js';
 export { aborted } from './aborted.js';
 export { startChild } from './child-process.js';
 export type { Child, ChildOptions } from './child-process.js';
-export { ConfigError, baseConfig, describeConfig, listenAddress, readConfig } from './read-config.js';
+export { ConfigError, baseConfig, describeConfig, listenAddress, modelFileBytes, readConfig } from './read-config.js';
 export type { BaseConfig, ConfigRow } from './read-config.js';
 export { startTelemetry } from './telemetry.js';
 export type { Telemetry } from './telemetry.js';

@@ -47,6 +47,12 @@ export const listenAddress = z.string().regex(/^(\[[0-9a-fA-F:]+\]|[^:\s]+):\d{1
 
 const wholeNumber = (least: number) => z.coerce.number().int().min(least).max(Number.MAX_SAFE_INTEGER);
 
+/** Of services that store models. */
+export const modelFileBytes = wholeNumber(1024)
+  .max(2 ** 31 - 1)
+  .default(1_800_000_000)
+  .describe('largest ONNX file that is stored; the weights of a larger model lie in a file beside it');
+
 /** What every service is configured by. */
 export const baseConfig = z.object({
   MILL_NATS_URL: z.string().min(1).default('nats://127.0.0.1:4222').describe('where NATS with JetStream listens'),

@@ -94,3 +94,19 @@ it.each(['', '../../etc/passwd', 'abc', '0'.repeat(64), digest.toUpperCase()])('
   await expect(joined(artifacts.stream(name))).rejects.toThrow(NotFoundError);
   expect(await artifacts.has(name)).toBe(false);
 });
+
+it('puts weights beside the ONNX file that names them, and finds what is damaged there', async () => {
+  const artifacts = await openFileArtifacts(folder);
+  const file = (sha256: string) => Buffer.from(`weights: ${sha256}`);
+  const stored = await artifacts.putSplit(pieces(content), file);
+  expect(stored).toMatchObject({ size: file(digest).length, data: { sha256: digest, size: content.length } });
+  const path = await artifacts.modelPath(stored.sha256, digest);
+  const beside = join(path, '..', digest);
+  expect(content.equals(readFileSync(beside))).toBe(true);
+  expect(await artifacts.putSplit(pieces(content), file)).toEqual(stored);
+  expect(readdirSync(join(folder, 'uploads'))).toEqual([]);
+  rmSync(beside); // such as by who copied artifacts from elsewhere
+  await artifacts.modelPath(stored.sha256, digest);
+  writeFileSync(beside, 'damaged');
+  await expect(artifacts.modelPath(stored.sha256, digest)).rejects.toThrow(DigestMismatchError);
+});

@@ -1,6 +1,6 @@
 import { createHash, randomUUID } from 'node:crypto';
 import { createReadStream } from 'node:fs';
-import { access, mkdir, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
+import { access, link, mkdir, open, readFile, readdir, rename, rm, stat } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { DigestMismatchError, NotFoundError } from './errors.js';
 
@@ -11,18 +11,26 @@ export interface ArtifactRef {
   readonly size: number;
 }
 
+/** An ONNX file, and the one its weights lie in, where that is another. */
+export interface ModelRef extends ArtifactRef {
+  readonly data?: ArtifactRef;
+}
+
+type Source = Uint8Array | AsyncIterable<Uint8Array> | Iterable<Uint8Array>;
+
 /** Bytes named by their sha256. A missing one throws NotFoundError, a damaged one DigestMismatchError. */
 export interface Artifacts {
   /**
    * Leaves nothing behind when the source breaks off, or throws DigestMismatchError when it is not what
    * `expectedSha256` says (empty: not checked). What is there already is replaced, and so repaired.
    */
-  put(
-    source: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
-    expectedSha256?: string,
-  ): Promise<ArtifactRef>;
+  put(source: Source, expectedSha256?: string): Promise<ArtifactRef>;
+  /** A model in two files: its weights, and the ONNX file, which names them by their digest and finds them beside itself. */
+  putSplit(data: Source, file: (dataSha256: string) => Source): Promise<ModelRef>;
   /** Where it lies, verified now. */
   path(sha256: string): Promise<string>;
+  /** As `path`, of an ONNX file whose weights, where they lie in another, are verified now, too. */
+  modelPath(sha256: string, dataSha256?: string): Promise<string>;
   read(sha256: string): Promise<Uint8Array>;
   /** Pieces of at most 1 MiB, verified before the first. */
   stream(sha256: string): AsyncIterable<Uint8Array>;
@@ -54,22 +62,52 @@ export async function openFileArtifacts(folder: string): Promise<Artifacts> {
     return at;
   }
 
+  async function put(source: Source, expectedSha256 = ''): Promise<ArtifactRef> {
+    const upload = join(uploads, randomUUID());
+    try {
+      const ref = await write(upload, source);
+      if (expectedSha256 !== '' && ref.sha256 !== expectedSha256) {
+        throw new DigestMismatchError(ref.sha256, expectedSha256);
+      }
+      await mkdir(folderOf(ref.sha256), { recursive: true });
+      await rename(upload, place(ref.sha256));
+      await syncFolder(folderOf(ref.sha256));
+      return ref;
+    } finally {
+      await rm(upload, { force: true });
+    }
+  }
+
+  /** Gives weights a second name in the folder of their ONNX file: ONNX Runtime looks for them there, and nowhere else. */
+  async function putBeside(dataSha256: string, fileSha256: string): Promise<void> {
+    const folder = folderOf(fileSha256);
+    if (folder === folderOf(dataSha256)) return;
+    const upload = join(uploads, randomUUID());
+    try {
+      await link(place(dataSha256), upload);
+      await mkdir(folder, { recursive: true });
+      await rename(upload, join(folder, dataSha256));
+      await syncFolder(folder);
+    } finally {
+      await rm(upload, { force: true }); // a rename over another name of the same file leaves both
+    }
+  }
+
   return {
     path,
-    async put(source, expectedSha256 = '') {
-      const upload = join(uploads, randomUUID());
-      try {
-        const ref = await write(upload, source);
-        if (expectedSha256 !== '' && ref.sha256 !== expectedSha256) {
-          throw new DigestMismatchError(ref.sha256, expectedSha256);
-        }
-        await mkdir(folderOf(ref.sha256), { recursive: true });
-        await rename(upload, place(ref.sha256));
-        await syncFolder(folderOf(ref.sha256));
-        return ref;
-      } finally {
-        await rm(upload, { force: true });
+    put,
+    async putSplit(data, file) {
+      const stored = await put(data);
+      const named = await put(file(stored.sha256));
+      await putBeside(stored.sha256, named.sha256);
+      return { ...named, data: stored };
+    },
+    async modelPath(sha256, dataSha256) {
+      if (dataSha256 !== undefined) {
+        await path(dataSha256);
+        await putBeside(dataSha256, sha256);
       }
+      return path(sha256);
     },
     async read(sha256) {
       if (!digest.test(sha256)) throw missing(sha256);
@@ -96,10 +134,7 @@ export async function openFileArtifacts(folder: string): Promise<Artifacts> {
   };
 }
 
-async function write(
-  path: string,
-  source: Uint8Array | Iterable<Uint8Array> | AsyncIterable<Uint8Array>,
-): Promise<ArtifactRef> {
+async function write(path: string, source: Source): Promise<ArtifactRef> {
   const hash = createHash('sha256');
   let size = 0;
   const file = await open(path, 'wx');

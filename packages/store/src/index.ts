@@ -13,7 +13,9 @@ export type { WorkOptions } from './job-worker.js';
 export type { ContextHeaders, Events, EventStart, NewEvent, Subscription } from './event.js';
 export type { Announcement, Replica, ReplicaModel, Replicas } from './replicas.js';
 export { openFileArtifacts } from './artifacts.js';
-export type { ArtifactRef, Artifacts } from './artifacts.js';
+export type { ArtifactRef, Artifacts, ModelRef } from './artifacts.js';
+export { openFileBytes, openModelFiles } from './model-files.js';
+export type { FileBytes, ModelFiles } from './model-files.js';
 export { isJobId, isName, isVersionNumber } from './names.js';
 export {
   AlreadyExistsError,

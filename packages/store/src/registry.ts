@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto';
 import { registry } from '@modelmill/contracts';
+import type { ModelRef } from './artifacts.js';
 import { ConflictError, NotFoundError } from './errors.js';
 import type { Events } from './event.js';
 import { withLabel, withoutLabel } from './labels.js';
@@ -12,7 +13,7 @@ import type { Entry, RecordTable } from './record-table.js';
 /** A version to register. */
 export interface NewVersion {
   readonly model: string;
-  readonly artifact: { readonly sha256: string; readonly size: number };
+  readonly artifact: ModelRef;
   readonly signature: registry.Signature;
   readonly lineage: registry.Lineage;
   readonly metrics: Readonly<Record<string, number>>;
@@ -233,19 +234,30 @@ function targetOf({ labels }: ModelRecord, label: string): string | undefined {
 }
 
 function newRecord(wanted: NewVersion, number: number): VersionRecord {
-  const { model, artifact, signature, lineage, metrics, reportSha256 = '', jobId = '', label = '' } = wanted;
+  const {
+    model,
+    artifact,
+
+    signature,
+    lineage,
+    metrics,
+    reportSha256 = '',
+    jobId = '',
+    label = '',
+  } = wanted;
   const version: registry.Version = {
     model,
     version: String(number),
     state: VERSION_STATE_REGISTERED,
     rejectionReason: '',
     artifactSha256: artifact.sha256,
-    sizeBytes: BigInt(artifact.size),
+    sizeBytes: BigInt(artifact.size + (artifact.data?.size ?? 0)),
     signature,
     lineage: { ...lineage, jobId: lineage.jobId === '' ? jobId : lineage.jobId },
     metrics: { ...metrics },
     createdAt: new Date(),
     reportSha256,
+    externalData: artifact.data && { sha256: artifact.data.sha256, sizeBytes: BigInt(artifact.data.size) },
   };
   const record: VersionRecord = { kind: 'version', version, label, outbox: [] };
   const { method, parentVersion } = lineage;

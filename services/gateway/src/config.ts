@@ -1,4 +1,4 @@
-import { baseConfig, listenAddress } from '@modelmill/service-kit';
+import { baseConfig, listenAddress, modelFileBytes } from '@modelmill/service-kit';
 import { z } from 'zod';
 
 const list = z.string().transform((text) => text.split(',').flatMap((item) => item.trim() || []));
@@ -24,6 +24,7 @@ export const configSchema = baseConfig.omit({ MILL_LISTEN: true, MILL_ADVERTISE:
     .max(Number.MAX_SAFE_INTEGER)
     .default(2 * 2 ** 30)
     .describe('largest model or dataset that is taken'),
+  MILL_MODEL_FILE_BYTES: modelFileBytes,
   MILL_MAX_JSON_BYTES: z.coerce
     .number()
     .int()

@@ -23,16 +23,23 @@ const digestHeader = { 'X-Content-Sha256': 'Digest of the body, lower-case hex; 
 /** What is no message in, message out: uploads as raw bodies, downloads, and events as they happen. */
 export function contentRoutes({ registry, datasets, events, idleMs }: ContentDeps): RestRoute[] {
   const uploadVersion: RestHandler = async (request) => {
-    const header = { model: request.params['model'] ?? '', sha256: digestOf(request) };
-    onlyQuery(request, []);
+    onlyQuery(request, Object.keys(versionQuery));
+    const header = {
+      model: request.params['model'] ?? '',
+      sha256: digestOf(request),
+      modelBytes: request.query.has('model_bytes') ? integerIn(request.query, 'model_bytes') : 0n,
+      externalData: request.query.getAll('data').map(dataIn),
+    };
     const answer = await registry.uploadChunks(header, impatient(request.chunks(), idleMs));
     return jsonAnswer(toJson('modelmill.v1.UploadVersionResponse', answer, { defaults: true }));
   };
 
-  const downloadVersion: RestHandler = async ({ params: { model = '', version = '' } }) => ({
-    type: octets.type,
-    body: chunksOf(registry.downloadVersion({ model, version })),
-  });
+  const downloadVersion =
+    (externalData: boolean): RestHandler =>
+    async ({ params: { model = '', version = '' } }) => ({
+      type: octets.type,
+      body: chunksOf(registry.downloadVersion({ model, version, externalData })),
+    });
 
   const uploadDataset: RestHandler = async (request) => {
     onlyQuery(request, Object.keys(datasetQuery));
@@ -65,6 +72,7 @@ export function contentRoutes({ registry, datasets, events, idleMs }: ContentDep
       doc: {
         tag: 'ModelRegistry',
         summary: summaryOf(uploading),
+        query: versionQuery,
         headers: digestHeader,
         request: octets,
         answer: json(schemaRef(uploading.output)),
@@ -73,8 +81,14 @@ export function contentRoutes({ registry, datasets, events, idleMs }: ContentDep
     {
       verb: 'GET',
       path: '/mill/v1/models/{model}/versions/{version}/content',
-      handle: downloadVersion,
+      handle: downloadVersion(false),
       doc: { tag: 'ModelRegistry', summary: summaryOf(downloading), answer: octets },
+    },
+    {
+      verb: 'GET',
+      path: '/mill/v1/models/{model}/versions/{version}/external-data',
+      handle: downloadVersion(true),
+      doc: { tag: 'ModelRegistry', summary: 'The external data of one version, where it has any', answer: octets },
     },
     {
       verb: 'PUT',
@@ -103,6 +117,11 @@ export function contentRoutes({ registry, datasets, events, idleMs }: ContentDep
     },
   ];
 }
+
+const versionQuery = {
+  model_bytes: 'Bytes of the ONNX file, where files that it keeps weights in follow it in the body',
+  data: 'Such a file as NAME:BYTES, in their order; may be given several times',
+};
 
 const datasetQuery = {
   format: 'csv (default), ndjson, idx, npy or text',
@@ -154,6 +173,12 @@ function formatIn(query: URLSearchParams): datasets.UploadDatasetHeader['format'
     default:
       throw errors.badQuery('format', format, 'csv, ndjson, idx, npy or text');
   }
+}
+
+function dataIn(text: string): registry.UploadedData {
+  const [, location = '', bytes = ''] = /^(.+):(\d{1,15})$/.exec(text) ?? [];
+  if (location === '') throw errors.badQuery('data', text, 'a file as NAME:BYTES');
+  return { location, sizeBytes: BigInt(bytes) };
 }
 
 function columnsIn(query: URLSearchParams): datasets.ColumnRoles | undefined {

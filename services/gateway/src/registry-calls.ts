@@ -3,7 +3,9 @@ import type { registry } from '@modelmill/contracts';
 import type { Signature } from '@modelmill/onnx';
 import type { Store } from '@modelmill/store';
 import * as errors from './errors.js';
+import type { AskedModel, ReadModel } from './model-worker.js';
 import { choose, isAdmitted, stateName } from './promotion.js';
+import { partsOf } from './upload-parts.js';
 import { checkName, openUpload, storeUpload } from './uploads.js';
 import type { UploadLimits } from './uploads.js';
 import { callWorker } from './worker-call.js';
@@ -11,13 +13,18 @@ import { callWorker } from './worker-call.js';
 export interface RegistryDeps {
   readonly store: Pick<Store, 'registry' | 'artifacts'>;
   readonly limits: UploadLimits;
+  readonly artifactsDir: string;
+  /** A model of more is stored as two files. */
+  readonly mostFileBytes: number;
 }
 
 const modelWorker = new URL('../dist/model-worker.js', import.meta.url);
 const readingLimits = { timeoutMs: 20_000, heapMb: 2048 };
+/** Bytes that are read, digested and written in a millisecond, at the least. */
+const writtenPerMs = 10_000;
 
 /** ModelRegistry, on the store. */
-export function registryCalls({ store, limits }: RegistryDeps) {
+export function registryCalls({ store, limits, artifactsDir, mostFileBytes }: RegistryDeps) {
   const { registry: models, artifacts } = store;
 
   async function upload(messages: AsyncIterable<registry.UploadVersionRequest>) {
@@ -25,20 +32,31 @@ export function registryCalls({ store, limits }: RegistryDeps) {
     return uploadChunks(header, chunks);
   }
 
-  async function uploadChunks({ model, sha256 }: registry.UploadVersionHeader, chunks: AsyncIterable<Uint8Array>) {
+  async function uploadChunks(header: registry.UploadVersionHeader, chunks: AsyncIterable<Uint8Array>) {
+    const { model, sha256, modelBytes, externalData } = header;
     checkName('model', model);
-    const version = await storeUpload(artifacts, chunks, sha256, limits, async (artifact) => {
-      const path = await artifacts.path(artifact.sha256);
-      const signature = await callWorker<Signature>(modelWorker, path, readingLimits, errors.notAdmissible);
+    const version = await storeUpload(artifacts, chunks, sha256, limits, async (stored, isNew) => {
+      const parts = partsOf(Number(modelBytes), externalData, stored.size);
+      const asked: AskedModel = { path: await artifacts.path(stored.sha256), ...parts, artifactsDir, mostFileBytes };
+      const timeoutMs = readingLimits.timeoutMs + (parts.data.length > 0 ? stored.size / writtenPerMs : 0);
+      const { signature, artifact = stored } = await callWorker<ReadModel>(
+        modelWorker,
+        asked,
+        { ...readingLimits, timeoutMs },
+        errors.notAdmissible,
+      );
+      if (isNew && artifact.sha256 !== stored.sha256) await artifacts.remove(stored.sha256); // it was written anew
       const lineage = contract.Lineage.fromPartial({ method: 'uploaded' });
       return models.registerVersion({ model, artifact, signature: asMessage(signature), lineage, metrics: {} });
     });
     return { version };
   }
 
-  async function* download({ model, version }: registry.DownloadVersionRequest) {
-    const { artifactSha256 } = await models.version(model, version);
-    for await (const chunk of artifacts.stream(artifactSha256)) yield { chunk: Buffer.from(chunk) };
+  async function* download({ model, version, externalData }: registry.DownloadVersionRequest) {
+    const { version: number, artifactSha256, externalData: data } = await models.version(model, version);
+    if (externalData && !data) throw errors.noExternalData(model, number);
+    const wanted = externalData && data ? data.sha256 : artifactSha256;
+    for await (const chunk of artifacts.stream(wanted)) yield { chunk: Buffer.from(chunk) };
   }
 
   async function report({ model, version }: registry.GetReportRequest): Promise<registry.GetReportResponse> {

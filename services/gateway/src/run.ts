@@ -60,7 +60,12 @@ export async function run(config: Config, signal: AbortSignal, ready: (ports: Po
   using optimizer = await follow('optimizer');
 
   const limits = { maxBytes: config.MILL_MAX_UPLOAD_BYTES, idleMs: uploadIdleMs };
-  const registry = registryCalls({ store, limits });
+  const registry = registryCalls({
+    store,
+    limits,
+    artifactsDir: config.MILL_ARTIFACTS_DIR,
+    mostFileBytes: config.MILL_MODEL_FILE_BYTES,
+  });
   const datasets = datasetsCalls({ store, limits });
   const stopping = new AbortController();
   const events = eventsCalls(store, stopping.signal);

@@ -31,6 +31,8 @@ function artifactsInMemory(kept = new Set<string>()): Artifacts & { kept: Set<st
     has: async (sha256) => kept.has(sha256),
     remove: async (sha256) => void kept.delete(sha256),
     path: unused,
+    putSplit: unused,
+    modelPath: unused,
     read: unused,
     stream: () => from(),
   };

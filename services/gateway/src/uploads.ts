@@ -66,7 +66,7 @@ export async function storeUpload<T>(
   chunks: AsyncIterable<Uint8Array>,
   sha256: string,
   { maxBytes }: UploadLimits,
-  register: (stored: ArtifactRef) => Promise<T>,
+  register: (stored: ArtifactRef, isNew: boolean) => Promise<T>,
 ): Promise<T> {
   if (!/^([0-9a-f]{64})?$/.test(sha256)) throw errors.badDigest(sha256);
   let known = true;
@@ -83,7 +83,7 @@ export async function storeUpload<T>(
   }
   const stored = await put(artifacts, bounded(), sha256);
   try {
-    return await register(stored);
+    return await register(stored, !known);
   } catch (error) {
     if (!known) await artifacts.remove(stored.sha256);
     throw error;

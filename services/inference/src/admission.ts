@@ -5,7 +5,7 @@ import type { registry } from '@modelmill/contracts';
 import { RunnerError, probation } from '@modelmill/runtime';
 import type { ProbationLimits } from '@modelmill/runtime';
 import type { Store } from '@modelmill/store';
-import type { Verdict } from './admission-worker.js';
+import type { Suspect, Verdict } from './admission-worker.js';
 
 export interface AdmissionOptions {
   readonly store: Pick<Store, 'registry' | 'artifacts'>;
@@ -30,8 +30,10 @@ export function createAdmission({ store, limits, onTrouble }: AdmissionOptions):
   async function decide(version: registry.Version): Promise<void> {
     if (closed) return;
     try {
-      const path = await store.artifacts.path(version.artifactSha256);
-      const reason = (await structuralProblem(path)) ?? (await probationProblem(path, limits));
+      const path = await store.artifacts.modelPath(version.artifactSha256, version.externalData?.sha256);
+      const reason =
+        (await structuralProblem({ path, data: version.externalData?.sha256 })) ??
+        (await probationProblem(path, limits));
       const decision = reason === undefined ? ({ kind: 'admitted' } as const) : ({ kind: 'rejected', reason } as const);
       await store.registry.settleAdmission(version.model, version.version, decision);
     } catch (error) {
@@ -56,9 +58,9 @@ export function createAdmission({ store, limits, onTrouble }: AdmissionOptions):
 }
 
 /** In a thread of its own: a model at the limits keeps a parser busy for seconds. */
-function structuralProblem(path: string): Promise<Verdict> {
+function structuralProblem(suspect: Suspect): Promise<Verdict> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(workerEntry, { workerData: path, resourceLimits: { maxOldGenerationSizeMb: 2048 } });
+    const worker = new Worker(workerEntry, { workerData: suspect, resourceLimits: { maxOldGenerationSizeMb: 2048 } });
     const late = setTimeout(() => {
       resolve(`the structural checks took longer than ${checkMs} ms`);
       void worker.terminate();

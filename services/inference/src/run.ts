@@ -68,8 +68,11 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
     announce();
     publishEvent(store.events, config.MILL_REPLICA, event).catch(trouble('event not published', { model, version }));
   };
-  const load = async ({ model, version, artifactSha256 }: registry.Version, onLost: (reason: string) => void) =>
-    loadVersion(pool, { model, version, path: await store.artifacts.path(artifactSha256) }, limits, onLost);
+  const load = async (found: registry.Version, onLost: (reason: string) => void) => {
+    const { model, version, artifactSha256, externalData } = found;
+    const path = await store.artifacts.modelPath(artifactSha256, externalData?.sha256);
+    return loadVersion(pool, { model, version, path }, limits, onLost);
+  };
   await using repository = createRepository({ load, onEvent, retryMs });
 
   await using admission = createAdmission({

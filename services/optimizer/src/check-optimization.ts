@@ -2,13 +2,13 @@ import { registry as contract } from '@modelmill/contracts';
 import type { datasets, registry } from '@modelmill/contracts';
 import { readOnnx } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
+import { openModelFiles } from '@modelmill/store';
 import type { Store } from '@modelmill/store';
 import { bindingFor } from './binding.js';
 import type { Binding } from './binding.js';
 import * as errors from './errors.js';
 import { defaultSplits } from './examples.js';
 import { gateMetric } from './gate.js';
-import { openModelFile } from './model-files.js';
 import type { OptimizationPlan } from './optimization-plan.js';
 import { taskOf } from './task.js';
 import type { Task } from './task.js';
@@ -40,8 +40,8 @@ export async function checkOptimization(
     throw errors.versionRejected(model, parent.version, parent.rejectionReason);
   }
   const dataset = await store.datasets.version(data.dataset, data.version);
-  using file = openModelFile(await store.artifacts.path(parent.artifactSha256));
-  const graph = readOnnx(file);
+  using files = openModelFiles(await store.artifacts.path(parent.artifactSha256));
+  const graph = readOnnx(files.file, files.beside);
   const fit = fitOf(plan, parent, dataset, graph);
   if (isQuantized(graph)) throw errors.alreadyQuantized(model, parent.version);
   return fit;

@@ -1,4 +1,4 @@
-import { baseConfig } from '@modelmill/service-kit';
+import { baseConfig, modelFileBytes } from '@modelmill/service-kit';
 import { z } from 'zod';
 
 export const configSchema = baseConfig.extend({
@@ -14,6 +14,7 @@ export const configSchema = baseConfig.extend({
     .min(2 ** 28)
     .default(4 * 2 ** 30)
     .describe('memory the process that makes the passes of a job may hold before it is ended and the job fails'),
+  MILL_MODEL_FILE_BYTES: modelFileBytes,
   MILL_JOB_ACK_MS: z.coerce
     .number()
     .int()

@@ -1,7 +1,7 @@
 export { run } from './run.js';
 export { configSchema } from './config.js';
 // the bench and tests of whole models
-export { openModelFile } from './model-files.js';
+export { openFileBytes as openModelFile } from '@modelmill/store';
 export { calibrate } from './quantize/calibrate.js';
 export { computeHalves } from './halves/compute-halves.js';
 export { createRanges } from './quantize/quantization-ranges.js';

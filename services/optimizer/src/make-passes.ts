@@ -1,11 +1,11 @@
 import type { jobs, trainer } from '@modelmill/contracts';
 import { sparsify } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
-import type { Artifacts } from '@modelmill/store';
 import { bindingFor, registrySignature } from './binding.js';
 import type { Binding } from './binding.js';
 import type { Examples } from './examples.js';
 import { openModel } from './model-files.js';
+import type { ModelArtifacts } from './model-files.js';
 import type { PlannedPass } from './pass-kind.js';
 import type { PinnedPlan } from './pinned-plan.js';
 
@@ -13,7 +13,7 @@ import type { PinnedPlan } from './pinned-plan.js';
 export type Tell = (stage: string, done: number) => Promise<void>;
 
 export interface PassDeps {
-  readonly artifacts: Pick<Artifacts, 'put' | 'path'>;
+  readonly artifacts: ModelArtifacts;
   /** A training by the trainer, to its end: which of a pass, from 0. */
   train(training: PassTraining): Promise<jobs.JobSucceeded>;
   readonly tell: Tell;

@@ -1,8 +1,8 @@
 import type { jobs, trainer } from '@modelmill/contracts';
 import type { Model } from '@modelmill/onnx';
-import type { Artifacts } from '@modelmill/store';
 import type { Binding } from './binding.js';
 import type { Examples } from './examples.js';
+import type { ModelArtifacts } from './model-files.js';
 
 /** What is optimized, and with what. */
 export interface PlanSubject {
@@ -17,7 +17,7 @@ export interface PassContext {
   /** Its versions are numbers. */
   readonly plan: PlanSubject;
   readonly examples: Examples;
-  readonly artifacts: Pick<Artifacts, 'put' | 'path'>;
+  readonly artifacts: ModelArtifacts;
   readonly signal: AbortSignal;
   /** How a model takes the examples; a pass may have named its tensors anew. */
   bindingOf(model: Model): Binding;

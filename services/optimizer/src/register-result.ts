@@ -1,6 +1,6 @@
 import type { registry } from '@modelmill/contracts';
 import { NotFoundError } from '@modelmill/store';
-import type { ArtifactRef, JobClaim, JobResult, Store } from '@modelmill/store';
+import type { JobClaim, JobResult, ModelRef, Store } from '@modelmill/store';
 import { reportArtifact } from './report.js';
 import type { Figures, Report } from './report.js';
 import { speedMetrics } from './speed.js';
@@ -8,7 +8,7 @@ import { speedMetrics } from './speed.js';
 /** What an optimization has made. */
 export interface Made {
   readonly signature: registry.Signature;
-  readonly artifact: ArtifactRef;
+  readonly artifact: ModelRef;
   readonly parent: registry.Version;
   readonly figures: { readonly parent: Figures; readonly candidate: Figures };
   readonly report: Report;

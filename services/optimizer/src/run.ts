@@ -31,7 +31,11 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
 
   const trainers = createTrainers(store.replicas);
   const inTurn = createTurns();
-  const processes = { artifactsDir: config.MILL_ARTIFACTS_DIR, memoryBytes: config.MILL_PASS_MEMORY_BYTES };
+  const processes = {
+    artifactsDir: config.MILL_ARTIFACTS_DIR,
+    mostFileBytes: config.MILL_MODEL_FILE_BYTES,
+    memoryBytes: config.MILL_PASS_MEMORY_BYTES,
+  };
   const analyses = createAnalyses(processes, inTurn);
   const work = (claim: JobClaim) =>
     withContextOf({ ...claim.headers }, () =>

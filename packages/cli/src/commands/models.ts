@@ -18,7 +18,7 @@ export const models: Command = {
   summary: 'Lists models, their versions and labels; uploads, downloads, labels, promotes and deletes.',
   usage: `mill models [list]
 mill models get MODEL
-mill models upload MODEL FILE.onnx
+mill models upload MODEL FILE.onnx [--data FILE …]
 mill models download MODEL VERSION [FILE.onnx]
 mill models report MODEL VERSION
 mill models analyze MODEL VERSION [--dataset NAME] [--rows 256] [--seconds 15]
@@ -28,6 +28,7 @@ mill models promote MODEL LABEL [--baseline VERSION] [--max-drop 0.01] [--metric
 mill models delete MODEL [VERSION]
 
   VERSION              a version number, or a label's name
+  --data FILE          a file that the ONNX file keeps weights in
   --baseline VERSION   what accuracy is measured against, default the most accurate version
   --max-drop SHARE     how much accuracy or r2 may be lost, or by which share perplexity may rise: 0.01 is one point
   --metric NAME        accuracy, r2 or perplexity

@@ -14,6 +14,8 @@ import type { PassProcess, PassProcessOptions } from './start-pass-process.js';
 
 export interface PassProcessDeps extends PassProcessOptions {
   readonly artifactsDir: string;
+  /** A model of more is stored as two files. */
+  readonly mostFileBytes: number;
   readonly store: Pick<Store, 'jobs'>;
   readonly trainers: Trainers;
   /** Latencies are measured by one job at a time. */
@@ -39,7 +41,8 @@ export function createMaker(deps: PassProcessDeps, claim: JobClaim, pinned: Pinn
   const turn = createTurn(deps.inTurn);
   const childJobs = new Set(job.childJobs);
   const trainings = new Set<Promise<unknown>>();
-  const order = { artifactsDir: deps.artifactsDir, ...encoded(claim, pinned) };
+  const { artifactsDir, mostFileBytes } = deps;
+  const order = { artifactsDir, mostFileBytes, ...encoded(claim, pinned) };
   let process: PassProcess | undefined;
   let making: Making;
 

@@ -1,4 +1,4 @@
-import type { ArtifactRef } from '@modelmill/store';
+import type { ModelRef } from '@modelmill/store';
 import type { Form } from '../analysis/forms.js';
 import type { Measured } from '../analysis/measure-forms.js';
 import type { Figures, Report } from '../report.js';
@@ -6,6 +6,8 @@ import type { Figures, Report } from '../report.js';
 /** Passes over a version, everything looked up; messages as they are encoded. */
 export interface PassOrder {
   readonly artifactsDir: string;
+  /** A model of more is stored as two files. */
+  readonly mostFileBytes: number;
   /** OptimizationSpec whose versions are numbers. */
   readonly spec: Uint8Array;
   /** registry.Version. */
@@ -18,7 +20,7 @@ export interface PassOrder {
 
 /** What passes made, measured beside what they were made from. */
 export interface MadeCandidate {
-  readonly artifact: ArtifactRef;
+  readonly artifact: ModelRef;
   /** registry.Signature. */
   readonly signature: Uint8Array;
   readonly figures: { readonly parent: Figures; readonly candidate: Figures };

@@ -51,7 +51,8 @@ export function passWork(ask: Ask): Answers<PassWork> {
 
   return {
     async make(order) {
-      const artifacts = await openFileArtifacts(order.artifactsDir);
+      const { mostFileBytes } = order;
+      const artifacts = { ...(await openFileArtifacts(order.artifactsDir)), mostFileBytes };
       const plan = planOptimization(contract.OptimizationSpec.decode(order.spec));
       const parent = registry.Version.decode(order.parent);
       const dataset = datasets.DatasetVersion.decode(order.dataset);

@@ -1,13 +1,13 @@
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { calibrationRows } from '@modelmill/data';
-import { ShapeError, attribute, cloneModel, elementCount, inferShapes, makeNode } from '@modelmill/onnx';
-import { onnxPieces, uniqueName } from '@modelmill/onnx';
+import { ShapeError, attribute, cloneModel, elementCount, inferShapes, makeNode, uniqueName } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { startRunner } from '@modelmill/runtime';
 import type { TensorData } from '@modelmill/runtime';
 import type { Binding } from '../binding.js';
+import { writeModel } from '../model-files.js';
 import { numbersOf } from '../evaluate.js';
 import type { Examples } from '../examples.js';
 import type { PassContext } from '../pass-context.js';
@@ -115,7 +115,7 @@ async function runProbe(
   const folder = await mkdtemp(join(tmpdir(), 'mill-calibration-'));
   try {
     const path = join(folder, 'probe.onnx');
-    await writeFile(path, onnxPieces(probe));
+    await writeModel(path, probe);
     const threads = availableParallelism();
     await using runner = await startRunner({ providers: ['cpu'], threads, requestTimeoutMs: 120_000 });
     // fused operators round in another way: ranges are to the bit those of ONNX Runtime's own calibration

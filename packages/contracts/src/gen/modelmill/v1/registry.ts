@@ -102,6 +102,17 @@ export interface Lineage {
   datasetVersion: string;
 }
 
+/**
+ * The file that holds the weights of a version whose ONNX file would be too large with them. The ONNX file names it by its
+ * digest, and finds it beside itself.
+ */
+export interface ExternalData {
+  /** Digest of the file, lower-case hex. */
+  sha256: string;
+  /** Bytes. */
+  sizeBytes: bigint;
+}
+
 /** One immutable version of a model. */
 export interface Version {
   /** The model's name. */
@@ -114,7 +125,7 @@ export interface Version {
   rejectionReason: string;
   /** Digest of the ONNX file, lower-case hex. */
   artifactSha256: string;
-  /** Bytes of the ONNX file. */
+  /** Bytes of the ONNX file, and of its external data. */
   sizeBytes: bigint;
   /** What it takes and gives. */
   signature:
@@ -132,6 +143,8 @@ export interface Version {
     | undefined;
   /** Digest of the report artifact; empty where there is none. */
   reportSha256: string;
+  /** Unset: all is in the ONNX file. */
+  externalData: ExternalData | undefined;
 }
 
 export interface Version_MetricsEntry {
@@ -217,12 +230,27 @@ export interface GetReportResponse {
   markdown: string;
 }
 
+/** A file that an uploaded ONNX file keeps weights in. */
+export interface UploadedData {
+  /** As the ONNX file calls it. */
+  location: string;
+  /** Bytes. */
+  sizeBytes: bigint;
+}
+
 /** What is uploaded. */
 export interface UploadVersionHeader {
   /** The model's name; the model is made when it does not exist. */
   model: string;
   /** Digest of all chunks, lower-case hex. Empty: not checked. */
   sha256: string;
+  /** Bytes of the ONNX file; 0: all of them. The files it keeps weights in follow. */
+  modelBytes: bigint;
+  /**
+   * Those files, in the order in which they follow. The version's own files are written anew: one ONNX file where that is
+   * not too large, else another one beside it, and their digests are not those of what was sent.
+   */
+  externalData: UploadedData[];
 }
 
 /** First the header, then chunks. */
@@ -250,6 +278,8 @@ export interface DownloadVersionRequest {
   model: string;
   /** A version number, or a label's name. */
   version: string;
+  /** The version's external data instead of the ONNX file. */
+  externalData: boolean;
 }
 
 /** A piece of the file. */
@@ -704,6 +734,98 @@ export const Lineage: MessageFns<Lineage> = {
   },
 };
 
+function createBaseExternalData(): ExternalData {
+  return { sha256: "", sizeBytes: 0n };
+}
+
+export const ExternalData: MessageFns<ExternalData> = {
+  encode(message: ExternalData, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.sha256 !== "") {
+      writer.uint32(10).string(message.sha256);
+    }
+    if (message.sizeBytes !== 0n) {
+      if (BigInt.asUintN(64, message.sizeBytes) !== message.sizeBytes) {
+        throw new globalThis.Error("value provided for field message.sizeBytes of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.sizeBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): ExternalData {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseExternalData();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.sha256 = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sizeBytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): ExternalData {
+    return {
+      sha256: isSet(object.sha256) ? globalThis.String(object.sha256) : "",
+      sizeBytes: isSet(object.sizeBytes)
+        ? BigInt(object.sizeBytes)
+        : isSet(object.size_bytes)
+        ? BigInt(object.size_bytes)
+        : 0n,
+    };
+  },
+
+  toJSON(message: ExternalData): unknown {
+    const obj: any = {};
+    if (message.sha256 !== "") {
+      obj.sha256 = message.sha256;
+    }
+    if (message.sizeBytes !== 0n) {
+      obj.sizeBytes = message.sizeBytes.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<ExternalData>): ExternalData {
+    return ExternalData.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<ExternalData>): ExternalData {
+    const message = createBaseExternalData();
+    message.sha256 = object.sha256 ?? "";
+    message.sizeBytes = (object.sizeBytes !== undefined && object.sizeBytes !== null) ? BigInt(object.sizeBytes) : 0n;
+    return message;
+  },
+};
+
 function createBaseVersion(): Version {
   return {
     model: "",
@@ -717,6 +839,7 @@ function createBaseVersion(): Version {
     metrics: {},
     createdAt: undefined,
     reportSha256: "",
+    externalData: undefined,
   };
 }
 
@@ -757,6 +880,9 @@ export const Version: MessageFns<Version> = {
     }
     if (message.reportSha256 !== "") {
       writer.uint32(90).string(message.reportSha256);
+    }
+    if (message.externalData !== undefined) {
+      ExternalData.encode(message.externalData, writer.uint32(162).fork()).join();
     }
     return writer;
   },
@@ -865,6 +991,14 @@ export const Version: MessageFns<Version> = {
             message.reportSha256 = reader.string();
             continue;
           }
+          case 20: {
+            if (tag !== 162) {
+              break;
+            }
+
+            message.externalData = ExternalData.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -923,6 +1057,11 @@ export const Version: MessageFns<Version> = {
         : isSet(object.report_sha256)
         ? globalThis.String(object.report_sha256)
         : "",
+      externalData: isSet(object.externalData)
+        ? ExternalData.fromJSON(object.externalData)
+        : isSet(object.external_data)
+        ? ExternalData.fromJSON(object.external_data)
+        : undefined,
     };
   },
 
@@ -967,6 +1106,9 @@ export const Version: MessageFns<Version> = {
     if (message.reportSha256 !== "") {
       obj.reportSha256 = message.reportSha256;
     }
+    if (message.externalData !== undefined) {
+      obj.externalData = ExternalData.toJSON(message.externalData);
+    }
     return obj;
   },
 
@@ -998,6 +1140,9 @@ export const Version: MessageFns<Version> = {
     );
     message.createdAt = object.createdAt ?? undefined;
     message.reportSha256 = object.reportSha256 ?? "";
+    message.externalData = (object.externalData !== undefined && object.externalData !== null)
+      ? ExternalData.fromPartial(object.externalData)
+      : undefined;
     return message;
   },
 };
@@ -1935,8 +2080,100 @@ export const GetReportResponse: MessageFns<GetReportResponse> = {
   },
 };
 
+function createBaseUploadedData(): UploadedData {
+  return { location: "", sizeBytes: 0n };
+}
+
+export const UploadedData: MessageFns<UploadedData> = {
+  encode(message: UploadedData, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.location !== "") {
+      writer.uint32(10).string(message.location);
+    }
+    if (message.sizeBytes !== 0n) {
+      if (BigInt.asUintN(64, message.sizeBytes) !== message.sizeBytes) {
+        throw new globalThis.Error("value provided for field message.sizeBytes of type uint64 too large");
+      }
+      writer.uint32(16).uint64(message.sizeBytes);
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): UploadedData {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseUploadedData();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.location = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 16) {
+              break;
+            }
+
+            message.sizeBytes = reader.uint64() as bigint;
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): UploadedData {
+    return {
+      location: isSet(object.location) ? globalThis.String(object.location) : "",
+      sizeBytes: isSet(object.sizeBytes)
+        ? BigInt(object.sizeBytes)
+        : isSet(object.size_bytes)
+        ? BigInt(object.size_bytes)
+        : 0n,
+    };
+  },
+
+  toJSON(message: UploadedData): unknown {
+    const obj: any = {};
+    if (message.location !== "") {
+      obj.location = message.location;
+    }
+    if (message.sizeBytes !== 0n) {
+      obj.sizeBytes = message.sizeBytes.toString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<UploadedData>): UploadedData {
+    return UploadedData.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<UploadedData>): UploadedData {
+    const message = createBaseUploadedData();
+    message.location = object.location ?? "";
+    message.sizeBytes = (object.sizeBytes !== undefined && object.sizeBytes !== null) ? BigInt(object.sizeBytes) : 0n;
+    return message;
+  },
+};
+
 function createBaseUploadVersionHeader(): UploadVersionHeader {
-  return { model: "", sha256: "" };
+  return { model: "", sha256: "", modelBytes: 0n, externalData: [] };
 }
 
 export const UploadVersionHeader: MessageFns<UploadVersionHeader> = {
@@ -1946,6 +2183,15 @@ export const UploadVersionHeader: MessageFns<UploadVersionHeader> = {
     }
     if (message.sha256 !== "") {
       writer.uint32(18).string(message.sha256);
+    }
+    if (message.modelBytes !== 0n) {
+      if (BigInt.asUintN(64, message.modelBytes) !== message.modelBytes) {
+        throw new globalThis.Error("value provided for field message.modelBytes of type uint64 too large");
+      }
+      writer.uint32(24).uint64(message.modelBytes);
+    }
+    for (const v of message.externalData) {
+      UploadedData.encode(v!, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1979,6 +2225,22 @@ export const UploadVersionHeader: MessageFns<UploadVersionHeader> = {
             message.sha256 = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.modelBytes = reader.uint64() as bigint;
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.externalData.push(UploadedData.decode(reader, reader.uint32()));
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1995,6 +2257,16 @@ export const UploadVersionHeader: MessageFns<UploadVersionHeader> = {
     return {
       model: isSet(object.model) ? globalThis.String(object.model) : "",
       sha256: isSet(object.sha256) ? globalThis.String(object.sha256) : "",
+      modelBytes: isSet(object.modelBytes)
+        ? BigInt(object.modelBytes)
+        : isSet(object.model_bytes)
+        ? BigInt(object.model_bytes)
+        : 0n,
+      externalData: globalThis.Array.isArray(object?.externalData)
+        ? object.externalData.map((e: any) => UploadedData.fromJSON(e))
+        : globalThis.Array.isArray(object?.external_data)
+        ? object.external_data.map((e: any) => UploadedData.fromJSON(e))
+        : [],
     };
   },
 
@@ -2006,6 +2278,12 @@ export const UploadVersionHeader: MessageFns<UploadVersionHeader> = {
     if (message.sha256 !== "") {
       obj.sha256 = message.sha256;
     }
+    if (message.modelBytes !== 0n) {
+      obj.modelBytes = message.modelBytes.toString();
+    }
+    if (message.externalData?.length) {
+      obj.externalData = message.externalData.map((e) => UploadedData.toJSON(e));
+    }
     return obj;
   },
 
@@ -2016,6 +2294,10 @@ export const UploadVersionHeader: MessageFns<UploadVersionHeader> = {
     const message = createBaseUploadVersionHeader();
     message.model = object.model ?? "";
     message.sha256 = object.sha256 ?? "";
+    message.modelBytes = (object.modelBytes !== undefined && object.modelBytes !== null)
+      ? BigInt(object.modelBytes)
+      : 0n;
+    message.externalData = object.externalData?.map((e) => UploadedData.fromPartial(e)) || [];
     return message;
   },
 };
@@ -2191,7 +2473,7 @@ export const UploadVersionResponse: MessageFns<UploadVersionResponse> = {
 };
 
 function createBaseDownloadVersionRequest(): DownloadVersionRequest {
-  return { model: "", version: "" };
+  return { model: "", version: "", externalData: false };
 }
 
 export const DownloadVersionRequest: MessageFns<DownloadVersionRequest> = {
@@ -2201,6 +2483,9 @@ export const DownloadVersionRequest: MessageFns<DownloadVersionRequest> = {
     }
     if (message.version !== "") {
       writer.uint32(18).string(message.version);
+    }
+    if (message.externalData !== false) {
+      writer.uint32(24).bool(message.externalData);
     }
     return writer;
   },
@@ -2234,6 +2519,14 @@ export const DownloadVersionRequest: MessageFns<DownloadVersionRequest> = {
             message.version = reader.string();
             continue;
           }
+          case 3: {
+            if (tag !== 24) {
+              break;
+            }
+
+            message.externalData = reader.bool();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -2250,6 +2543,11 @@ export const DownloadVersionRequest: MessageFns<DownloadVersionRequest> = {
     return {
       model: isSet(object.model) ? globalThis.String(object.model) : "",
       version: isSet(object.version) ? globalThis.String(object.version) : "",
+      externalData: isSet(object.externalData)
+        ? globalThis.Boolean(object.externalData)
+        : isSet(object.external_data)
+        ? globalThis.Boolean(object.external_data)
+        : false,
     };
   },
 
@@ -2261,6 +2559,9 @@ export const DownloadVersionRequest: MessageFns<DownloadVersionRequest> = {
     if (message.version !== "") {
       obj.version = message.version;
     }
+    if (message.externalData !== false) {
+      obj.externalData = message.externalData;
+    }
     return obj;
   },
 
@@ -2271,6 +2572,7 @@ export const DownloadVersionRequest: MessageFns<DownloadVersionRequest> = {
     const message = createBaseDownloadVersionRequest();
     message.model = object.model ?? "";
     message.version = object.version ?? "";
+    message.externalData = object.externalData ?? false;
     return message;
   },
 };
