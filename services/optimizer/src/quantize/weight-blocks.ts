@@ -50,8 +50,8 @@ export const nearestGrid: GridOf = (values, { bits, symmetric }) => {
   let [min, max] = [0, 0];
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!;
-    if (value < min) min = value;
-    else if (value > max) max = value;
+    min = Math.min(min, value);
+    max = Math.max(max, value);
   }
   if (symmetric) {
     const most = -min === max ? (values.find((value) => Math.abs(value) === max) ?? 0) : -min > max ? min : max;
@@ -110,19 +110,21 @@ export function quantizeBlocks({ values, k, n }: Matrix, form: BlockForm, gridOf
   const { block } = form;
   const blocks = blockCount(k, form);
   const made = emptyBlocks(n, blocks, form);
-  const parts = Array.from({ length: abreast }, () => new Float32Array(block));
+  const tile = new Float32Array(abreast * block);
   for (let b = 0; b < blocks; b++) {
     const from = b * block;
     const length = Math.min(block, k - from);
-    const cut = length === block ? parts : parts.map((part) => part.subarray(0, length));
+    const parts = Array.from({ length: abreast }, (_, c) => tile.subarray(c * block, c * block + length));
     for (let first = 0; first < n; first += abreast) {
       const columns = Math.min(abreast, n - first);
       for (let i = 0; i < length; i++) {
         const at = (from + i) * n + first;
-        for (let c = 0; c < columns; c++) cut[c]![i] = values[at + c]!;
+        for (let c = 0, to = i; c < columns; c++, to += block) tile[to] = values[at + c]!;
       }
-      for (let c = 0; c < columns; c++)
-        writeBlock(made, (first + c) * blocks + b, cut[c]!, gridOf(cut[c]!, form), form);
+      for (let c = 0; c < columns; c++) {
+        const part = parts[c]!;
+        writeBlock(made, (first + c) * blocks + b, part, gridOf(part, form), form);
+      }
     }
   }
   return finished(made, n, blocks, form);
@@ -152,7 +154,14 @@ function writeBlock(
   scales[at] = grid.scale;
   zeros[at] = grid.zeroPoint;
   const from = (at * block * bits) / 8;
-  for (let i = 0; i < part.length; i++) put(packed, from, i, stepOf(part[i]!, grid, bits), bits);
+  const { scale, zeroPoint } = grid;
+  const inverse = scale === 0 ? 0 : fround(1 / scale);
+  const most = 2 ** bits - 1;
+  for (let i = 0, place = 0; i < part.length; i++, place += bits) {
+    // stepOf, with what is the same for the whole block taken out
+    const step = (fround(fround(part[i]! * inverse) + zeroPoint) + 0.5) | 0;
+    packed[from + (place >> 3)]! |= (step < 0 ? 0 : step > most ? most : step) << (place & 7);
+  }
 }
 
 function finished({ packed, scales, zeros }: Unfinished, n: number, blocks: number, form: BlockForm): Blocks {
