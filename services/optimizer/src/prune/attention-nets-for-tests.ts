@@ -102,6 +102,36 @@ export const asPyTorchExports = encoder(
   ],
 );
 
+/** As the operator of set 23. */
+export const asOneOperator: Net = {
+  ...inSet23(
+    encoder(
+      [
+        ...['q', 'k', 'v'].flatMap((part) => [
+          makeNode('MatMul', ['n', `${part}.w`], [`${part}.m`]),
+          makeNode('Add', [`${part}.b`, `${part}.m`], [part]),
+          makeNode('Reshape', [part, 'by_head'], [`${part}.parted`]),
+          transposed(`${part}.parted`, `${part}.heads`, [0, 2, 1, 3]),
+        ]),
+        makeNode('Attention', ['q.heads', 'k.heads', 'v.heads', 'mask'], ['found']),
+        transposed('found', 'beside', [0, 2, 1, 3]),
+        makeNode('Reshape', ['beside', 'joined'], ['side']),
+      ],
+      [
+        ...['q', 'k', 'v'].flatMap((part) => [tensor(`${part}.w`, [8, 8]), tensor(`${part}.b`, [8])]),
+        int64Tensor('by_head', [4], [0, 0, 4, 2]),
+        int64Tensor('joined', [3], [0, 0, -1]),
+        floatTensor('mask', [3, 3], [0, -9, -9, 0, 0, -9, 0, 0, 0]),
+      ],
+    ),
+  ),
+  multiplyAdds: 24 + 3 * 8 * 18 + 3 * 6 * 8 + 3 * 8 * 4 + 3 * 4 * 8 + 8 * 3, // what is inside is not counted
+};
+
+function inSet23({ model, ...net }: Net): Net {
+  return { ...net, model: { ...model, irVersion: 11, opsets: new Map([['', 23]]) } };
+}
+
 /** Nodes that compute `x.to` of the first two sizes of x and others. */
 function sizesOf(x: string, others: string[]): Node[] {
   const read = ['0', '1'].flatMap((at) => [

@@ -8,6 +8,7 @@ export const productRules: Readonly<Record<string, ChannelRule>> = {
   ConvTranspose: convolution,
   Gemm: gemm,
   MatMul: matMul,
+  Attention: attention,
 };
 
 function convolution(node: Node, flow: ChannelFlow): boolean {
@@ -107,6 +108,33 @@ function productOfBoth(node: Node, flow: ChannelFlow): boolean {
   if (rows) axes.push([shape.length - 2, rows]);
   if (columns) axes.push([shape.length - 1, columns]);
   flow.setAxes(node.outputs[0]!, axes);
+  return true;
+}
+
+/** Heads that lie apart, in four axes: those of queries, keys and values go together. */
+function attention(node: Node, flow: ChannelFlow): boolean {
+  const [q, k, v, mask = '', ...past] = node.inputs as [string, string, string, string?, ...string[]];
+  const sides = [q, k, v].map((name) => ({ shape: flow.shapeOf(name), axes: flow.axesOf(name) }));
+  const heads = sides[0]!.shape?.[1];
+  const masked = mask === '' ? [] : flow.shapeOf(mask);
+  if (!masked || past.some((name) => name !== '') || node.outputs.slice(1).some((name) => name !== '')) return false;
+  if (
+    sides.some(
+      ({ shape, axes }) => shape?.length !== 4 || shape[1] !== heads || [...axes.keys()].some((axis) => axis !== 1),
+    )
+  ) {
+    return false;
+  }
+  const channels = sides.map(({ axes }) => axes.get(1)).find((own) => own !== undefined);
+  if (!channels) return flow.axesOf(mask).size === 0;
+  const isMaskedByHead = (masked.at(-3) ?? 1) > 1;
+  for (const { axes } of sides) {
+    const own = axes.get(1);
+    if (own) flow.join(channels, own);
+    else flow.keepWhole(channels);
+  }
+  if (isMaskedByHead || flow.axesOf(mask).size > 0) flow.keepWhole(channels);
+  flow.setAxes(node.outputs[0]!, [[1, channels]]);
   return true;
 }
 

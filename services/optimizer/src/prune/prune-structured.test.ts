@@ -3,7 +3,7 @@ import type { Model } from '@modelmill/onnx';
 import { openSession } from '@modelmill/runtime';
 import type { SessionOptions } from '@modelmill/runtime';
 import { modelOf, numbers } from '../models-for-tests.js';
-import { asPyTorchExports, asLayerListsHaveIt } from './attention-nets-for-tests.js';
+import { asLayerListsHaveIt, asOneOperator, asPyTorchExports } from './attention-nets-for-tests.js';
 import { nets as others, tensor } from './nets-for-tests.js';
 import type { Net } from './nets-for-tests.js';
 import { pruneStructured } from './prune-structured.js';
@@ -13,6 +13,7 @@ const nets: Readonly<Record<string, Net>> = {
   ...others,
   'layer list with attention': asLayerListsHaveIt,
   'PyTorch encoder': asPyTorchExports,
+  'set 23 encoder': asOneOperator,
 };
 
 /** The dense model in which every reader of a value sees zeros in these channels of its axis 1. */
