@@ -26,10 +26,13 @@ export const planFineTuning = (fields: FineTuningFields, at: string): FineTuning
   learningRate: range(fields.finetuneLearningRate || 0.001, 0, 1000, `${at}.finetune_learning_rate`),
 });
 
-/** What happens to zeros: those of the model stay, or more of them come on the way. */
-interface Zeros {
+interface Recovery {
+  /** Zeros of the model stay. */
   readonly keepZeros?: boolean;
+  /** More zeros come on the way. */
   readonly pruning?: trainer.GradualPruning;
+  /** Weight of the answers of the version that is optimized. */
+  readonly parentWeight?: number;
 }
 
 /** What the trainer makes of a model by training all its weights. */
@@ -37,7 +40,7 @@ export async function finetuned(
   model: Model,
   { epochs, learningRate }: FineTuning,
   { plan, artifacts, examples, train }: PassContext,
-  { keepZeros = false, pruning }: Zeros = {},
+  { keepZeros = false, pruning, parentWeight = 0 }: Recovery = {},
 ): Promise<Model> {
   const batchSize = Math.min(finetuneBatch, examples.train.length);
   const { sha256 } = await keepModel(artifacts, model);
@@ -46,7 +49,9 @@ export async function finetuned(
     base: { source: { $case: 'artifactSha256', artifactSha256: sha256 }, keepZeros },
     data: { ...plan.data, normalize: '' }, // the graph has its own
     ...(pruning ? { pruning } : {}),
-    optimizer: { kind: { $case: 'adam', adam: { learningRate } } },
+    ...(parentWeight > 0 ? { distillation: { version: plan.version, mix: parentWeight } } : {}),
+    // what is left of the rate at the end decides how near the end is
+    optimizer: { kind: { $case: 'adam', adam: { learningRate } }, schedule: 'cosine' },
     ...lengthOf(epochs, batchSize, examples),
     batchSize,
   });

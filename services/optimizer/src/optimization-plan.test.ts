@@ -137,6 +137,10 @@ describe('an optimization plan', () => {
       'passes[0].prune_structured.iterative is 4, wants 1 to 3',
     ],
     [
+      { passes: [{ pruneStructured: { ratio: 0.5, parentWeight: 1.5 } }] },
+      'passes[0].prune_structured.parent_weight is 1.5, wants 0 to 1',
+    ],
+    [
       { passes: [{ pruneStructured: { ratio: 0.5, roundTo: 2000 } }] },
       'passes[0].prune_structured.round_to is 2000, wants 1 to 1024',
     ],

@@ -16,6 +16,7 @@ interface StructuredPruning extends FineTuning, PruningByParts {
   readonly importance: keyof typeof importances;
   /** Batches that `taylor` looks at. */
   readonly batches: number;
+  readonly parentWeight: number;
 }
 
 /** Whole channels and neurons are removed, and the rest is fine-tuned. */
@@ -42,6 +43,7 @@ export const structuredPruning = definePass<'pruneStructured', StructuredPruning
       roundTo: range(roundTo || 1, 1, 1024, `${at}.round_to`),
       importance,
       batches: range(message.importanceBatches || 20, 1, 1_000_000, `${at}.importance_batches`),
+      parentWeight: range(message.parentWeight, 0, 1, `${at}.parent_weight`),
       parts: range(message.iterative || 1, 1, Math.min(20, fineTuning.epochs), `${at}.iterative`),
       ...fineTuning,
     };
@@ -56,7 +58,7 @@ export const structuredPruning = definePass<'pruneStructured', StructuredPruning
       recover(cut, part) {
         const own = Math.floor((epochs * (part + 1)) / parts) - trained;
         trained += own;
-        return finetuned(cut, { ...settings, epochs: own }, context);
+        return finetuned(cut, { ...settings, epochs: own }, context, settings);
       },
     });
     const [before, after] = multiplyAdds.map((count) => count.toLocaleString('en-US'));

@@ -118,6 +118,11 @@ export interface StructuredPruning {
   iterative: number;
   /** Batches of 64 examples that `taylor` looks at; 0 means 20. */
   importanceBatches: number;
+  /**
+   * Weight of the parent's answers in the fine-tuning, in [0, 1]: the cut version learns from the whole one as a student
+   * does, at temperature 4. 0 (default): from the targets alone. For targets that are classes.
+   */
+  parentWeight: number;
 }
 
 /**
@@ -1150,6 +1155,7 @@ function createBaseStructuredPruning(): StructuredPruning {
     importance: "",
     iterative: 0,
     importanceBatches: 0,
+    parentWeight: 0,
   };
 }
 
@@ -1178,6 +1184,9 @@ export const StructuredPruning: MessageFns<StructuredPruning> = {
     }
     if (message.importanceBatches !== 0) {
       writer.uint32(96).uint32(message.importanceBatches);
+    }
+    if (message.parentWeight !== 0) {
+      writer.uint32(105).double(message.parentWeight);
     }
     return writer;
   },
@@ -1259,6 +1268,14 @@ export const StructuredPruning: MessageFns<StructuredPruning> = {
             message.importanceBatches = reader.uint32();
             continue;
           }
+          case 13: {
+            if (tag !== 105) {
+              break;
+            }
+
+            message.parentWeight = reader.double();
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1301,6 +1318,11 @@ export const StructuredPruning: MessageFns<StructuredPruning> = {
         : isSet(object.importance_batches)
         ? globalThis.Number(object.importance_batches)
         : 0,
+      parentWeight: isSet(object.parentWeight)
+        ? globalThis.Number(object.parentWeight)
+        : isSet(object.parent_weight)
+        ? globalThis.Number(object.parent_weight)
+        : 0,
     };
   },
 
@@ -1330,6 +1352,9 @@ export const StructuredPruning: MessageFns<StructuredPruning> = {
     if (message.importanceBatches !== 0) {
       obj.importanceBatches = Math.round(message.importanceBatches);
     }
+    if (message.parentWeight !== 0) {
+      obj.parentWeight = floatToJson(message.parentWeight);
+    }
     return obj;
   },
 
@@ -1346,6 +1371,7 @@ export const StructuredPruning: MessageFns<StructuredPruning> = {
     message.importance = object.importance ?? "";
     message.iterative = object.iterative ?? 0;
     message.importanceBatches = object.importanceBatches ?? 0;
+    message.parentWeight = object.parentWeight ?? 0;
     return message;
   },
 };
