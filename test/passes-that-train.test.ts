@@ -123,6 +123,9 @@ describe('passes that train what they made', () => {
     expect(halves.metrics['accuracy']).toBeGreaterThan(parent['accuracy']! - 0.02);
     expect(halves.metrics['sparsity']).toBeCloseTo(0.5, 2);
     expect(Number(halves.sizeBytes)).toBeLessThan(0.6 * Number(simple.sizeBytes));
+    const { metrics, signature } = await made({ compute_halves: { convert_io: true } });
+    expect([...signature!.inputs, ...signature!.outputs].map(({ datatype }) => datatype)).toEqual(['FP16', 'FP16']);
+    expect(Math.abs(metrics['accuracy']! - parent['accuracy']!)).toBeLessThanOrEqual(0.006);
     await expect(made({ simplify: {} }, { simplify: {} })).rejects.toThrow(
       /there is nothing to simplify: every node and constant is needed as it is/,
     );

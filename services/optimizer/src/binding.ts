@@ -10,6 +10,8 @@ export interface Binding {
   /** Sizes of one example as the model takes it. */
   readonly exampleShape: readonly number[];
   readonly output: string;
+  /** Its input is of 16-bit floats. */
+  readonly takesHalves?: true;
 }
 
 /** How a model takes the examples of a task. Throws an RpcError where the two do not fit. */
@@ -18,15 +20,25 @@ export function bindingFor(model: string, signature: registry.Signature | undefi
   const { datatype, inWords } = taken[task.kind];
   const [input, another] = inputs;
   const [batch, ...takes] = shapeOf(input);
-  if (!input || another || input.datatype !== datatype || batch !== -1) {
+  if (!input || another || !isOf(datatype, input.datatype) || batch !== -1) {
     throw wrongInput(model, described(inputs), inWords, task.dataset);
   }
   const wanted = answersOf(task);
-  const [output, second] = outputs.filter((one) => one.datatype === 'FP32' && wanted.shapes.some(isAs(shapeOf(one))));
+  const [output, second] = outputs.filter(
+    (one) => isOf('FP32', one.datatype) && wanted.shapes.some(isAs(shapeOf(one))),
+  );
   if (!output) throw wrongAnswers(model, described(outputs), wanted.shapes[0]!, wanted.why);
   if (second) throw severalFit(model, described(outputs), [output.name, second.name]);
-  return { input: input.name, exampleShape: exampleShape(model, takes, featuresOf(task)), output: output.name };
+  return {
+    input: input.name,
+    exampleShape: exampleShape(model, takes, featuresOf(task)),
+    output: output.name,
+    ...(input.datatype === 'FP16' ? { takesHalves: true } : {}),
+  };
 }
+
+/** 32-bit floats may be 16-bit ones as well. */
+const isOf = (wanted: string, got: string) => got === wanted || (wanted === 'FP32' && got === 'FP16');
 
 /** What a model takes and gives, as the registry keeps it. */
 export function registrySignature(model: Model): registry.Signature {

@@ -8,7 +8,7 @@ import { openFileBytes, openModelFiles } from '@modelmill/store';
 import type { Artifacts } from '@modelmill/store';
 import { multiplyAddsOf } from './analyze.js';
 import type { Binding } from './binding.js';
-import { evaluate } from './evaluate.js';
+import { evaluate, inputsOf } from './evaluate.js';
 import type { Examples } from './examples.js';
 import { leftovers } from './quantize/leftovers.js';
 import type { Leftovers } from './quantize/leftovers.js';
@@ -74,9 +74,9 @@ export async function compareVersions(options: ComparisonOptions): Promise<Compa
   const { heldOut, atOnce } = examples;
   const casesOf = (batch: number) =>
     sides.map((side): MeasuredCase => {
-      const { input, exampleShape } = versions[side].binding;
+      const { binding } = versions[side];
       const some = Uint32Array.from({ length: batch }, (_, i) => heldOut[i % heldOut.length]!);
-      return { id: side, inputs: new Map([[input, examples.inputs(some, exampleShape)]]) };
+      return { id: side, inputs: new Map([[binding.input, inputsOf(examples, some, binding)]]) };
     });
   const single = await measure(runner, casesOf(1), 1500, signal);
   const batch = Math.min(throughputBatch, atOnce);

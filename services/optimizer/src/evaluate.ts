@@ -4,6 +4,7 @@ import type { Runner, TensorData } from '@modelmill/runtime';
 import { JobFailedError } from '@modelmill/store';
 import type { Binding } from './binding.js';
 import type { Examples } from './examples.js';
+import { floatOfHalf, halfBits } from './pack/half.js';
 import type { Task } from './task.js';
 
 /** What a task is measured by; of each task those that say something of it. */
@@ -22,8 +23,19 @@ export interface Metrics {
   readonly r2?: number;
 }
 
-/** The numbers of an FP32 tensor, copied: its bytes may lie anywhere in a larger buffer. */
-export const numbersOf = ({ data }: TensorData) => new Float32Array(Uint8Array.from(data).buffer);
+/** The numbers of an FP32 or FP16 tensor, copied: its bytes may lie anywhere in a larger buffer. */
+export function numbersOf({ data, datatype }: TensorData): Float32Array {
+  const { buffer } = Uint8Array.from(data);
+  return datatype === 'FP16' ? Float32Array.from(new Uint16Array(buffer), floatOfHalf) : new Float32Array(buffer);
+}
+
+/** Examples as a model takes them. */
+export function inputsOf(examples: Examples, some: Uint32Array, { exampleShape, takesHalves }: Binding): TensorData {
+  const floats = examples.inputs(some, exampleShape);
+  if (!takesHalves) return floats;
+  const halves = Uint16Array.from(numbersOf(floats), halfBits);
+  return { ...floats, datatype: 'FP16', data: new Uint8Array(halves.buffer) };
+}
 
 /** A model in a runner. */
 export interface Evaluated {
@@ -48,7 +60,7 @@ export async function evaluate(
   const evaluation = evaluationOf(task, heldOut.length);
   for (let start = 0; start < heldOut.length; start += atOnce) {
     const some = heldOut.subarray(start, start + atOnce);
-    const inputs = new Map([[binding.input, examples.inputs(some, binding.exampleShape)]]);
+    const inputs = new Map([[binding.input, inputsOf(examples, some, binding)]]);
     const { outputs } = await runner.run(id, inputs, [binding.output], signal);
     const answers = numbersOf(outputs.get(binding.output)!);
     const odd = answers.findIndex((answer) => !Number.isFinite(answer));

@@ -8,8 +8,8 @@ import type { HalfOptions } from './compute-halves.js';
 export const halfComputation = definePass<'computeHalves', HalfOptions>({
   kind: 'compute_halves',
   isLast: true,
-  plan: ({ computeHalves: { blockedOperators, blockedNodes } }) => ({
-    convertIo: false,
+  plan: ({ computeHalves: { convertIo, blockedOperators, blockedNodes } }) => ({
+    convertIo,
     blockedOperators,
     blockedNodes,
   }),

@@ -1,4 +1,4 @@
-import { halfBits } from './half.js';
+import { floatOfHalf, halfBits } from './half.js';
 
 /** As IEEE 754 says. */
 function valueOf(bits: number): number {
@@ -16,6 +16,11 @@ describe('halves', () => {
       (bits) => halfBits(valueOf(bits)) !== bits || halfBits(-valueOf(bits)) !== (bits | 0x8000),
     );
     expect(wrong).toEqual([]);
+  });
+
+  it('are the numbers that they stand for', () => {
+    expect(finite.filter((bits) => floatOfHalf(bits) !== valueOf(bits))).toEqual([]);
+    expect([0x8001, 0x7c00, 0xfc00, 0x7e00].map(floatOfHalf)).toEqual([-(2 ** -24), Infinity, -Infinity, NaN]);
   });
 
   it('take the nearest, and the even one of two as near', () => {

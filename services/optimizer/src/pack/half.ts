@@ -19,3 +19,12 @@ export function halfBits(value: number): number {
   const up = rest > tie || (rest === tie && (kept & 1) === 1);
   return sign | (kept + (up ? 1 : 0));
 }
+
+/** What a half is, exactly. */
+export function floatOfHalf(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >>> 10) & 31;
+  const fraction = bits & 0x3ff;
+  if (exponent === 31) return fraction === 0 ? sign * Infinity : NaN;
+  return exponent === 0 ? sign * fraction * 2 ** -24 : sign * (1024 + fraction) * 2 ** (exponent - 25);
+}

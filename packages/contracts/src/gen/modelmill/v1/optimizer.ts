@@ -296,11 +296,10 @@ export interface Simplification {
   maxGrowth: number;
 }
 
-/**
- * Float arithmetic in 16 bits; inputs and outputs keep their types. On CPUs it is no faster than in 32 bits; the file takes
- * half the bytes.
- */
+/** Float arithmetic in 16 bits. On CPUs it is no faster than in 32 bits; the file takes half the bytes. */
 export interface HalfComputation {
+  /** Inputs and outputs become 16-bit floats, too; unset, they keep their types. */
+  convertIo: boolean;
   /** Operators that go on computing in 32 bits beside those that always do, such as `Softmax`. */
   blockedOperators: string[];
   /** Nodes that do, by name. */
@@ -2655,11 +2654,14 @@ export const Simplification: MessageFns<Simplification> = {
 };
 
 function createBaseHalfComputation(): HalfComputation {
-  return { blockedOperators: [], blockedNodes: [] };
+  return { convertIo: false, blockedOperators: [], blockedNodes: [] };
 }
 
 export const HalfComputation: MessageFns<HalfComputation> = {
   encode(message: HalfComputation, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.convertIo !== false) {
+      writer.uint32(8).bool(message.convertIo);
+    }
     for (const v of message.blockedOperators) {
       writer.uint32(18).string(v!);
     }
@@ -2682,6 +2684,14 @@ export const HalfComputation: MessageFns<HalfComputation> = {
       while (reader.pos < end) {
         const tag = reader.uint32();
         switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 8) {
+              break;
+            }
+
+            message.convertIo = reader.bool();
+            continue;
+          }
           case 2: {
             if (tag !== 18) {
               break;
@@ -2712,6 +2722,11 @@ export const HalfComputation: MessageFns<HalfComputation> = {
 
   fromJSON(object: any): HalfComputation {
     return {
+      convertIo: isSet(object.convertIo)
+        ? globalThis.Boolean(object.convertIo)
+        : isSet(object.convert_io)
+        ? globalThis.Boolean(object.convert_io)
+        : false,
       blockedOperators: globalThis.Array.isArray(object?.blockedOperators)
         ? object.blockedOperators.map((e: any) => globalThis.String(e))
         : globalThis.Array.isArray(object?.blocked_operators)
@@ -2727,6 +2742,9 @@ export const HalfComputation: MessageFns<HalfComputation> = {
 
   toJSON(message: HalfComputation): unknown {
     const obj: any = {};
+    if (message.convertIo !== false) {
+      obj.convertIo = message.convertIo;
+    }
     if (message.blockedOperators?.length) {
       obj.blockedOperators = message.blockedOperators;
     }
@@ -2741,6 +2759,7 @@ export const HalfComputation: MessageFns<HalfComputation> = {
   },
   fromPartial(object: DeepPartial<HalfComputation>): HalfComputation {
     const message = createBaseHalfComputation();
+    message.convertIo = object.convertIo ?? false;
     message.blockedOperators = object.blockedOperators?.map((e) => e) || [];
     message.blockedNodes = object.blockedNodes?.map((e) => e) || [];
     return message;
