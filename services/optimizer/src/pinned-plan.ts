@@ -33,10 +33,13 @@ export async function pinnedPlan(
     return pinned(plan, await checkOptimization(store, plan));
   }
   const checked = await checkOptimization(store, asked);
-  const numbers: Numbers = { version: checked.parent.version, datasetVersion: checked.dataset.version };
-  await claim.update({ progress: Buffer.from(JSON.stringify(numbers)) });
-  return pinned(asked, checked);
+  const plan = pinned(asked, checked);
+  await claim.update({ progress: Buffer.from(JSON.stringify(numbersOf(plan.plan))) });
+  return plan;
 }
+
+/** What a job keeps of its plan. */
+export const numbersOf = ({ version, data }: OptimizationPlan): Numbers => ({ version, datasetVersion: data.version });
 
 /** The plan with what its labels meant, and with the parent's own tokenizer and windows for those who train. */
 export function pinned(plan: OptimizationPlan, checked: CheckedOptimization): PinnedPlan {

@@ -1,5 +1,6 @@
 import { datasets, jobs, optimizer, registry, trainer } from '@modelmill/contracts';
 import type { JobClaim, Store } from '@modelmill/store';
+import type { Measured } from '../analysis/measure-forms.js';
 import type { Candidate } from '../candidate.js';
 import { childJobId, passDone } from '../make-passes.js';
 import type { Tell } from '../make-passes.js';
@@ -7,6 +8,8 @@ import type { PinnedPlan } from '../pinned-plan.js';
 import { trainChild } from '../train-child.js';
 import type { Trainers } from '../trainers.js';
 import type { InTurn } from '../turns.js';
+import { measureOrder } from './analyze-in-process.js';
+import type { Measurement } from './analyze-in-process.js';
 import type { Answers } from './calls.js';
 import type { AskedTraining, PassNeeds } from './pass-calls.js';
 import { startPassProcess } from './start-pass-process.js';
@@ -26,6 +29,8 @@ export interface PassProcessDeps extends PassProcessOptions {
 export interface Maker extends AsyncDisposable {
   /** `jobName` is what the trainings of the passes are named after. */
   make(passes: readonly optimizer.Pass[], jobName: string, tell: Tell): Promise<Candidate>;
+  /** Gives forms to the layers of the job's version, and measures. */
+  measure(what: Omit<Measurement, 'parent' | 'dataset'>): Promise<Measured>;
 }
 
 /** What is made now. */
@@ -74,17 +79,27 @@ export function createMaker(deps: PassProcessDeps, claim: JobClaim, pinned: Pinn
     turnOver: () => turn.end(),
   };
 
+  async function running(): Promise<PassProcess> {
+    if (process?.hasEnded !== false) {
+      turn.end();
+      process = await startPassProcess(deps, signal, needs);
+    }
+    return process;
+  }
+
   return {
     async make(passes, jobName, tell) {
       making = { jobName, passes: passes.length, tell };
-      if (process?.hasEnded !== false) {
-        turn.end();
-        process = await startPassProcess(deps, signal, needs);
-      }
+      const passing = await running();
       const messages = passes.map((pass) => optimizer.Pass.encode(pass).finish());
-      const { signature, ...made } = await process.call('make', { ...order, passes: messages });
-      return { ...made, signature: registry.Signature.decode(signature) };
+      const { signature, ...candidate } = await passing.call('make', { ...order, passes: messages });
+      return { ...candidate, signature: registry.Signature.decode(signature) };
     },
+    measure: (what) =>
+      deps.inTurn(async () => {
+        const { parent, dataset } = pinned;
+        return (await running()).call('measure', measureOrder(deps.artifactsDir, { parent, dataset, ...what }));
+      }),
     async [Symbol.asyncDispose]() {
       turn.leave();
       await process?.[Symbol.asyncDispose]();

@@ -8,14 +8,46 @@ export interface SearchCandidate {
 }
 
 const pass = (kind: NonNullable<optimizer.Pass['kind']>) => optimizer.Pass.fromPartial({ kind });
-const quantizeStatic = (calibration: string) =>
-  pass({ $case: 'quantizeStatic', quantizeStatic: optimizer.StaticQuantization.fromPartial({ calibration }) });
+export const quantizeStatic = (calibration: string, exclude: readonly string[] = []) =>
+  pass({
+    $case: 'quantizeStatic',
+    quantizeStatic: optimizer.StaticQuantization.fromPartial({ calibration, exclude: [...exclude] }),
+  });
 const quantizeWeights = (fields: Partial<optimizer.WeightQuantization>) =>
   pass({ $case: 'quantizeWeights', quantizeWeights: optimizer.WeightQuantization.fromPartial(fields) });
-const shareWeights = (clusters: number) =>
+export const shareWeights = (clusters: number) =>
   pass({ $case: 'shareWeights', shareWeights: optimizer.WeightSharing.fromPartial({ clusters }) });
-const prune = (sparsity: number) =>
-  pass({ $case: 'pruneMagnitude', pruneMagnitude: optimizer.MagnitudePruning.fromPartial({ sparsity }) });
+const percent = (share: number) => `${Number((100 * share).toPrecision(3))} %`;
+
+export const prune = (sparsity: number): SearchCandidate => ({
+  name: `${percent(sparsity)} zeros`,
+  passes: [pass({ $case: 'pruneMagnitude', pruneMagnitude: optimizer.MagnitudePruning.fromPartial({ sparsity }) })],
+});
+
+// ONNX Runtime's convolutions work on sixteen channels at a time
+const roundTo = 16;
+
+/** Channels are removed until so much of the multiply-adds is left. */
+export const narrowTo = (multiplyAdds: number): SearchCandidate => ({
+  name: multiplyAdds === 0.5 ? 'half the multiply-adds' : `${percent(multiplyAdds)} of the multiply-adds`,
+  passes: [
+    pass({
+      $case: 'pruneStructured',
+      pruneStructured: optimizer.StructuredPruning.fromPartial({ multiplyAdds, roundTo }),
+    }),
+  ],
+});
+
+/** As `narrowTo`, and what is left learns from the version's answers. */
+export const distillThinned = (multiplyAdds: number): SearchCandidate => ({
+  name: `a student with ${percent(multiplyAdds)} of the multiply-adds`,
+  passes: [
+    pass({
+      $case: 'distill',
+      distill: optimizer.StudentDistillation.fromPartial({ thinned: { multiplyAdds, roundTo } }),
+    }),
+  ],
+});
 
 const inEightBits: readonly SearchCandidate[] = [
   { name: 'int8, minmax', passes: [quantizeStatic('minmax')] },
@@ -39,19 +71,12 @@ const stored: readonly SearchCandidate[] = [
   { name: '8 shared weights', passes: [shareWeights(8)] },
 ];
 
-const pruned: readonly SearchCandidate[] = [
-  { name: '90 % zeros', passes: [prune(0.9)] },
-  { name: '95 % zeros', passes: [prune(0.95)] },
-];
+const pruned = [prune(0.9), prune(0.95)];
 
-// ONNX Runtime's convolutions work on sixteen channels at a time
-const halved = pass({
-  $case: 'pruneStructured',
-  pruneStructured: optimizer.StructuredPruning.fromPartial({ multiplyAdds: 0.5, roundTo: 16 }),
-});
+const halved = narrowTo(0.5);
 const narrowed: readonly SearchCandidate[] = [
-  { name: 'half the multiply-adds', passes: [halved] },
-  { name: 'half the multiply-adds, int8', passes: [halved, quantizeStatic('minmax')] },
+  halved,
+  { name: `${halved.name}, int8`, passes: [...halved.passes, quantizeStatic('minmax')] },
 ];
 
 const spaces: { readonly [O in PlannedGoal['optimize']]: readonly SearchCandidate[] } = {
@@ -62,11 +87,12 @@ const spaces: { readonly [O in PlannedGoal['optimize']]: readonly SearchCandidat
     ...inFewBits,
     ...inEightBits.slice(0, 2),
     ...pruned,
-    { name: 'half the multiply-adds, 16 shared weights', passes: [halved, shareWeights(16)] },
+    { name: 'half the multiply-adds, 16 shared weights', passes: [...halved.passes, shareWeights(16)] },
   ],
 };
 
-export const candidatesFor = (optimize: PlannedGoal['optimize']): readonly SearchCandidate[] => spaces[optimize];
+/** What a search tries first. */
+export const firstCandidates = (optimize: PlannedGoal['optimize']): readonly SearchCandidate[] => spaces[optimize];
 
-/** The longest name of a training that a search asks for ends so. */
-export const mostCandidates = Math.max(...Object.values(spaces).map(({ length }) => length));
+/** No search tries more. The longest name of a training that one asks for ends so. */
+export const mostCandidates = 60;

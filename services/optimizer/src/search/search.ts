@@ -11,7 +11,12 @@ import { registerResult } from '../register-result.js';
 import type { Tried } from '../report.js';
 import type { Task } from '../task.js';
 import type { PlannedGoal } from './goal.js';
-import { candidatesFor } from './search-space.js';
+import { numbersOf } from '../pinned-plan.js';
+import { refinements } from './refine.js';
+import { openSearchLog } from './search-log.js';
+import type { Attempt, LayerOrder } from './search-log.js';
+import { firstCandidates, mostCandidates } from './search-space.js';
+import type { SearchCandidate } from './search-space.js';
 
 export interface Search {
   readonly pinned: PinnedPlan;
@@ -19,15 +24,26 @@ export interface Search {
   readonly goal: PlannedGoal;
 }
 
-/** A candidate that was made, by its place in the search space: its name, however often the job is tried. */
+/** A candidate that was made. Its place among those tried names its trainings and its version at every try of the job. */
 interface Point extends Candidate {
   readonly place: number;
   readonly name: string;
+  readonly passes: SearchCandidate['passes'];
 }
 
+/** Candidates around the best that may bring nothing, one after the other, before a search ends. */
+const patience = 6;
+/** What is less is no gain but noise. */
+const leastGain = 0.01;
+/** A candidate in whose making the optimizer died so often is left. */
+const mostDeaths = 2;
+const layersMs = 20_000;
+const layersRows = 256;
+
 /**
- * Makes and measures candidates until the time is up, and registers those within the bounds of which no other is better
- * in accuracy, latency and size. Throws JobFailedError with the nearest one where none is within the bounds.
+ * Makes and measures candidates, first those of the space, then others around the best, until the time is up or nothing
+ * gets better; registers those within the bounds of which no other is better in accuracy, latency and size. Throws
+ * JobFailedError with the nearest one where none is within the bounds.
  */
 export async function search(
   store: Pick<Store, 'registry' | 'artifacts'>,
@@ -38,30 +54,82 @@ export async function search(
   const { plan, parent, task } = pinned;
   const bounds: Bounds = { kind: task.kind, bound: plan.bound, goal };
   const metric = gateMetric(task.kind);
-  const space = candidatesFor(goal.optimize);
-  const endsAt = performance.now() + goal.budgetMs;
-  const points: Point[] = [];
-  const tried: Tried[] = [];
-  for (const [place, { name, passes }] of space.entries()) {
+  const space = firstCandidates(goal.optimize);
+  const log = await openSearchLog(store.artifacts, claim, numbersOf(plan), Date.now());
+  const endsAt = log.begunAt + goal.budgetMs;
+  const isTimeUp = () => log.attempts.length > 0 && Date.now() > endsAt;
+  for (;;) {
     claim.signal.throwIfAborted();
-    if (place > 0 && performance.now() > endsAt) {
-      tried.push({ name, outcome: 'not tried: the time was up' });
-      continue;
-    }
-    const tellOne: Tell = (stage, done) => tell(`${name}: ${stage}`, (place + done) / space.length);
+    if (isTimeUp() || log.attempts.length === mostCandidates) break;
+    const candidate = space[log.attempts.length] ?? (await refined());
+    if (!candidate) break;
+    await log.add({ ...candidate, result: await attempted(candidate) });
+  }
+
+  async function attempted({ name, passes }: SearchCandidate): Promise<Attempt['result']> {
+    const place = log.attempts.length;
+    const most = Math.max(space.length, place + 1);
+    const tellOne: Tell = (stage, done) => tell(`${name}: ${stage}`, (place + done) / most);
+    if ((await log.begin(name)) > mostDeaths)
+      return { failure: `the optimizer ended ${mostDeaths} times while it was made` };
     try {
-      const point = { place, name, ...(await maker.make(passes, `${claim.job.id}-c${place}`, tellOne)) };
-      points.push(point);
-      const { p50_ms, size_bytes, [metric]: quality } = point.figures.candidate;
-      tried.push({ name, [metric]: quality, p50_ms, size_bytes, outcome: faultOf(point.figures, bounds) ?? '' });
+      return await maker.make(passes, `${claim.job.id}-c${place}`, tellOne);
     } catch (error) {
       if (claim.signal.aborted || !isFinal(error)) throw error;
-      tried.push({ name, outcome: error.message });
+      return { failure: error.message };
     }
   }
 
+  /** The next candidate around the best; undefined where the last ones brought nothing, or there is none. */
+  async function refined(): Promise<SearchCandidate | undefined> {
+    const first = bestOf(pointsOf(log.attempts.slice(0, space.length)), bounds);
+    if (idleFor(log.attempts.slice(space.length), first) >= patience) return undefined;
+    const known = pointsOf(log.attempts).map((point) => ({
+      ...point,
+      drop: dropOf(task.kind, point.figures.parent, point.figures.candidate),
+      isGood: gateFault(task.kind, point.figures, plan.bound) === undefined,
+    }));
+    const usesLayers = known.some(({ passes: [first] }) => first?.kind?.$case === 'quantizeStatic');
+    if (usesLayers && !log.layers) await log.keepLayers(await orderOfLayers());
+    const tried = new Set(log.attempts.map(({ name }) => name));
+    return refinements(known, goal.optimize, log.layers).find(({ name }) => !tried.has(name));
+  }
+
+  async function orderOfLayers(): Promise<LayerOrder> {
+    await tell('measuring layers', 1);
+    const budgetMs = Math.min(layersMs, goal.budgetMs / 5);
+    const { layers } = await maker.measure({ rows: layersRows, budgetMs, modelForms: ['int8'], layerForms: ['int8'] });
+    const minding = layers.filter(({ forms }) => forms.length > 0);
+    return {
+      sensitive: [...minding].sort((a, b) => a.forms[0]!.sqnrDb - b.forms[0]!.sqnrDb).map(({ name }) => name),
+      slower: minding.filter(({ floatMs, int8Ms }) => int8Ms > floatMs).map(({ name }) => name),
+    };
+  }
+
+  /** How many of the last attempts brought nothing. */
+  function idleFor(attempts: readonly Attempt[], first: Point | undefined): number {
+    let [best, idle] = [first ? objectiveOf(first, goal) : Infinity, 0];
+    for (const { result } of attempts) {
+      idle++;
+      if ('failure' in result || faultOf(result.figures, bounds) !== undefined) continue;
+      const reached = objectiveOf(result, goal);
+      if (reached < (1 - leastGain) * best) idle = 0;
+      best = Math.min(best, reached);
+    }
+    return idle;
+  }
+
+  const points = pointsOf(log.attempts);
+  const tried = [
+    ...log.attempts.map(({ name, result }): Tried => {
+      if ('failure' in result) return { name, outcome: result.failure };
+      const { p50_ms, size_bytes, [metric]: quality } = result.figures.candidate;
+      return { name, [metric]: quality, p50_ms, size_bytes, outcome: faultOf(result.figures, bounds) ?? '' };
+    }),
+    ...space.slice(log.attempts.length).map(({ name }) => ({ name, outcome: 'not tried: the time was up' })),
+  ];
   const within = points.filter(({ figures }) => faultOf(figures, bounds) === undefined);
-  const best = [...within].sort((a, b) => objectiveOf(a, goal) - objectiveOf(b, goal))[0];
+  const best = bestOf(points, bounds);
   if (!best) throw new JobFailedError(noneWithin(points, tried, bounds));
   const front = within.filter((point) => !within.some((other) => isBetter(other, point, task.kind)));
   const told = tried.map((one) => ({ ...one, outcome: one.outcome || outcomeOf(one.name, best, front) }));
@@ -75,6 +143,16 @@ export async function search(
   for (const point of front) if (point !== best) await register(point, false);
   return register(best, true);
 }
+
+const pointsOf = (attempts: readonly Attempt[]): Point[] =>
+  attempts.flatMap(({ name, passes, result }, place) =>
+    'failure' in result ? [] : [{ ...result, place, name, passes }],
+  );
+
+const bestOf = (points: readonly Point[], bounds: Bounds): Point | undefined =>
+  points
+    .filter(({ figures }) => faultOf(figures, bounds) === undefined)
+    .sort((a, b) => objectiveOf(a, bounds.goal) - objectiveOf(b, bounds.goal))[0];
 
 /** What a candidate must keep to. */
 interface Bounds {
@@ -96,19 +174,17 @@ function faultOf(figures: Candidate['figures'], { kind, bound, goal }: Bounds): 
   return undefined;
 }
 
-const objectiveOf = ({ figures: { candidate } }: Candidate, { optimize }: PlannedGoal) =>
-  optimize === 'fastest' ? candidate.p50_ms : candidate.size_bytes;
+/** Times by the parent's, measured in alternation: candidates are measured at other times, when the machine may be slower. */
+const objectiveOf = ({ figures }: Pick<Candidate, 'figures'>, { optimize }: PlannedGoal) =>
+  optimize === 'fastest' ? timeOf(figures) : figures.candidate.size_bytes;
+const timeOf = ({ parent, candidate }: Candidate['figures']) => candidate.p50_ms / parent.p50_ms;
 
 /** At least as good in everything, and better in something. */
-function isBetter(
-  { figures: { candidate: a } }: Candidate,
-  { figures: { candidate: b } }: Candidate,
-  kind: Task['kind'],
-): boolean {
+function isBetter({ figures: a }: Candidate, { figures: b }: Candidate, kind: Task['kind']): boolean {
   const pairs = [
-    [qualityOf(kind, b), qualityOf(kind, a)],
-    [a.p50_ms, b.p50_ms],
-    [a.size_bytes, b.size_bytes],
+    [qualityOf(kind, b.candidate), qualityOf(kind, a.candidate)],
+    [timeOf(a), timeOf(b)],
+    [a.candidate.size_bytes, b.candidate.size_bytes],
   ] as const;
   return pairs.every(([less, more]) => less <= more) && pairs.some(([less, more]) => less < more);
 }

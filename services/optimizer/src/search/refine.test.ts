@@ -1,0 +1,90 @@
+import type { optimizer } from '@modelmill/contracts';
+import { refinements } from './refine.js';
+import type { Known } from './refine.js';
+import { narrowTo, prune, quantizeStatic } from './search-space.js';
+import type { SearchCandidate } from './search-space.js';
+
+const layers = { sensitive: ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'], slower: ['c'] };
+const int8 = (exclude: readonly string[] = [], calibration = 'minmax'): SearchCandidate => ({
+  name: `int8 without ${exclude.join()}`,
+  passes: [quantizeStatic(calibration, exclude)],
+});
+
+/** Tries what is proposed until nothing new is, where what is good is known. */
+function follow(
+  first: SearchCandidate[],
+  isGood: (candidate: SearchCandidate) => boolean,
+  optimize: 'fastest' | 'smallest',
+) {
+  const known: Known[] = [];
+  const judged = (one: SearchCandidate) => ({ ...one, isGood: isGood(one), drop: isGood(one) ? 0 : 0.1 });
+  known.push(...first.map(judged));
+  for (;;) {
+    const next = refinements(known, optimize, layers).find(({ name }) => known.every((one) => one.name !== name));
+    if (!next) return known.slice(first.length);
+    if (known.length > 50) throw new Error('it never ends');
+    known.push(judged(next));
+  }
+}
+
+const excluded = ({ passes: [pass] }: SearchCandidate) =>
+  pass?.kind?.$case === 'quantizeStatic' ? pass.kind.quantizeStatic.exclude : [];
+const shareOf = ({ kind }: optimizer.Pass) =>
+  kind?.$case === 'pruneStructured'
+    ? kind.pruneStructured.multiplyAdds
+    : kind?.$case === 'distill'
+      ? kind.distill.thinned!.multiplyAdds
+      : 1;
+
+it.each([1, 2, 3, 5, 6, 7])('as few of the most sensitive layers as are enough stay in floats: %d', (needed) => {
+  const tried = follow([int8()], (one) => excluded(one).length >= needed, 'fastest');
+  const good = tried.filter((one) => excluded(one).length >= needed).map((one) => excluded(one).length);
+  expect(Math.min(...good)).toBe(needed);
+  for (const one of tried) expect(excluded(one)).toEqual(layers.sensitive.slice(0, excluded(one).length));
+  expect(tried.length).toBeLessThanOrEqual(2 * Math.log2(layers.sensitive.length)); // by doubling and bisection
+});
+
+it('no layer stays in floats for nothing, and never all of them', () => {
+  expect(follow([int8()], () => true, 'smallest')).toEqual([]);
+  const hopeless = follow([int8()], () => false, 'fastest').map((one) => excluded(one).length);
+  expect(hopeless).toEqual([1, 2, 4, 7]);
+});
+
+it('where eight bits are good, layers that are slower in them stay in floats, if it is time that counts', () =>
+  expect(follow([int8()], () => true, 'fastest').map(excluded)).toEqual([['c']]));
+
+it('the calibration that loses least is gone on with', () => {
+  const [minmax, entropy] = [int8(), { ...int8([], 'entropy'), name: 'entropy' }];
+  const known = [
+    { ...minmax, isGood: false, drop: 0.2 },
+    { ...entropy, isGood: false, drop: 0.1 },
+  ];
+  const [next] = refinements(known, 'fastest', layers);
+  expect(next).toMatchObject({ name: 'int8, entropy, in floats: a' });
+});
+
+it.each([0.6, 0.3, 0.1])('a network is narrowed to about what is good: %d of the multiply-adds', (least) => {
+  const isGood = ({ passes }: SearchCandidate) => passes.every((pass) => shareOf(pass) >= least);
+  const tried = follow([narrowTo(0.5)], isGood, 'fastest');
+  const all = [narrowTo(0.5), ...tried];
+  const good = all.filter(isGood).map(({ passes: [pass] }) => shareOf(pass!));
+  expect(Math.min(...good)).toBeGreaterThanOrEqual(least);
+  expect(Math.min(...good)).toBeLessThan(least + 0.25 * (least + 0.1));
+  // and the narrowest good one is tried in eight bits
+  const both = tried.filter(({ passes }) => passes[1]?.kind?.$case === 'quantizeStatic');
+  expect(both.map(({ passes: [pass] }) => shareOf(pass!))).toContain(Math.min(...good));
+});
+
+it('where so narrow a network cannot be fine-tuned, a student of that width is tried', () => {
+  const tried = follow([narrowTo(0.5)], () => false, 'fastest').map(({ name }) => name);
+  expect(tried).toContain('a student with 75 % of the multiply-adds');
+});
+
+it('zeros are searched for where it is size that counts', () => {
+  const isGood = ({ passes: [pass] }: SearchCandidate) =>
+    pass?.kind?.$case === 'pruneMagnitude' && pass.kind.pruneMagnitude.sparsity <= 0.93;
+  const names = (optimize: 'fastest' | 'smallest') =>
+    follow([prune(0.9), prune(0.95)], isGood, optimize).map(({ name }) => name);
+  expect(names('smallest')).toEqual(['92.5 % zeros', '93.8 % zeros']);
+  expect(names('fastest')).toEqual([]);
+});
