@@ -1,9 +1,11 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseOptimizationSpec, parseTrainingSpec } from '@modelmill/client';
+import type { jobs } from '@modelmill/client';
 import { succeeded } from './jobs.js';
 import { startMesh } from './start-mesh.js';
 import type { Mesh } from './start-mesh.js';
+import { timesFaster } from './times-faster.js';
 
 jest.setTimeout(900_000);
 
@@ -75,20 +77,30 @@ describe('figures that others publish are reached', () => {
       ['with 16 values a layer', { passes: [{ share_weights: {} }] }, 0.003, 0.14],
       ['twenty times smaller', { preset: 'compact' }, 0.007, 0.05],
     ])('are nearly as right %s', async (_, how, points, share) => {
-      const { status } = await mesh.mill.optimizer.submit(
-        parseOptimizationSpec({
-          model: 'mnist',
-          version: '1',
-          data: { dataset: 'mnist', normalize: 'minmax' },
-          ...how,
-          max_accuracy_drop: 0.05,
-        }),
-      );
-      const { version, metrics } = await succeeded(mesh.mill.optimizer.watch(status!.jobId));
+      const { version, metrics } = await optimized(how);
       const [parent, made] = await Promise.all(['1', version].map((of) => mesh.mill.registry.getVersion('mnist', of)));
       expect(accuracy - metrics['accuracy']!).toBeLessThanOrEqual(points);
       expect(Number(made!.sizeBytes) / Number(parent!.sizeBytes)).toBeLessThanOrEqual(share);
     });
+
+    whereItIs('are nearly as right at half the multiply-adds, 1.6 times as fast', async () => {
+      const pass = { multiply_adds: 0.5, round_to: 16, parent_weight: 0.7, finetune_epochs: 8 };
+      const { version, metrics } = await optimized({ passes: [{ prune_structured: pass }] });
+      const [dense, cut] = await Promise.all(['1', version].map((of) => mesh.mill.optimizer.analyze('mnist', of)));
+      const total = ({ layers }: NonNullable<typeof dense>) =>
+        layers.reduce((sum, { multiplyAdds }) => sum + Number(multiplyAdds), 0);
+      expect(total(cut!) / total(dense!)).toBeLessThanOrEqual(0.5);
+      expect(accuracy - metrics['accuracy']!).toBeLessThanOrEqual(0.007);
+      expect(await timesFaster(mesh.mill, 'mnist', ['1', version], 1.6)).toBeGreaterThanOrEqual(1.6);
+    });
+
+    async function optimized(how: object): Promise<jobs.JobSucceeded> {
+      const spec = { model: 'mnist', version: '1', data: { dataset: 'mnist', normalize: 'minmax' } };
+      const { status } = await mesh.mill.optimizer.submit(
+        parseOptimizationSpec({ ...spec, ...how, max_accuracy_drop: 0.05 }),
+      );
+      return succeeded(mesh.mill.optimizer.watch(status!.jobId));
+    }
   });
 
   async function learnHandwriting(): Promise<Readonly<Record<string, number>>> {
