@@ -3,6 +3,7 @@ import { functionKey } from './function-calls.js';
 import { OnnxFormatError } from './model.js';
 import type { Attribute, FunctionDef, Graph, Model, Node } from './model.js';
 import { quoted } from './quoted.js';
+import { renamedTensor } from './tensor.js';
 
 /** Since this set of ai.onnx, operators that changed read older forms of themselves. */
 const lowestMixed = 13;
@@ -84,7 +85,9 @@ function bodyOf(def: FunctionDef, call: Node, fresh: (name: string) => string): 
     return {
       ...graph,
       inputs: graph.inputs.map(info),
-      initializers: new Map([...graph.initializers].map(([name, tensor]) => [of(name), { ...tensor, name: of(name) }])),
+      initializers: new Map(
+        [...graph.initializers].map(([name, tensor]) => [of(name), renamedTensor(tensor, of(name))]),
+      ),
       sparseInitializers: new Map([...graph.sparseInitializers].map(([name, tensor]) => [of(name), tensor])),
       nodes: graph.nodes.map((node) => renamed(node, own)),
       outputs: graph.outputs.map(info),

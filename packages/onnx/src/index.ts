@@ -25,6 +25,7 @@ export { AdmissionError } from './admission-error.js';
 export {
   attribute,
   byteLength,
+  computedTensor,
   elementCount,
   floatAttribute,
   floatTensor,
@@ -34,6 +35,7 @@ export {
   intTensor,
   intsOf,
   oipDatatype,
+  renamedTensor,
 } from './tensor.js';
 // editing
 export {

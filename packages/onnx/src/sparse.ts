@@ -61,19 +61,21 @@ export function sparsify(model: Model, from = 0.55): Model {
 
 function sparseTensor(tensor: Tensor, from: number): SparseTensor | undefined {
   const values = floatsOf(tensor);
-  const positions: number[] = [];
-  values.forEach((value, i) => {
-    // a negative zero is kept: its sign matters to a division
-    if (!Object.is(value, 0)) positions.push(i);
-  });
-  const zeros = values.length - positions.length;
+  // a negative zero is kept: its sign matters to a division
+  let zeros = 0;
+  for (const value of values) if (Object.is(value, 0)) zeros++;
   if (zeros === 0 || zeros < from * values.length || values.length > 2 ** 31) return undefined;
+  const positions = new Int32Array(values.length - zeros);
+  let filled = 0;
+  values.forEach((value, i) => {
+    if (!Object.is(value, 0)) positions[filled++] = i;
+  });
   const { name, dims } = tensor;
   return {
     values: floatTensor(
       name,
       [positions.length],
-      positions.map((i) => values[i]!),
+      Float32Array.from(positions, (i) => values[i]!),
     ),
     indices: intTensor('', 'int32', [positions.length], positions),
     dims,

@@ -57,8 +57,24 @@ export function tensorBytes(dataType: DataType, dims: readonly number[]): number
 /** Bytes of a tensor, without a look at them where they can be told. */
 export const byteLength = (tensor: Tensor): number => tensorBytes(tensor.dataType, tensor.dims) ?? tensor.bytes.length;
 
+/** A tensor whose bytes are made anew at every look: a model takes no memory for them. */
+export const computedTensor = ({ name, dataType, dims }: Omit<Tensor, 'bytes'>, make: () => Uint8Array): Tensor => ({
+  name,
+  dataType,
+  dims,
+  get bytes() {
+    return make();
+  },
+});
+
+/** The same tensor under another name. */
+export const renamedTensor = (tensor: Tensor, name: string): Tensor =>
+  tensor.name === name ? tensor : computedTensor({ ...about(tensor), name }, () => tensor.bytes);
+
+const about = ({ name, dataType, dims }: Tensor) => ({ name, dataType, dims });
+
 export function floatTensor(name: string, dims: readonly number[], values: ArrayLike<number>): Tensor {
-  const floats = Float32Array.from(values);
+  const floats = new Float32Array(values);
   expectCount(name, dims, floats.length);
   return { name, dataType: 'float', dims, bytes: new Uint8Array(floats.buffer) };
 }
@@ -77,7 +93,7 @@ export function intTensor(
   values: ArrayLike<number>,
 ): Tensor {
   const make = { int8: Int8Array, uint8: Uint8Array, int32: Int32Array }[dataType];
-  const ints = values instanceof make ? values : make.from(values);
+  const ints = values instanceof make ? values : new make(values);
   expectCount(name, dims, ints.length);
   return { name, dataType, dims, bytes: new Uint8Array(ints.buffer, ints.byteOffset, ints.byteLength) };
 }

@@ -8,6 +8,8 @@ export interface ChildOptions {
   readonly signal: AbortSignal;
   /** All the process inherits, such as LD_LIBRARY_PATH: no secrets. */
   readonly environment?: Readonly<Record<string, string>>;
+  /** Flags of Node and V8. */
+  readonly nodeOptions?: readonly string[];
 }
 
 /** A process of this service's own, which blocks as it likes. */
@@ -25,14 +27,14 @@ export interface Child {
 /** Starts a module as a process, and hands over what it reports one message at a time: the next waits for the last. */
 export function startChild<Message>(
   entry: string,
-  { folder, signal, environment = {} }: ChildOptions,
+  { folder, signal, environment = {}, nodeOptions = [] }: ChildOptions,
   onMessage: (message: Message) => Promise<void> | void,
 ): Child {
   signal.throwIfAborted();
   const child = fork(entry, [], {
     cwd: folder,
     env: { ORT_DISABLE_TELEMETRY: '1', TMPDIR: folder, ...environment },
-    execArgv: [],
+    execArgv: [...nodeOptions],
     serialization: 'advanced',
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
   });

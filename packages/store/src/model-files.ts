@@ -7,6 +7,18 @@ export interface FileBytes extends Disposable {
   read(at: number, length: number): Uint8Array;
 }
 
+/** So much was read for one look each: what is left of it is worth a search. */
+const collectAfter = 2 ** 25;
+let sinceCollected = 0;
+
+/** What is read lies outside V8's heap, which does not notice how much of it nobody needs any more. */
+function collect(read: number): void {
+  sinceCollected += read;
+  if (sinceCollected < collectAfter) return;
+  sinceCollected = 0;
+  globalThis.gc?.(); // where the process was started with it
+}
+
 /** Stays open until it is disposed, or the process ends. A part of it where `from` and `size` are given. */
 export function openFileBytes(path: string, from = 0, size?: number): FileBytes {
   const file = openSync(path, 'r');
@@ -16,6 +28,7 @@ export function openFileBytes(path: string, from = 0, size?: number): FileBytes 
     size: size ?? fstatSync(file).size - from,
     read(at, length) {
       if (last.at === at && last.bytes.length === length) return last.bytes;
+      collect(length);
       const bytes = new Uint8Array(length);
       for (let done = 0; done < length;) {
         const read = readSync(file, bytes, done, length - done, from + at + done);

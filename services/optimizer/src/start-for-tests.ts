@@ -20,6 +20,8 @@ export interface Optimizing extends AsyncDisposable {
   readonly mill: Mill;
   /** The next line of this event after `from` lines. */
   logged(event: string, from?: number): Promise<Line>;
+  /** Of the service as it runs now. */
+  pid(): number;
   /** kill -9, then started anew in the same place. */
   restart(): Promise<void>;
   /** kill -9 of NATS, then started anew in the same place. */
@@ -50,6 +52,7 @@ export async function startOptimizer(env: Record<string, string> = {}): Promise<
   return {
     store,
     mill,
+    pid: () => running.service.pid,
     logged: (event, from) => running.service.logged(event, from),
     stop: () => running.service.stop(),
     async restart() {
@@ -106,6 +109,7 @@ function startProcess(command: string, args: readonly string[], env?: Record<str
   }
 
   return {
+    pid: child.pid!,
     printed: (is: (text: string) => boolean) => found(() => texts.find(is)),
     logged: (event: string, from = 0) => found(() => lines.slice(from).find((line) => line['event'] === event)),
     async stop(signal: NodeJS.Signals = 'SIGTERM') {

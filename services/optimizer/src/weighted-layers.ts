@@ -190,7 +190,9 @@ function numbersIn(tensor: Tensor): ArrayLike<number> & Iterable<number> {
     case 'double':
       return floatsOf(tensor);
     case 'int8':
+      return new Int8Array(new Uint8Array(tensor.bytes).buffer);
     case 'uint8':
+      return new Uint8Array(tensor.bytes);
     case 'int32':
       return intsOf(tensor);
     case 'float16': // 0 and −0 are the halves without a bit of magnitude

@@ -1,4 +1,5 @@
 import { densify } from '@modelmill/onnx';
+import { layerByLayer } from '../layer-progress.js';
 import { nothingTo } from '../nothing-to.js';
 import { definePass } from '../pass-kind.js';
 import { storageOnly } from './storage-only.js';
@@ -10,9 +11,9 @@ export const byteStorage = definePass<'storeBytes', object>({
   isLast: true,
   plan: () => ({}),
 
-  async make(parent) {
+  async make(parent, _settings, context) {
     const model = densify(parent);
-    const constants = storeBytes(model);
+    const constants = storeBytes(model, layerByLayer(context, 'rounding'));
     if (constants === 0) throw nothingTo('store in bytes: no matrix or kernel has 256 weights or more');
     return {
       model,

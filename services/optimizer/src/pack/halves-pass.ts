@@ -1,4 +1,5 @@
 import { densify } from '@modelmill/onnx';
+import { layerByLayer } from '../layer-progress.js';
 import { nothingTo } from '../nothing-to.js';
 import { definePass } from '../pass-kind.js';
 import { storeHalves } from './share-weights.js';
@@ -10,9 +11,9 @@ export const halfStorage = definePass<'storeHalves', object>({
   isLast: true,
   plan: () => ({}),
 
-  async make(parent) {
+  async make(parent, _settings, context) {
     const model = densify(parent);
-    const constants = storeHalves(model);
+    const constants = storeHalves(model, layerByLayer(context, 'rounding'));
     if (constants === 0) throw nothingTo('store in halves: no constant has 64 floats or more');
     return {
       model,

@@ -1,6 +1,7 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
-import { consumersOf, floatsOf } from '@modelmill/onnx';
+import { byteLength, consumersOf, floatsOf } from '@modelmill/onnx';
 import type { Graph, Model, Tensor } from '@modelmill/onnx';
+import type { OnLayer } from '../layer-progress.js';
 import { changeConstants, intAttribute } from '../constant-of.js';
 import { prunableWeights } from '../prune/prune-magnitude.js';
 import { matrixLayers } from '../quantize/matrix-layers.js';
@@ -19,7 +20,7 @@ export interface SignOptions {
   readonly allLayers: boolean;
   /** Matrices compute in 2 bits (MatMulNBits) instead of being looked up at load. */
   readonly blocks: boolean;
-  onLayer(done: number): Promise<void>;
+  readonly onLayer: OnLayer;
 }
 
 export interface SignsWritten {
@@ -54,14 +55,14 @@ export async function quantizeSigns(
   let done = 0;
   for (const { weights, matrix } of inBlocks) {
     if (packed.has(weights)) continue;
+    await tell(weights.name);
     packed.set(weights, blocksOf(matrix, values));
-    await told();
   }
   const computed = new Set([...packed.keys()].map(({ name }) => name));
   for (const name of names.filter((one) => !computed.has(one))) {
+    await tell(name);
     const tensor = graph.initializers.get(name)!;
     looked.set(name, signsOf({ values: floatsOf(tensor), dims: tensor.dims, axis: outputAxis(graph, tensor) }, values));
-    await told();
   }
   if (packed.size > 0) writeBlocks(model, inBlocks, packed, form);
   changeConstants(model, () => {
@@ -76,13 +77,13 @@ export async function quantizeSigns(
   });
   return { tables: looked.size, blocks: inBlocks.length };
 
-  async function told(): Promise<void> {
-    await onLayer(++done / names.length);
+  async function tell(name: string): Promise<void> {
+    await onLayer(name, done++, names.length);
     await nextTurn();
   }
 }
 
-const lengthOf = (graph: Graph, name: string) => (graph.initializers.get(name)?.bytes.byteLength ?? 0) / 4;
+const lengthOf = (graph: Graph, name: string) => byteLength(graph.initializers.get(name)!) / 4;
 
 /** The axis of a weight that runs along the channels its layer gives. */
 function outputAxis(graph: Graph, { name, dims }: Tensor): number {

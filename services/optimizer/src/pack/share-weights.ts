@@ -1,5 +1,5 @@
 import { counterRandom } from '@modelmill/data';
-import { attribute, byteLength, floatsOf, makeNode } from '@modelmill/onnx';
+import { attribute, byteLength, computedTensor, floatsOf, makeNode } from '@modelmill/onnx';
 import type { Model, Tensor } from '@modelmill/onnx';
 import { addConstant } from '../add-constant.js';
 import { cluster } from './cluster.js';
@@ -8,6 +8,7 @@ import { writeCodebooks } from './codebooks.js';
 import type { Codebook } from './codebooks.js';
 import { expectFinite } from './expect-finite.js';
 import { changeConstants } from '../constant-of.js';
+import type { OnLayer } from '../layer-progress.js';
 import { halfBits } from './half.js';
 import { prunableWeights } from '../prune/prune-magnitude.js';
 import { raiseOpset } from '../quantize/raise-opset.js';
@@ -18,7 +19,7 @@ export interface SharingOptions {
   readonly start: ClusterStart;
   /** Of what `kmeans++` draws. */
   readonly seed?: bigint;
-  onLayer(done: number): Promise<void>;
+  readonly onLayer: OnLayer;
 }
 
 const smallest = 64; // below, a codebook and its names take more than they save
@@ -49,13 +50,13 @@ export async function findCodebooks(
   const names = prunableWeights(model).filter((name) => lengthOf(model, name) >= smallest);
   const codebooks: Codebook[] = [];
   for (const [i, name] of names.entries()) {
+    await onLayer(name, i, names.length);
     const tensor = model.graph.initializers.get(name)!;
     const values = floatsOf(tensor);
     expectFinite(tensor, values);
     const random = counterRandom(seed, i);
     const { centroids, assigned } = await cluster(values, clusters, { start, keepZeros: manyZeros(values), random });
     codebooks.push(codebookOf(tensor, centroids, assigned, manyZeros(values)));
-    await onLayer((i + 1) / names.length);
   }
   return codebooks;
 }
@@ -74,23 +75,32 @@ function codebookOf(
 }
 
 /** Stores float constants as halves, in place: computed with as floats, so what shrinks is the file. */
-export function storeHalves(model: Model): number {
+export function storeHalves(model: Model, onLayer?: OnLayer): number {
   const { graph } = model;
   const isInput = new Set(graph.inputs.map(({ name }) => name));
   const large = [...graph.initializers.values()].filter(
     (tensor) => tensor.dataType === 'float' && lengthOf(model, tensor.name) >= smallest && !isInput.has(tensor.name),
   );
   changeConstants(model, () => {
-    for (const tensor of large) {
-      const values = floatsOf(tensor);
-      expectFinite(tensor, values);
-      const bytes = new Uint8Array(Uint16Array.from(values, halfBits).buffer);
-      const half = addConstant(graph, { name: `${tensor.name}_half`, dataType: 'float16', dims: tensor.dims, bytes });
+    for (const [i, tensor] of large.entries()) {
+      const { name, dims } = tensor;
+      void onLayer?.(name, i, large.length);
+      expectFinite(tensor, floatsOf(tensor));
+      const stored = computedTensor({ name: `${name}_half`, dataType: 'float16', dims }, () =>
+        halvesOf(floatsOf(tensor)),
+      );
+      const half = addConstant(graph, stored);
       graph.initializers.delete(tensor.name);
       graph.nodes.unshift(makeNode('Cast', [half], [tensor.name], { to: attribute(float32) }));
     }
   });
   return large.length;
+}
+
+function halvesOf(values: Float32Array): Uint8Array {
+  const halves = new Uint16Array(values.length);
+  for (let i = 0; i < values.length; i++) halves[i] = halfBits(values[i]!);
+  return new Uint8Array(halves.buffer);
 }
 
 function lengthOf({ graph }: Model, name: string): number {

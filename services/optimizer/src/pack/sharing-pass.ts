@@ -3,6 +3,7 @@ import type { Model } from '@modelmill/onnx';
 import { range, word } from '../field-checks.js';
 import { finetuned } from '../finetune.js';
 import type { FineTuning } from '../finetune.js';
+import { layerByLayer } from '../layer-progress.js';
 import { nothingTo } from '../nothing-to.js';
 import type { PassContext } from '../pass-context.js';
 import { definePass } from '../pass-kind.js';
@@ -32,13 +33,9 @@ export const weightSharing = definePass<'shareWeights', WeightSharing>({
 
   async make(parent, settings, context) {
     const { clusters, epochs } = settings;
-    const { signal, onProgress, plan } = context;
     const model = densify(parent);
-    const onLayer = async (done: number) => {
-      signal.throwIfAborted();
-      await onProgress('clustering', done);
-    };
-    const codebooks = await findCodebooks(model, { ...settings, seed: plan.seed, onLayer });
+    const onLayer = layerByLayer(context, 'clustering');
+    const codebooks = await findCodebooks(model, { ...settings, seed: context.plan.seed, onLayer });
     if (codebooks.length === 0) throw nothingTo('share: no convolution or matrix product has 64 weights or more');
     const shared = epochs === 0 ? { model, codebooks } : await trained(model, codebooks, settings, context);
     storeCodebooks(shared.model, shared.codebooks, clusters);

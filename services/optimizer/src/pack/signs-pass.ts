@@ -1,5 +1,6 @@
 import { densify } from '@modelmill/onnx';
 import { word } from '../field-checks.js';
+import { layerByLayer } from '../layer-progress.js';
 import { nothingTo } from '../nothing-to.js';
 import { definePass } from '../pass-kind.js';
 import { quantizeSigns } from './quantize-signs.js';
@@ -26,12 +27,9 @@ export const signQuantization = definePass<'quantizeSigns', SignQuantization>({
     allLayers,
   }),
 
-  async make(parent, { values, form, allLayers }, { signal, onProgress }) {
+  async make(parent, { values, form, allLayers }, context) {
     const model = densify(parent);
-    const onLayer = async (done: number) => {
-      signal.throwIfAborted();
-      await onProgress('quantizing', done);
-    };
+    const onLayer = layerByLayer(context, 'quantizing');
     const written = await quantizeSigns(model, { values, allLayers, blocks: form === 'blocks', onLayer });
     if (written.tables + written.blocks === 0) {
       const where = allLayers ? '' : ' between the first and the last layer, which stay unless all_layers is set';

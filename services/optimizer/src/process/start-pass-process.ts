@@ -13,6 +13,9 @@ import type { PassNeeds, PassWork } from './pass-calls.js';
 const entry = fileURLToPath(new URL('../../dist/process/pass-process.js', import.meta.url));
 const watchMs = 50;
 
+/** Weights are large and are soon done with: what is freed goes back to the system, and V8 may be told to look. */
+const givesMemoryBack = { environment: { MALLOC_MMAP_THRESHOLD_: '131072' }, nodeOptions: ['--expose-gc'] };
+
 export interface PassProcessOptions {
   /** One that holds more is ended, and its job fails. */
   readonly memoryBytes: number;
@@ -34,7 +37,9 @@ export async function startPassProcess(
 ): Promise<PassProcess> {
   signal.throwIfAborted();
   const folder = await mkdtemp(join(tmpdir(), 'mill-passes-'));
-  const child = startChild<CallMessage>(entry, { folder, signal }, (message) => passes.receive(message));
+  const child = startChild<CallMessage>(entry, { folder, signal, ...givesMemoryBack }, (message) =>
+    passes.receive(message),
+  );
   const passes: CallEnd<PassWork> = openCalls<PassNeeds, PassWork>(child.send, needs);
   let isTooLarge = false;
   let hasEnded = false;

@@ -1,4 +1,4 @@
-import { floatTensor, floatsOf, zeroSmallest } from '@modelmill/onnx';
+import { floatsOf, zeroSmallest } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { weightedLayers } from '../weighted-layers.js';
 
@@ -21,6 +21,9 @@ export function pruneMagnitude({ graph }: Model, groups: readonly PruningGroup[]
     const tensors = weights.map((name) => graph.initializers.get(name)!);
     const values = tensors.map(floatsOf);
     zeroSmallest(values, sparsity);
-    tensors.forEach(({ name, dims }, i) => graph.initializers.set(name, floatTensor(name, dims, values[i]!)));
+    tensors.forEach(({ name, dims }, i) => {
+      const bytes = new Uint8Array(values[i]!.buffer); // no copy: there may be as much as the model has
+      graph.initializers.set(name, { name, dataType: 'float', dims, bytes });
+    });
   }
 }

@@ -44,7 +44,7 @@ describe('a calibration', () => {
     expect(ranges.get('input')!.max).toBe(largest(wanted));
     expect(ranges.get('positive')!.max).toBeCloseTo(largest(positive), 4);
     expect(ranges.get('positive')!.min).toBe(0);
-    expect(told).toEqual([64 / 75, 1]);
+    expect(told).toEqual([1 / 2, 1]);
   });
 
   it('ends with its signal', async () => {

@@ -20,8 +20,8 @@ export interface WatchOptions {
   /** The ids of those to look at. */
   readonly some: Uint32Array;
   readonly signal: AbortSignal;
-  /** Told after every batch, from 0 to 1. */
-  onProgress(done: number): Promise<void>;
+  /** Told after every batch: how much is done, from 0 to 1, and which it was of how many. */
+  onProgress(done: number, batch: number, batches: number): Promise<void>;
 }
 
 export interface CalibrationOptions extends WatchOptions {
@@ -46,7 +46,7 @@ export const calibrationOn = (
   examples,
   some: calibrationRows(examples.train, samples, plan.seed),
   signal,
-  onProgress: (done) => onProgress('calibrating', done),
+  onProgress: (done, batch, batches) => onProgress(`calibrating (batch ${batch} of ${batches})`, done),
 });
 
 const mostExamples = 64;
@@ -59,7 +59,8 @@ export async function calibrate(model: Model, tensors: readonly string[], option
   const rounds = method === 'entropy' || method === 'mse' ? 2 : 1;
   let round = 0;
   do {
-    const onProgress = (done: number) => options.onProgress(Math.min(1, (round + done) / rounds));
+    const onProgress: WatchOptions['onProgress'] = (done, batch, batches) =>
+      options.onProgress((round + done) / rounds, round * batches + batch, rounds * batches);
     const extremesDo = method === 'minmax' || (rounds === 2 && round === 0);
     const watch = extremesDo ? watchExtremes : watchTensors;
     await watch(model, tensors, { ...options, onProgress }, ranges.add);
@@ -112,6 +113,7 @@ async function runProbe(
   { binding, examples, some, signal, onProgress }: WatchOptions,
   see: (inputs: TensorData, outputs: Tensors, examples: number) => Promise<void>,
 ): Promise<void> {
+  const batches = Math.ceil(some.length / atOnce);
   const folder = await mkdtemp(join(tmpdir(), 'mill-calibration-'));
   try {
     const path = join(folder, 'probe.onnx');
@@ -128,7 +130,8 @@ async function runProbe(
           ? await runner.run('probe', new Map([[binding.input, inputs]]), watched, signal)
           : { outputs: new Map<string, TensorData>() };
       await see(inputs, outputs, batch.length);
-      await onProgress(Math.min(1, (start + atOnce) / some.length));
+      const done = 1 + start / atOnce;
+      await onProgress(done / batches, done, batches);
     }
   } finally {
     await rm(folder, { recursive: true, force: true });

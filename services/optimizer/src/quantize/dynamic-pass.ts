@@ -1,6 +1,7 @@
 import { densify } from '@modelmill/onnx';
 import { word } from '../field-checks.js';
 import { excludedLayers } from '../layer-names.js';
+import { layerByLayer } from '../layer-progress.js';
 import { nothingTo } from '../nothing-to.js';
 import { definePass } from '../pass-kind.js';
 import { cpus, forCpu, int8Target } from './int8-cpu.js';
@@ -17,12 +18,15 @@ export const dynamicQuantization = definePass<
   isLast: true,
   plan: ({ quantizeDynamic: { cpu, exclude } }, at) => ({ cpu: word(cpu || 'here', cpus, `${at}.cpu`), exclude }),
 
-  async make(parent, { cpu, exclude }) {
+  async make(parent, { cpu, exclude }, context) {
     const model = densify(parent);
     const target = int8Target(cpu);
     const all = matrixLayers(model).map(({ node }) => node);
-    const { reduced } = target;
-    const layers = quantizeDynamic(model, { reduced, keepsFloats: excludedLayers(exclude, all) });
+    const layers = quantizeDynamic(model, {
+      reduced: target.reduced,
+      keepsFloats: excludedLayers(exclude, all),
+      onLayer: layerByLayer(context, 'quantizing'),
+    });
     if (layers === 0)
       throw nothingTo('quantize: no MatMul or Gemm has a constant matrix, and convolutions want quantize_static');
     return {

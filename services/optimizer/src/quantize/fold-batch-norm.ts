@@ -1,5 +1,5 @@
 import { consumersOf, elementCount, floatTensor, floatsOf, producerOf } from '@modelmill/onnx';
-import { floatAttribute, removeNode, uniqueName } from '@modelmill/onnx';
+import { floatAttribute, removeNode, renamedTensor, uniqueName } from '@modelmill/onnx';
 import type { Graph, Model, Node, Tensor } from '@modelmill/onnx';
 import { changeConstants, floatConstantOf, floatOf, holdsGraph, intAttribute, isLeftOut } from '../constant-of.js';
 
@@ -75,8 +75,9 @@ function affineOf(graph: Graph, norm: Node) {
   };
 }
 
-function scaledChannels({ name, dims, ...tensor }: Tensor, axis: number, scale: readonly number[]): Tensor {
-  const values = floatsOf({ name, dims, ...tensor });
+function scaledChannels(tensor: Tensor, axis: number, scale: readonly number[]): Tensor {
+  const { name, dims } = tensor;
+  const values = floatsOf(tensor);
   const inner = elementCount(dims.slice(axis + 1));
   for (let i = 0; i < values.length; i++) values[i]! *= scale[Math.floor(i / inner) % scale.length]!;
   return floatTensor(`${name}_folded`, dims, values);
@@ -85,6 +86,6 @@ function scaledChannels({ name, dims, ...tensor }: Tensor, axis: number, scale: 
 /** Under a name of its own: others may read what it was made from. */
 function addInitializer(graph: Graph, tensor: Tensor): string {
   const name = uniqueName(graph, tensor.name);
-  graph.initializers.set(name, { ...tensor, name });
+  graph.initializers.set(name, renamedTensor(tensor, name));
   return name;
 }

@@ -29,6 +29,22 @@ describe('ranges', () => {
     expect(await rangeOf('minmax', ...outputs)).toEqual({ min: -9, max: 12 });
   });
 
+  it.each(calibrationMethods)('are the same whatever cap there is on what is seen at once (%s)', async (method) => {
+    const outputs = [[-9, 1], [2, 12], [-4, 7], [6, -3], [0, 3]]; // prettier-ignore
+    const capped = (cap: number) => {
+      const batches = Array.from({ length: Math.ceil(outputs.length / cap) }, (_, i) =>
+        outputs.slice(i * cap, (i + 1) * cap),
+      );
+      const ranges = createRanges(method);
+      do {
+        for (const batch of batches) ranges.add('x', Float32Array.from(batch.flat()), batch.length);
+      } while (ranges.again());
+      return ranges.finish();
+    };
+    const whole = await capped(outputs.length);
+    for (const cap of [1, 2, 3, 4]) expect(await capped(cap)).toEqual(whole);
+  });
+
   it('keep 99.999 % of the magnitudes by percentile', async () => {
     const magnitudes = longTailed.map(Math.abs).sort();
     const limit = magnitudes[0.99999 * count - 1]!; // the four largest stay out

@@ -2,6 +2,7 @@ import { attribute, floatTensor, intTensor, makeNode, uniqueName } from '@modelm
 import type { Graph, Model, Node, Tensor } from '@modelmill/onnx';
 import { addConstant } from '../add-constant.js';
 import { changeConstants } from '../constant-of.js';
+import type { OnLayer } from '../layer-progress.js';
 import { matrixLayers } from './matrix-layers.js';
 import type { MatrixLayer } from './matrix-layers.js';
 import type { KeepsFloats } from './quantization-plan.js';
@@ -14,6 +15,7 @@ export interface DynamicOptions {
   /** Weights in 7 bits. */
   readonly reduced?: boolean;
   readonly keepsFloats?: KeepsFloats;
+  readonly onLayer?: OnLayer;
 }
 
 /**
@@ -22,14 +24,16 @@ export interface DynamicOptions {
  * Runtime runs them in this form many times slower. Reduced, weights have
  * 7 bits. Returns how many layers it changed.
  */
-export function quantizeDynamic(model: Model, { reduced = false, keepsFloats }: DynamicOptions = {}): number {
+export function quantizeDynamic(model: Model, options: DynamicOptions = {}): number {
+  const { reduced = false, keepsFloats, onLayer } = options;
   const layers = matrixLayers(model, keepsFloats);
   if (layers.length === 0) return 0;
   raiseOpset(model);
   changeConstants(model, () => {
     const activations = new Map<string, Activation>();
     const matrices = new Map<Tensor, StoredMatrix>();
-    for (const layer of layers) {
+    for (const [i, layer] of layers.entries()) {
+      void onLayer?.(layer.node.name, i, layers.length);
       const stored = matrices.get(layer.weights) ?? storeMatrix(model.graph, layer, reduced);
       matrices.set(layer.weights, stored);
       replaceProduct(model.graph, layer, stored, activations);

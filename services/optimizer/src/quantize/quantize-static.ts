@@ -3,6 +3,7 @@ import { removeNode, replaceInput, uniqueName } from '@modelmill/onnx';
 import type { Graph, Model, Tensor } from '@modelmill/onnx';
 import { addConstant } from '../add-constant.js';
 import { changeConstants, floatOf } from '../constant-of.js';
+import type { OnLayer } from '../layer-progress.js';
 import { packed } from '../pack/codebooks.js';
 import { lostOnAverage } from './bias-correction.js';
 import { planQuantization } from './quantization-plan.js';
@@ -26,6 +27,7 @@ export interface StaticOptions {
   /** Of the channels that layers take: biases make up for what rounding the weights takes on the average. */
   readonly means?: ReadonlyMap<string, Float64Array>;
   readonly keepsFloats?: KeepsFloats;
+  readonly onLayer?: OnLayer;
 }
 
 /** The layers that quantization makes. */
@@ -51,19 +53,18 @@ const rangedTensors = ({ quantized, sharing }: QuantizationPlan) =>
 export function quantizeStatic(
   model: Model,
   ranges: ReadonlyMap<string, ValueRange>,
-  { reduced = false, means, keepsFloats }: StaticOptions = {},
+  { reduced = false, means, keepsFloats, onLayer }: StaticOptions = {},
 ): { layers: number } {
   const bits: WeightBits = { stored: new Map(), reduced, means };
-  return placePairs(
-    model,
-    ranges,
-    (graph, layer, inputScale) => quantizeLayer(graph, layer, inputScale, bits),
-    keepsFloats,
-  );
+  const writeLayer: WriteLayer = (graph, layer, inputScale, at, of) => {
+    void onLayer?.(layer.node.name, at, of);
+    quantizeLayer(graph, layer, inputScale, bits);
+  };
+  return placePairs(model, ranges, writeLayer, keepsFloats);
 }
 
-/** Writes the constants of a layer whose input has eight bits of a scale. */
-export type WriteLayer = (graph: Graph, layer: QuantizedLayer, inputScale: number) => void;
+/** Writes the constants of a layer whose input has eight bits of a scale; which layer, of how many. */
+export type WriteLayer = (graph: Graph, layer: QuantizedLayer, inputScale: number, at: number, of: number) => void;
 
 /** QDQ form of the activations, in place; `writeLayer` says in which form weights and biases are. */
 export function placePairs(
@@ -97,7 +98,9 @@ function quantize(
     if (isTaken && node.inputs.length === 2) node.opType = 'Add'; // the same, and Add has an eight-bit form
   }
   const scales = addScales(graph, plan, ranges);
-  for (const layer of plan.layers) writeLayer(graph, layer, scales.get(layer.node.inputs[0]!)!.scale);
+  for (const [i, layer] of plan.layers.entries()) {
+    writeLayer(graph, layer, scales.get(layer.node.inputs[0]!)!.scale, i, plan.layers.length);
+  }
   for (const [value, { names }] of scales) addPair(graph, value, names);
 }
 

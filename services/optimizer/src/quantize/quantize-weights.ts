@@ -3,6 +3,7 @@ import { attribute, floatTensor, intTensor, makeNode, uniqueName } from '@modelm
 import type { Graph, Model, Tensor } from '@modelmill/onnx';
 import { addConstant } from '../add-constant.js';
 import { changeConstants } from '../constant-of.js';
+import type { OnLayer } from '../layer-progress.js';
 import { gptqBlocks } from './gptq.js';
 import { matrixLayers } from './matrix-layers.js';
 import type { MatrixLayer } from './matrix-layers.js';
@@ -15,7 +16,7 @@ export interface WeightOnlyOptions extends BlockForm {
   /** What `gptq` knows of what a layer takes, [k, k]; wanted in the order of the layers. */
   readonly hessianOf?: (layer: MatrixLayer) => Promise<Float64Array>;
   readonly keepsFloats?: KeepsFloats | undefined;
-  onLayer(done: number): Promise<void>;
+  readonly onLayer: OnLayer;
 }
 
 const domain = 'com.microsoft';
@@ -31,8 +32,8 @@ export async function quantizeWeights(model: Model, options: WeightOnlyOptions):
   const layers = layersInBlocks(model, options);
   const made = new Map<Tensor, Blocks>();
   for (const [i, layer] of layers.entries()) {
+    await onLayer(layer.node.name, i, layers.length);
     if (!made.has(layer.weights)) made.set(layer.weights, await blocksOf(layer, options));
-    await onLayer((i + 1) / layers.length);
     await nextTurn();
   }
   if (layers.length > 0) writeBlocks(model, layers, made, options);

@@ -11,6 +11,7 @@ import { forCpu, int8Target } from './int8-cpu.js';
 import type { KeepsFloats } from './quantization-plan.js';
 import { word } from '../field-checks.js';
 import { excludedLayers, nameLayers } from '../layer-names.js';
+import { layerByLayer } from '../layer-progress.js';
 import { nothingTo } from '../nothing-to.js';
 import { definePass } from '../pass-kind.js';
 import { unitOf } from '../task.js';
@@ -56,7 +57,12 @@ export const staticQuantization = definePass<'quantizeStatic', StaticQuantizatio
     const watching = calibrationOn(model, settings.samples, context);
     const ranges = await calibrate(model, tensors, { ...watching, method: settings.calibration });
     const corrected = settings.correctBiases ? { means: await meansOf(model, keepsFloats, watching) } : {};
-    const { layers } = quantizeStatic(model, ranges, { reduced: target.reduced, keepsFloats, ...corrected });
+    const { layers } = quantizeStatic(model, ranges, {
+      reduced: target.reduced,
+      keepsFloats,
+      ...corrected,
+      onLayer: layerByLayer(context, 'quantizing'),
+    });
     const replaced = settings.format === 'qoperator' ? writeQOperators(model) : 0;
     const notes = [
       `${layers} layers compute in int8, calibrated on ${watching.some.length} training ${unitOf(context.examples.task)} (${settings.calibration}).`,

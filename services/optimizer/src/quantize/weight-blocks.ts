@@ -1,5 +1,6 @@
 /** A matrix [k, n], row-major, as a MatMul takes it on its right. */
 export interface Matrix {
+  /** May be read and computed at every look. */
   readonly values: Readonly<Float32Array>;
   readonly k: number;
   readonly n: number;

@@ -3,6 +3,7 @@ import type { Model } from '@modelmill/onnx';
 import * as errors from '../errors.js';
 import { range, word } from '../field-checks.js';
 import { excludedLayers } from '../layer-names.js';
+import { layerByLayer } from '../layer-progress.js';
 import { nothingTo } from '../nothing-to.js';
 import type { PassContext } from '../pass-context.js';
 import { definePass } from '../pass-kind.js';
@@ -61,10 +62,7 @@ export const weightQuantization = definePass<'quantizeWeights', WeightQuantizati
   async make(parent, settings, context) {
     const { bits, block, method } = settings;
     const model = densify(parent);
-    const onLayer = async (done: number) => {
-      context.signal.throwIfAborted();
-      await context.onProgress('quantizing', done);
-    };
+    const onLayer = layerByLayer(context, 'quantizing');
     const all = layersInBlocks(model, settings).map(({ node }) => node);
     const keepsFloats = excludedLayers(settings.exclude, all);
     const chosen = { ...settings, keepsFloats };

@@ -1,4 +1,4 @@
-import { subgraphsOf, valueNames } from '@modelmill/onnx';
+import { renamedTensor, subgraphsOf, valueNames } from '@modelmill/onnx';
 import type { Graph, Node } from '@modelmill/onnx';
 import { numbersOf } from './numbers-of.js';
 import { isOperator } from './scope.js';
@@ -28,7 +28,7 @@ function inline(scope: Scope, node: Node, branch: Graph): boolean {
   }));
   for (const tensor of branch.initializers.values()) {
     const name = named(tensor.name);
-    scope.graph.initializers.set(name, { ...tensor, name });
+    scope.graph.initializers.set(name, renamedTensor(tensor, name));
   }
   for (const inner of moved) scope.add(inner);
   branch.outputs.forEach(({ name }, i) => {

@@ -1,4 +1,4 @@
-import { freshNames, removeUnused, subgraphsOf, valueNames, valuesRead } from '@modelmill/onnx';
+import { freshNames, removeUnused, renamedTensor, subgraphsOf, valueNames, valuesRead } from '@modelmill/onnx';
 import type { Graph, Model, Node, Tensor } from '@modelmill/onnx';
 import type { KnownValues } from './known-values.js';
 
@@ -99,7 +99,7 @@ function openScope(model: Model, known: KnownValues): { scope: Scope; left: Read
     freshName: fresh,
     addConstant(tensor, isTrained) {
       const name = fresh(tensor.name);
-      const named = { ...tensor, name };
+      const named = renamedTensor(tensor, name);
       if (isTrained || tensor.dataType !== 'float' || tensor.dims.length === 0) graph.initializers.set(name, named);
       else scope.add(constantNode(named));
       return name;
