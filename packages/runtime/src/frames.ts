@@ -1,13 +1,22 @@
 import type { TensorData } from './tensor.js';
 
 /**
- * What passes between a runner and its parent: a preamble of 16 bytes (u32 header length, u32 zero, f64 body length), a JSON
- * header, then the tensors' bytes. Header and tensors begin at multiples of 8 within the frame, so that a received
- * body can be viewed as typed arrays without a copy.
+ * What passes between a runner and its parent: a preamble of 16 bytes (u32 header length, u16 where the body lies, u16 where
+ * the answer's may, f64 body length), a JSON header, then the tensors' bytes. Places are 0 for right behind the header and
+ * n for exchange file n - 1. Header and tensors begin at multiples of 8, so that a received body can be viewed as typed
+ * arrays without a copy.
  */
 export interface Frame {
   readonly header: FrameHeader;
   readonly tensors: Map<string, TensorData>;
+}
+
+/** A frame in bytes, the tensors not copied. */
+export interface EncodedFrame {
+  /** Preamble and header. */
+  readonly front: Buffer;
+  readonly body: readonly Uint8Array[];
+  readonly bodyBytes: number;
 }
 
 export interface FrameHeader {
@@ -23,16 +32,16 @@ const padding = Buffer.alloc(8);
 
 const padded = (bytes: number) => Math.ceil(bytes / 8) * 8;
 
-/** The frame's pieces in order, tensors not copied. Throws beyond the limits. */
-export function encodeFrame(header: FrameHeader, tensors: Iterable<readonly [string, TensorData]> = []): Uint8Array[] {
+/** Throws beyond the limits. */
+export function encodeFrame(header: FrameHeader, tensors: Iterable<readonly [string, TensorData]> = []): EncodedFrame {
   const entries: TensorEntry[] = [];
-  const pieces: Uint8Array[] = [];
+  const body: Uint8Array[] = [];
   let bodyBytes = 0;
   for (const [name, { datatype, shape, data }] of tensors) {
     const bytes = data.byteLength;
     entries.push([name, datatype, shape, bytes]);
-    if (bytes > 0) pieces.push(data);
-    if (bytes % 8 !== 0) pieces.push(padding.subarray(bytes % 8));
+    if (bytes > 0) body.push(data);
+    if (bytes % 8 !== 0) body.push(padding.subarray(bytes % 8));
     bodyBytes += padded(bytes);
   }
   if (bodyBytes > maxBodyBytes) throw new Error(`tensors of ${bodyBytes} bytes are beyond ${maxBodyBytes} bytes`);
@@ -42,22 +51,46 @@ export function encodeFrame(header: FrameHeader, tensors: Iterable<readonly [str
   front.writeUInt32LE(headerBytes, 0);
   front.writeDoubleLE(bodyBytes, 8);
   front.write(json, preambleBytes);
-  return [front, ...pieces];
+  return { front, body, bodyBytes };
 }
 
-/** Lengths of what follows a preamble, header with its padding; throws beyond the limits. */
-export function decodePreamble(preamble: Buffer): {
-  headerBytes: number;
-  paddedHeaderBytes: number;
-  bodyBytes: number;
-} {
+/** What is to be sent of a frame: all of it, or where `file` holds the body the rest. */
+export function addressed(
+  { front, body }: EncodedFrame,
+  { file, answerFile }: { readonly file: number | undefined; readonly answerFile?: number },
+): readonly Uint8Array[] {
+  front.writeUInt16LE(file === undefined ? 0 : file + 1, 4);
+  front.writeUInt16LE(answerFile === undefined ? 0 : answerFile + 1, 6);
+  return file === undefined ? [front, ...body] : [front];
+}
+
+export interface Preamble {
+  readonly headerBytes: number;
+  readonly paddedHeaderBytes: number;
+  readonly bodyBytes: number;
+  /** The exchange file that holds the body; undefined: it follows the header. */
+  readonly file: number | undefined;
+  /** The exchange file that the answer's body may be put into. */
+  readonly answerFile: number | undefined;
+}
+
+/** Throws beyond the limits. */
+export function decodePreamble(preamble: Buffer): Preamble {
   const headerBytes = preamble.readUInt32LE(0);
   const bodyBytes = preamble.readDoubleLE(8);
   if (headerBytes > maxHeaderBytes || !(bodyBytes >= 0 && bodyBytes <= maxBodyBytes)) {
     throw new Error(`a frame of ${headerBytes} + ${bodyBytes} bytes is beyond ${maxHeaderBytes} + ${maxBodyBytes}`);
   }
-  return { headerBytes, paddedHeaderBytes: padded(headerBytes), bodyBytes };
+  return {
+    headerBytes,
+    paddedHeaderBytes: padded(headerBytes),
+    bodyBytes,
+    file: fileOf(preamble.readUInt16LE(4)),
+    answerFile: fileOf(preamble.readUInt16LE(6)),
+  };
 }
+
+const fileOf = (place: number) => (place === 0 ? undefined : place - 1);
 
 /** The tensors are views into `body`. */
 export function decodeFrame(json: Buffer, body: Buffer): Frame {
@@ -72,22 +105,27 @@ export function decodeFrame(json: Buffer, body: Buffer): Frame {
   return { header, tensors };
 }
 
-/** Cuts a stream of chunks into frames. A body in one piece is not copied. */
-export function createFrameReader(onFrame: (frame: Frame) => void): (chunk: Buffer) => void {
+/** Cuts a stream of chunks into frames. A body in one piece is not copied; those in exchange files are read by `readFile`. */
+export function createFrameReader(
+  onFrame: (frame: Frame) => void,
+  readFile: (file: number, into: Buffer) => void,
+): (chunk: Buffer) => void {
   let wanted = preambleBytes;
-  let lengths: ReturnType<typeof decodePreamble> | undefined;
+  let preamble: Preamble | undefined;
   let partial: Buffer | undefined; // of `wanted` bytes, filled up to `filled`
   let filled = 0;
 
   function piece(bytes: Buffer) {
-    if (lengths === undefined) {
-      lengths = decodePreamble(bytes);
-      wanted = lengths.paddedHeaderBytes + lengths.bodyBytes;
+    if (preamble === undefined) {
+      preamble = decodePreamble(bytes);
+      wanted = preamble.paddedHeaderBytes + (preamble.file === undefined ? preamble.bodyBytes : 0);
     } else {
-      const { headerBytes, paddedHeaderBytes } = lengths;
-      lengths = undefined;
+      const { headerBytes, paddedHeaderBytes, bodyBytes, file } = preamble;
+      preamble = undefined;
       wanted = preambleBytes;
-      onFrame(decodeFrame(bytes.subarray(0, headerBytes), bytes.subarray(paddedHeaderBytes)));
+      let body = bytes.subarray(paddedHeaderBytes);
+      if (file !== undefined) readFile(file, (body = Buffer.allocUnsafeSlow(bodyBytes)));
+      onFrame(decodeFrame(bytes.subarray(0, headerBytes), body));
     }
   }
 

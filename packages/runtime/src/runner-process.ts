@@ -7,7 +7,8 @@ import { setPriority } from 'node:os';
 import { basename } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import type { InferenceSession } from 'onnxruntime-node';
-import { decodeFrame, decodePreamble, encodeFrame, preambleBytes } from './frames.js';
+import { createExchangeFiles } from './exchange-files.js';
+import { addressed, decodeFrame, decodePreamble, encodeFrame, preambleBytes } from './frames.js';
 import type { Frame, FrameHeader } from './frames.js';
 import type { RunnerErrorKind } from './runner-error.js';
 import type { LoadOptions } from './runner-options.js';
@@ -19,6 +20,7 @@ import type { TensorData } from './tensor.js';
 import { withoutPaths } from './without-paths.js';
 
 const channel = 3;
+const keptBytes = 2 ** 26;
 
 export type RunnerRequest =
   | ({ op: 'load'; id: string; path: string } & LoadOptions)
@@ -29,22 +31,26 @@ export type RunnerRequest =
 interface Settings {
   readonly providers: readonly Provider[] | null;
   readonly threads: number;
+  /** The exchange files' descriptors in this process. */
+  readonly exchange: readonly number[];
 }
 
 /** A nice value: who computes for long lets those pass who take a message and pass it on. */
 const behindServices = 10;
 
+const settings = JSON.parse(process.argv[2]!) as Settings;
+const exchange = createExchangeFiles(settings.exchange);
 const sessions = new Map<string, InferenceSession>();
 /** Ids of those that write down what their nodes take. */
 const profiled = new Set<string>();
 
-async function serve(settings: Settings): Promise<void> {
+async function serve(): Promise<void> {
   dieWithParent();
   setPriority(behindServices);
   send({ ready: true });
   for (let frame = receive(); frame !== undefined; frame = receive()) {
     try {
-      await answer(frame.header as FrameHeader & RunnerRequest, frame.tensors, settings);
+      await answer(frame.header as FrameHeader & RunnerRequest, frame);
     } catch (error) {
       send({ error: { kind: kindOf(error, frame.header['op']), message: withoutPaths(error) } });
     }
@@ -63,10 +69,10 @@ function kindOf(error: unknown, op: unknown): RunnerErrorKind {
 /** What the bound on the address space makes of an allocation, in the words of C++, ONNX Runtime and V8. */
 const outOfMemory = /bad_alloc|Failed to allocate memory|Array buffer allocation failed/;
 
-async function answer(request: RunnerRequest, tensors: Map<string, TensorData>, settings: Settings): Promise<void> {
+async function answer(request: RunnerRequest, { tensors, answerFile }: Received): Promise<void> {
   switch (request.op) {
     case 'load':
-      return send(await load(request, settings));
+      return send(await load(request));
     case 'unload':
       if (profiled.delete(request.id)) sessions.get(request.id)?.endProfiling();
       await sessions.get(request.id)?.release();
@@ -81,6 +87,7 @@ async function answer(request: RunnerRequest, tensors: Map<string, TensorData>, 
       return send(
         { computeNs },
         Object.entries(results).map(([name, value]) => [name, fromOrt(value)] as const),
+        answerFile,
       );
     }
     case 'measure':
@@ -92,11 +99,15 @@ async function answer(request: RunnerRequest, tensors: Map<string, TensorData>, 
  * From bytes and with an empty working directory: there is no file next to the model that it could name. By its path only
  * where all that it names is named as stored weights are.
  */
-async function load(
-  { id, path, optimizedModelPath, graphOptimization, profilePrefix }: RunnerRequest & { op: 'load' },
-  { providers, threads }: Settings,
-): Promise<FrameHeader> {
+async function load({
+  id,
+  path,
+  optimizedModelPath,
+  graphOptimization,
+  profilePrefix,
+}: RunnerRequest & { op: 'load' }): Promise<FrameHeader> {
   const begun = performance.now();
+  const { providers, threads } = settings;
   const bytes = readFileSync(path);
   const { session, provider } = await createSession(keepsWeightsBeside(bytes) ? path : bytes, {
     threads,
@@ -145,28 +156,50 @@ function loaded(id: string): InferenceSession {
 const feedsOf = (tensors: Iterable<readonly [string, TensorData]>) =>
   Object.fromEntries([...tensors].map(([name, data]) => [name, toOrt(data)]));
 
-function receive(): Frame | undefined {
+interface Received extends Frame {
+  readonly answerFile: number | undefined;
+}
+
+function receive(): Received | undefined {
   const preamble = read(preambleBytes);
   if (preamble === undefined) return undefined;
-  const { headerBytes, paddedHeaderBytes, bodyBytes } = decodePreamble(preamble);
+  const { headerBytes, paddedHeaderBytes, bodyBytes, file, answerFile } = decodePreamble(preamble);
   const header = read(paddedHeaderBytes);
-  const body = read(bodyBytes);
-  return header && body && decodeFrame(header.subarray(0, headerBytes), body);
+  const body = spare(bodyBytes);
+  if (!header) return undefined;
+  if (file !== undefined) exchange.read(file, body);
+  else if (!fill(body)) return undefined;
+  return { ...decodeFrame(header.subarray(0, headerBytes), body), answerFile };
 }
 
-/** Exactly so many bytes, aligned for any typed array; undefined when the parent is gone. */
+let largest = Buffer.alloc(0);
+
+/** Room that is used again for every request, for one is executed at a time and new memory costs more than what fills it. */
+function spare(bytes: number): Buffer {
+  if (bytes > keptBytes) return Buffer.allocUnsafeSlow(bytes);
+  if (bytes > largest.length) largest = Buffer.allocUnsafeSlow(bytes);
+  return largest.subarray(0, bytes);
+}
+
+/** Aligned for any typed array; undefined when the parent is gone. */
 function read(bytes: number): Buffer | undefined {
   const buffer = Buffer.allocUnsafeSlow(bytes);
-  for (let at = 0; at < bytes;) {
-    const count = readSync(channel, buffer, at, bytes - at, null);
-    if (count === 0) return undefined;
-    at += count;
-  }
-  return buffer;
+  return fill(buffer) ? buffer : undefined;
 }
 
-function send(header: FrameHeader, tensors?: Iterable<readonly [string, TensorData]>): void {
-  const pieces = encodeFrame(header, tensors);
+function fill(buffer: Buffer): boolean {
+  for (let at = 0; at < buffer.length;) {
+    const count = readSync(channel, buffer, at, buffer.length - at, null);
+    if (count === 0) return false;
+    at += count;
+  }
+  return true;
+}
+
+function send(header: FrameHeader, tensors?: Iterable<readonly [string, TensorData]>, answerFile?: number): void {
+  const frame = encodeFrame(header, tensors);
+  const inFile = answerFile !== undefined && exchange.write(answerFile, frame.body, frame.bodyBytes);
+  const pieces = addressed(frame, { file: inFile ? answerFile : undefined });
   const total = pieces.reduce((sum, { byteLength }) => sum + byteLength, 0);
   for (const piece of total < 2 ** 16 ? [Buffer.concat(pieces)] : pieces) {
     for (let at = 0; at < piece.byteLength;) at += writeSync(channel, piece, at);
@@ -196,4 +229,4 @@ function removeWorkingDirectory(): void {
 }
 
 process.on('SIGINT', () => {}); // Ctrl-C reaches the whole group; the parent decides when a runner goes
-await serve(JSON.parse(process.argv[2] ?? '{}') as Settings);
+await serve();

@@ -62,6 +62,30 @@ const sizes = (count: bigint) =>
   new Map<string, TensorData>([['sizes', { datatype: 'INT64', shape: [1], data: raw(BigInt64Array.of(count)) }]]);
 
 describe('a runner', () => {
+  it.each([2 ** 15, 2 ** 18, 2 ** 22, 2 ** 25])(
+    'takes and gives tensors of %i floats, many at a time',
+    async (count) => {
+      await using runner = await startRunner({});
+      await runner.load('m', file('doubling'));
+      const requests = Array.from({ length: count > 2 ** 22 ? 2 : 7 }, (_, i) => {
+        const data = new Float32Array(count).fill(i + 1);
+        data[count - 1] = i + 0.5;
+        return runner.run('m', new Map([['x', { datatype: 'FP32', shape: [count / 2, 2], data: raw(data) }]]));
+      });
+      for (const [i, { outputs }] of (await Promise.all(requests)).entries()) {
+        const { shape, data } = outputs.get('y')!;
+        const got = new Float32Array(data.buffer, data.byteOffset, data.byteLength / 4);
+        expect([shape, got.length, got[0], got[count >> 1], got[count - 1]]).toEqual([
+          [count / 2, 2],
+          count,
+          2 * (i + 1),
+          2 * (i + 1),
+          2 * i + 1,
+        ]);
+      }
+    },
+  );
+
   it('gives what ONNX Runtime gives in process', async () => {
     await using runner = await startRunner({});
     await using session = await openSession(file('doubling'));

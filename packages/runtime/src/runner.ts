@@ -1,5 +1,6 @@
-import { createFrameReader, encodeFrame } from './frames.js';
-import type { Frame, FrameHeader } from './frames.js';
+import { createExchangeFiles, exchangeFiles } from './exchange-files.js';
+import { addressed, createFrameReader, encodeFrame } from './frames.js';
+import type { EncodedFrame, Frame, FrameHeader } from './frames.js';
 import { RunnerError } from './runner-error.js';
 import type { RunnerErrorKind } from './runner-error.js';
 import type { LoadOptions, RunnerOptions } from './runner-options.js';
@@ -50,27 +51,34 @@ export interface Runner extends AsyncDisposable {
 }
 
 interface Pending {
-  readonly pieces: Uint8Array[];
+  readonly frame: EncodedFrame;
   readonly resolve: (frame: Frame) => void;
   readonly reject: (error: RunnerError) => void;
   /** When it became the one that is executed, in ms of the monotonic clock. */
   begun: number;
 }
 
-const sentAhead = 2; // the second one waits in the socket, so that the runner need not wait for us
+const sentAhead = exchangeFiles; // the second one waits in the socket, so that the runner need not wait for us
 const watchMs = 20;
+const idleMs = 10_000;
 
 /** Starts a runner process and waits until it takes requests. */
 export async function startRunner(options: RunnerOptions): Promise<Runner> {
   const { requestTimeoutMs = 30_000, memoryLimitBytes = 4 * 2 ** 30 } = options;
   const child = await spawnRunnerProcess(options, memoryLimitBytes);
+  const exchange = createExchangeFiles(child.exchange);
+  let nextFile = 0;
+  let idleSince = 0;
   const waiting: Pending[] = [];
   const sent: Pending[] = [];
   let fate: { kind: RunnerErrorKind; reason: string } | undefined;
 
   const watch = setInterval(() => {
     const head = sent[0];
-    if (head === undefined) return;
+    if (head === undefined) {
+      if (performance.now() - idleSince > idleMs) exchange.release();
+      return;
+    }
     if (performance.now() - head.begun > requestTimeoutMs) {
       end('timeout', `the request executed longer than ${requestTimeoutMs} ms`);
     } else if (residentBytes(child.pid) > memoryLimitBytes) {
@@ -87,11 +95,12 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
   const onFrame = (frame: Frame) => {
     if (frame.header['ready'] === true) return; // the greeting, which starting waited for
     const head = sent.shift();
+    idleSince = performance.now();
     if (sent[0] !== undefined) sent[0].begun = performance.now();
     pump();
     head?.resolve(frame);
   };
-  const reader = createFrameReader(onFrame);
+  const reader = createFrameReader(onFrame, exchange.read);
   child.channel.on('data', (chunk: Buffer) => {
     try {
       reader(chunk);
@@ -117,25 +126,28 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
       if (next === undefined) return;
       if (sent.length === 0) next.begun = performance.now();
       sent.push(next);
-      write(next.pieces);
+      write(next.frame);
     }
   }
 
-  function write(pieces: Uint8Array[]) {
+  function write(frame: EncodedFrame) {
+    const file = nextFile++ % exchangeFiles;
+    const inFile = exchange.write(file, frame.body, frame.bodyBytes);
+    const pieces = addressed(frame, { file: inFile ? file : undefined, answerFile: file });
     child.channel.cork();
     for (const piece of pieces) child.channel.write(piece);
     child.channel.uncork();
   }
 
-  async function request(pieces: Uint8Array[], signal?: AbortSignal): Promise<Frame> {
+  async function request(frame: EncodedFrame, signal?: AbortSignal): Promise<Frame> {
     if (fate !== undefined) throw new RunnerError('crashed', fate.reason, { innocent: true });
     if (signal?.aborted === true) throw cancelled();
-    const frame = await new Promise<Frame>((resolve, reject) => {
-      const pending = { pieces, resolve, reject, begun: 0 };
+    const answer = await new Promise<Frame>((resolve, reject) => {
+      const pending = { frame, resolve, reject, begun: 0 };
       waiting.push(pending);
       if (signal !== undefined) {
         signal.addEventListener('abort', cancel, { once: true });
-        pending.resolve = (answer) => settle(() => resolve(answer));
+        pending.resolve = (answered) => settle(() => resolve(answered));
         pending.reject = (error) => settle(() => reject(error));
       }
       pump();
@@ -150,9 +162,9 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
         reject(cancelled()); // one that is being executed goes on, for nobody
       }
     });
-    const error = frame.header['error'] as { kind: RunnerErrorKind; message: string } | undefined;
+    const error = answer.header['error'] as { kind: RunnerErrorKind; message: string } | undefined;
     if (error !== undefined) throw new RunnerError(error.kind, error.message);
-    return frame;
+    return answer;
   }
 
   const ask = async (header: FrameHeader) => request(encodeFrame(header));

@@ -1,10 +1,11 @@
 import { spawn } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { closeSync, readFileSync } from 'node:fs';
 import { chmod, mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
 import { fileURLToPath } from 'node:url';
+import { openExchangeDescriptors } from './exchange-files.js';
 import { chosenProviders } from './providers.js';
 import type { RunnerOptions } from './runner-options.js';
 
@@ -23,6 +24,8 @@ export interface RunnerExit {
 export interface RunnerProcess {
   readonly pid: number;
   readonly channel: Duplex;
+  /** The exchange files' descriptors in this process, open until it has exited. */
+  readonly exchange: readonly number[];
   readonly exited: Promise<RunnerExit>;
   kill(): void;
 }
@@ -36,14 +39,15 @@ export async function spawnRunnerProcess(options: RunnerOptions, memoryLimitByte
   const onlyCpu = chosenProviders(providers).every((provider) => provider === 'cpu'); // devices map addresses at will
   const addressKiB = Math.ceil((memoryLimitBytes + reservedBytes) / 1024);
   const limits = ['ulimit -c 0', ...(onlyCpu ? [`ulimit -v ${addressKiB}`] : [])].join('; ');
-  const settings = JSON.stringify({ providers: providers ?? null, threads });
+  const exchange = openExchangeDescriptors() ?? [];
+  const settings = JSON.stringify({ providers: providers ?? null, threads, exchange: exchange.map((_, i) => 4 + i) });
   const directory = await mkdtemp(join(tmpdir(), 'mill-runner-'));
   await chmod(directory, 0o500);
 
   const child = spawn('/bin/sh', ['-c', `${limits}; exec "$0" "$@"`, process.execPath, entry, settings], {
     cwd: directory,
     env: { ORT_DISABLE_TELEMETRY: '1', ...environment },
-    stdio: ['ignore', 'ignore', 'ignore', 'pipe'],
+    stdio: ['ignore', 'ignore', 'ignore', 'pipe', ...exchange],
   });
   const exited = new Promise<RunnerExit>((resolve) => {
     child.once('error', (error) =>
@@ -53,6 +57,7 @@ export async function spawnRunnerProcess(options: RunnerOptions, memoryLimitByte
       resolve({ reason: `the runner ended with ${signal ?? `code ${code}`}`, killed: signal === 'SIGKILL' }),
     );
   }).then(async (exit) => {
+    exchange.forEach((descriptor) => closeSync(descriptor));
     await rm(directory, { recursive: true, force: true });
     return exit;
   });
@@ -65,7 +70,7 @@ export async function spawnRunnerProcess(options: RunnerOptions, memoryLimitByte
   clearTimeout(late);
   if (first !== 'ready') throw new Error(first.reason);
   if (child.pid === undefined) throw new Error('the runner has no process id');
-  return { pid: child.pid, channel, exited, kill };
+  return { pid: child.pid, channel, exchange, exited, kill };
 }
 
 /** Memory the process holds; 0 once it is gone. */
