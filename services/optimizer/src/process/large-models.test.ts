@@ -12,7 +12,7 @@ import { deepModel } from './pass-process-for-tests.js';
 
 jest.setTimeout(600_000);
 
-/** 210 MB in 50 layers. */
+/** 210 MB in 51 layers. */
 const widths = Array<number>(50).fill(1024);
 const specOf = (pass: object) =>
   parseOptimizationSpec({ model: 'deep', version: '1', data: { dataset: 'digits' }, max_drop: 1, passes: [pass] });
@@ -89,11 +89,10 @@ describe('an optimizer with a large model', () => {
     waits.sort((a, b) => a - b);
     const worst = waits.at(-1)!;
     const usual = waits[Math.floor(0.99 * waits.length)]!;
-    console.log(JSON.stringify({ calls: waits.length, median: waits[waits.length >> 1], p99: usual, worst, crowded }));
     expect(waits.length).toBeGreaterThan(100);
     expect(usual).toBeLessThan(50 + crowded);
     expect(worst).toBeLessThan(1000); // a layer alone takes longer on the event loop
-    expect([...stages].some((stage) => /^quantizing .+ \(\d+ of 50\)$/.test(stage))).toBe(true);
+    expect([...stages].some((stage) => /^quantizing .+ \(\d+ of 51\)$/.test(stage))).toBe(true);
   });
 
   it('is cancelled at once, in the middle of a layer', async () => {
@@ -104,7 +103,6 @@ describe('an optimizer with a large model', () => {
     let last: string | undefined;
     for await (const { status } of mesh.mill.optimizer.watch(jobId)) last = status?.state?.$case;
     expect(last).toBe('cancelled');
-    console.log(JSON.stringify({ cancelledAfter: performance.now() - asked }));
     expect(performance.now() - asked).toBeLessThan(3000); // half a second until it looks, on a machine that is free
     expect(childrenOf(mesh.pid(), 'pass-process.js')).toEqual([]);
   });
