@@ -333,9 +333,10 @@ describe('trainingStep', () => {
   it('refuses what it cannot differentiate, or train, in words', () => {
     const odd = importForTraining(perceptron);
     const gemm = odd.graph.nodes.at(-1)!;
-    odd.graph.nodes.push(
-      makeNode('MatMulNBits', [gemm.outputs[0]!, gemm.outputs[0]!], ['scaled'], { N: attribute(5) }, 'the odd one'),
-    );
+    odd.graph.nodes.push({
+      ...makeNode('MatMulNBits', [gemm.outputs[0]!, gemm.outputs[0]!], ['scaled'], { N: attribute(5) }, 'the odd one'),
+      domain: 'com.microsoft',
+    });
     odd.graph.outputs = [{ ...odd.graph.outputs[0]!, name: 'scaled' }];
     expect(() => trainingStep(odd, options)).toThrow(UnsupportedOpError);
     expect(() => trainingStep(odd, options)).toThrow("MatMulNBits (node 'the odd one')");

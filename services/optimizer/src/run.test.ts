@@ -598,7 +598,7 @@ describe('the optimizer service', () => {
     [{ version: 'canary' }, status.NOT_FOUND, "model 'strict' has no version or label 'canary'"],
     [{ data: { dataset: 'faces' } }, status.NOT_FOUND, "dataset 'faces' does not exist"],
     [{ data: { dataset: 'digits', version: '9' } }, status.NOT_FOUND, "dataset 'digits' has no version '9'"],
-    [{ passes: [] }, status.INVALID_ARGUMENT, 'passes is empty, wants at least one, or a goal'],
+    [{ passes: [] }, status.INVALID_ARGUMENT, 'passes is empty, wants at least one, or a preset, or a goal'],
     [{ version: '2' }, status.INVALID_ARGUMENT, "model 'strict' takes [3] per example, the dataset has [64]"],
     [{ version: '3' }, status.FAILED_PRECONDITION, "version '3' of model 'strict' was rejected: it is ugly"],
   ])('refuses %j', async (fields, code, message) => {

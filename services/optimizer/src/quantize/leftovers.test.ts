@@ -1,4 +1,3 @@
-import { readOnnx } from '@modelmill/onnx';
 import { floatTensor, makeNode } from '@modelmill/onnx';
 import { leftovers } from './leftovers.js';
 import { modelOf, numbers } from '../models-for-tests.js';
@@ -19,7 +18,7 @@ const network = modelOf(
 
 describe('leftovers', () => {
   it('are float products in a float model', async () =>
-    expect(leftovers(readOnnx(await optimizedModel(network)))).toEqual({
+    expect(leftovers(await optimizedModel(network))).toEqual({
       pairs: 0,
       floatProducts: 2,
       integerProducts: 0,
@@ -27,7 +26,7 @@ describe('leftovers', () => {
 
   it('are none but the way in where a model was quantized whole', async () => {
     const { model } = await quantizedOn(exampleOf([4, 12]), network);
-    expect(leftovers(readOnnx(await optimizedModel(model)))).toEqual({
+    expect(leftovers(await optimizedModel(model))).toEqual({
       pairs: 1,
       floatProducts: 0,
       integerProducts: 2,

@@ -114,7 +114,7 @@ describe('the operator form', () => {
     const got = (await valuesOf(made.model, example)).get(name!)!;
     wanted.forEach((value, i) => expect(got[i]).toBeCloseTo(value, 5));
     expect(await fidelity(model, made.model, example)).toBeGreaterThan(20);
-    const left = leftovers(readOnnx(await optimizedModel(made.model)));
+    const left = leftovers(await optimizedModel(made.model));
     expect(left).toMatchObject({ floatProducts: 0 });
   });
 
