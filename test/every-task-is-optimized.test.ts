@@ -69,7 +69,7 @@ describe('what is trained can be optimized', () => {
       expect(inEightBits.parent[figure]).toBeCloseTo(metrics[figure]!, 5);
       expect(inEightBits.candidate[figure]).not.toBe(inEightBits.parent[figure]);
     }
-    const pass = { prune_magnitude: { sparsity: 0.5, finetune_epochs: 5 } };
+    const pass = { prune_magnitude: { sparsity: 0.5, finetune_epochs: 15 } };
     const pruned = await optimized('waves', 'waves', pass, { max_drop: 0.02 });
     expect(pruned.candidate['sparsity']).toBeCloseTo(0.5, 2);
     expect(pruned.candidate['r2']).toBeGreaterThan(0.93);

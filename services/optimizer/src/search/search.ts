@@ -95,15 +95,25 @@ export async function search(
     return refinements(known, goal.optimize, log.layers).find(({ name }) => !tried.has(name));
   }
 
+  /** Empty where the layers cannot be measured: there is still something to find without it. */
   async function orderOfLayers(): Promise<LayerOrder> {
     await tell('measuring layers', 1);
-    const budgetMs = Math.min(layersMs, goal.budgetMs / 5);
-    const { layers } = await maker.measure({ rows: layersRows, budgetMs, modelForms: ['int8'], layerForms: ['int8'] });
+    const layers = await measuredLayers();
     const minding = layers.filter(({ forms }) => forms.length > 0);
     return {
       sensitive: [...minding].sort((a, b) => a.forms[0]!.sqnrDb - b.forms[0]!.sqnrDb).map(({ name }) => name),
       slower: minding.filter(({ floatMs, int8Ms }) => int8Ms > floatMs).map(({ name }) => name),
     };
+  }
+
+  async function measuredLayers() {
+    const budgetMs = Math.min(layersMs, goal.budgetMs / 5);
+    try {
+      return (await maker.measure({ rows: layersRows, budgetMs, modelForms: ['int8'], layerForms: ['int8'] })).layers;
+    } catch (error) {
+      if (claim.signal.aborted || !isFinal(error)) throw error;
+      return [];
+    }
   }
 
   /** How many of the last attempts brought nothing. */
