@@ -32,10 +32,31 @@ const file = (graph: Graph, changes: Partial<Model> = {}) =>
 const operator = (opType: string, domain = '') =>
   file(graphOf([{ ...makeNode(opType, ['x'], ['y']), domain }]), { opsets: new Map([['', 18], ...(domain ? [[domain, 1] as const] : [])]) }); // prettier-ignore
 
+function* varint(value: bigint): Generator<number> {
+  for (let rest = BigInt.asUintN(64, value); ; rest >>= 7n) {
+    if (rest < 128n) return yield Number(rest);
+    yield Number(rest & 127n) | 128;
+  }
+}
+
+/** A field of a protobuf message: a number, or bytes behind their length. */
+function field(number: number, value: number | string | Buffer): Buffer {
+  if (typeof value === 'number') return Buffer.from([...varint(BigInt(number * 8)), ...varint(BigInt(value))]);
+  const bytes = Buffer.from(value);
+  return Buffer.concat([Buffer.from([...varint(BigInt(number * 8 + 2)), ...varint(BigInt(bytes.length))]), bytes]);
+}
+const message = (...fields: readonly Buffer[]) => Buffer.concat(fields);
+
+/** A float of these sizes, in a file that `writeOnnx` would not write. */
 function withDims(dims: readonly number[]): Uint8Array {
-  const graph = graphOf([makeNode('Add', ['x', 'w'], ['y'])]);
-  graph.initializers.set('w', { ...floatTensor('w', [1], [1]), dims });
-  return file(graph);
+  const add = message(field(1, 'x'), field(1, 'w'), field(2, 'y'), field(4, 'Add'));
+  const sizes = dims.map((size) => field(1, size));
+  const weight = message(...sizes, field(2, 1), field(8, 'w'), field(9, Buffer.from(Float32Array.of(1).buffer)));
+  const shape = message(field(1, message(field(2, 'n'))));
+  const floats = field(1, message(field(1, 1), field(2, shape)));
+  const [x, y] = ['x', 'y'].map((name) => message(field(1, name), field(2, floats)));
+  const graph = message(field(1, add), field(2, 'hostile'), field(5, weight), field(11, x!), field(12, y!));
+  return message(field(1, 8), field(7, graph), field(8, field(2, 18)));
 }
 
 /** TensorProto of external data: location `/etc/passwd`. */
@@ -92,6 +113,11 @@ describe('models that nobody should load', () => {
     const content = make();
     expect(await mesh.withstands(() => upload('hostile', content), 128 * mib)).toBe('INVALID_ARGUMENT');
     expect(await registered()).toEqual(['classes', 'same']);
+  });
+
+  it('H55: sizes that fit the data are taken', async () => {
+    expect(await upload('honest', withDims([1]))).toBe('OK');
+    await mesh.mill.registry.deleteModel('honest');
   });
 
   it('H56: a digest of other bytes is refused', async () => {
