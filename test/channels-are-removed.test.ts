@@ -39,7 +39,7 @@ it('a trained network loses half of its multiply-adds by a job over REST, and an
         model: 'digits',
         version: '1',
         data: { dataset: 'digits' },
-        passes: [{ prune_structured: { multiply_adds: 0.5, round_to: 2, finetune_epochs: 4 } }],
+        passes: [{ prune_structured: { multiply_adds: 0.5, round_to: 2, finetune_epochs: 12 } }],
         max_accuracy_drop: 0.02,
       },
     }),
