@@ -212,7 +212,7 @@ describe('a runner', () => {
 
 describe('a pool of runners', () => {
   it('kills a loop of 2^62 turns at its deadline and answers again at once', async () => {
-    await using pool = await startRunnerPool({ runners: 1, requestTimeoutMs: 300 });
+    await using pool = await startRunnerPool({ runners: 1, requestTimeoutMs: 2000 });
     await pool.load('loop', file('looping'));
     await pool.load('m', file('doubling'));
     const stuck = pool.run('loop', loop(2n ** 62n)).catch((error: unknown) => error);
