@@ -42,7 +42,9 @@ it('an analysis measures layers over REST and in the terminal, and its advice is
   await succeeded(mill.trainer.watch(training.status!.jobId));
   await events.heard(/\.admitted$/);
 
-  const response = await mesh.fetch('/mill/v1/models/digits/versions/1/analysis?dataset=digits&rows=300&time_budget_seconds=240');
+  const response = await mesh.fetch(
+    '/mill/v1/models/digits/versions/1/analysis?dataset=digits&rows=300&time_budget_seconds=240',
+  );
   const rest = (await response.json()) as {
     layers: { op_type: string; float_share: number; forms: { form: string; sqnr_db: number }[] }[];
     forms: { form: string; drop: number; p50_ms: number; size_bytes: string }[];

@@ -57,7 +57,7 @@ export async function chooseRecipe(order: TrainingOrder, material: Material): Pr
   }
   const [best] = [...trials].sort((a, b) => a.share - b.share);
   const said = trials.map(({ name, rate, share }) => {
-    const to = Number.isFinite(share) ? share.toPrecision(3) : 'no number';
+    const to = Number.isFinite(share) ? String(Number(share.toPrecision(3))) : 'no number';
     return `${name} at ${rate}: ${to}`;
   });
   const { name, optimizer, rate } = best!;
