@@ -14,5 +14,5 @@ module.exports = {
   },
   maxWorkers: 2,
   // a machine that does other things is slow, not wrong
-  testTimeout: 60_000,
+  testTimeout: 180_000,
 };

@@ -6,8 +6,6 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { startNats } from './start-mesh.js';
 
-jest.setTimeout(60_000);
-
 const main = (service: string) => resolve(__dirname, '../services', service, 'dist/main.js');
 
 function launch(service: string, env: Record<string, string>) {

@@ -17,8 +17,6 @@ import type { Model } from '@modelmill/onnx';
 import { openSession } from '@modelmill/runtime';
 import { expectClose, itEachModel, lift, modelFiles, runOn, typed } from './onnx-models.js';
 
-jest.setTimeout(60_000);
-
 /** What this ONNX Runtime has no operator for, or no locale. */
 const mayBeRefused = /gradient|strnorm/;
 

@@ -18,8 +18,6 @@ import { openSession } from '@modelmill/runtime';
 import type { TypedTensor } from '@modelmill/runtime';
 import { fedInputs, itEachModel, lift, modelFiles, typed } from './onnx-models.js';
 
-jest.setTimeout(60_000);
-
 /** What shape inference does not know: sequences, strings, training, and shapes that are fed. */
 const unknown = /expand_shape|gradient|sequence|strnorm/;
 const known = modelFiles.filter(({ name }) => !unknown.test(name));

@@ -6,7 +6,9 @@ import { startMesh } from './start-mesh.js';
 import type { Mesh } from './start-mesh.js';
 import { vulkanEnvironment } from './vulkan.js';
 
-jest.setTimeout(240_000);
+jest.setTimeout(600_000);
+/** A device of software on a machine that does other things. */
+const patienceMs = 120_000;
 
 const environment = vulkanEnvironment(process.env);
 const trained = { steps: 20, batch_size: 16, evaluate_every: 20, seed: 1, label: 'stable' };
@@ -60,7 +62,12 @@ async function onCpu({ mill }: Mesh, model: keyof typeof asked): Promise<number[
 
 const title = 'WebGPU serves a convolutional network and a transformer as the CPU does';
 (environment ? it : it.skip)(`${title}${environment ? '' : ' (skipped: needs a Vulkan device)'}`, async () => {
-  await using mesh = await startMesh({ MILL_RUNNERS: '1', MILL_PROVIDERS: 'webgpu', ...environment });
+  await using mesh = await startMesh({
+    MILL_RUNNERS: '1',
+    MILL_PROVIDERS: 'webgpu',
+    MILL_REQUEST_TIMEOUT_MS: String(patienceMs),
+    ...environment,
+  });
   await uploadDigits(mesh.mill);
   const content = Buffer.from('to be or not to be, that is the question; '.repeat(60));
   await mesh.mill.datasets.upload({ dataset: 'sayings', content, format: { $case: 'text', text: {} } });
@@ -69,7 +76,7 @@ const title = 'WebGPU serves a convolutional network and a transformer as the CP
     ['transformer', transformer],
   ] as const) {
     expect(await served(mesh, spec)).toMatchObject({ data: { provider: 'webgpu' } });
-    const { outputs } = await mesh.mill.inference.infer({ model, inputs: [asked[model]] });
+    const { outputs } = await mesh.mill.inference.infer({ model, inputs: [asked[model]] }, { deadlineMs: patienceMs });
     const got = outputs.flatMap(({ data }) => [...(data as Float32Array)]);
     const want = await onCpu(mesh, model);
     expect(got).toHaveLength(want.length);

@@ -1,4 +1,4 @@
-"""Trains a network of bench/src/races.ts with PyTorch eager: python torch_train.py <network> <threads>.
+"""Trains a network of bench/src/races.ts with PyTorch eager: python torch_train.py <network> <threads> [device].
 
 Reads a number of steps per line and answers each with examples per second and the most memory held so far, in MiB.
 """
@@ -118,9 +118,12 @@ networks = {
 def main():
     torch.set_num_threads(int(sys.argv[2]))
     name = sys.argv[1]
+    device = sys.argv[3] if len(sys.argv) > 3 else "cpu"
+    if device == "cuda":
+        torch.set_float32_matmul_precision("high")  # TF32, as ONNX Runtime's products there
     make, features, places, classes = networks[name]
     targets = torch.arange(places).remainder(classes)
-    network = make()
+    network = make().to(device)
     if name == "gpt":
         matrices = [p for p in network.parameters() if p.dim() == 2]
         others = [p for p in network.parameters() if p.dim() != 2]
@@ -135,10 +138,12 @@ def main():
         started = time.perf_counter()
         for _ in range(steps):
             optimizer.zero_grad()
-            F.cross_entropy(network(features), targets).backward()
+            loss = F.cross_entropy(network(features.to(device)), targets.to(device))
+            loss.backward()
             if name == "gpt":
                 nn.utils.clip_grad_norm_(network.parameters(), 1.0)
             optimizer.step()
+            loss.item()  # the loss of every step is told
         speed = steps * len(features) / (time.perf_counter() - started)
         print(speed, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, flush=True)
 

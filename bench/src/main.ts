@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util';
 import { alternate } from './alternate.js';
 import type { Contest, Result } from './alternate.js';
+import { gpuContests } from './gpu.js';
 import { optimizeContests } from './optimize.js';
 import { serveContests } from './serve.js';
 import { trainContests } from './train.js';
@@ -9,6 +10,7 @@ const suites: Record<string, () => Promise<{ contests: Contest[] } & AsyncDispos
   train: trainContests,
   serve: serveContests,
   optimize: optimizeContests,
+  gpu: gpuContests,
 };
 
 const usage = `usage: mill bench <${Object.keys(suites).join('|')}> [--json] [--only WORDS]`;

@@ -3,15 +3,16 @@ import { once } from 'node:events';
 import { availableParallelism } from 'node:os';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import type { Provider } from '@modelmill/runtime';
 
-const torchScript = fileURLToPath(new URL('../peers/torch_train.py', import.meta.url));
+const peer = (name: string) => fileURLToPath(new URL(`../peers/${name}`, import.meta.url));
 const ourScript = fileURLToPath(new URL('step-main.js', import.meta.url));
 /** A Python that has torch: MILL_BENCH_PYTHON, or the one on PATH. */
 const python = process.env['MILL_BENCH_PYTHON'] ?? 'python3';
 
-/** One side of a race: a process that trains one network. It starts when it is first asked. */
+/** One side of a race: a process that trains or asks one network. It starts when it is first asked. */
 export interface Racer extends AsyncDisposable {
-  /** Examples per second of so many steps. */
+  /** Examples per second of so many steps, or answers. */
   train(steps: number): Promise<number>;
   /** The most memory it held so far, in MiB. */
   memory(): Promise<number>;
@@ -27,8 +28,26 @@ export function torchVersion(): string | undefined {
   }
 }
 
-export const ourRacer = (network: string) => createRacer(process.execPath, [ourScript, network]);
-export const torchRacer = (network: string) => createRacer(python, [torchScript, network]);
+/** The GPU's name to PyTorch; undefined where it has none. */
+export function torchGpu(): string | undefined {
+  try {
+    return execFileSync(python, ['-c', 'import torch; print(torch.cuda.get_device_name())'], {
+      encoding: 'utf8',
+      stdio: ['ignore', 'pipe', 'ignore'],
+    }).trim();
+  } catch {
+    return undefined;
+  }
+}
+
+const threads = String(availableParallelism());
+
+export const ourRacer = (network: string, provider: Provider = 'cpu') =>
+  createRacer(process.execPath, [ourScript, network, threads, provider]);
+export const torchRacer = (network: string, device: 'cpu' | 'cuda' = 'cpu') =>
+  createRacer(python, [peer('torch_train.py'), network, threads, device]);
+export const torchAnswers = (shape: string, batch: number) =>
+  createRacer(python, [peer('torch_infer.py'), shape, String(batch), 'cuda']);
 
 function createRacer(command: string, args: readonly string[]): Racer {
   let started: ReturnType<typeof start> | undefined;
@@ -59,7 +78,7 @@ function createRacer(command: string, args: readonly string[]): Racer {
 }
 
 async function start(command: string, args: readonly string[]) {
-  const child = spawn(command, [...args, String(availableParallelism())], { stdio: ['pipe', 'pipe', 'inherit'] });
+  const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'inherit'] });
   const lines = createInterface({ input: child.stdout })[Symbol.asyncIterator]();
   await lines.next(); // ready
   return { child, lines };

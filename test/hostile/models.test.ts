@@ -8,8 +8,6 @@ import { identity } from '../identity-models.js';
 import { mib, startHostileMesh } from './hostile-mesh.js';
 import type { HostileMesh } from './hostile-mesh.js';
 
-jest.setTimeout(60_000);
-
 function graphOf(nodes: Node[]): Graph {
   const graph = emptyGraph('hostile');
   graph.inputs = [{ name: 'x', dataType: 'float', shape: ['n'] }];

@@ -5,8 +5,6 @@ import { serve } from '../identity-models.js';
 import { mib, startHostileMesh } from './hostile-mesh.js';
 import type { HostileMesh } from './hostile-mesh.js';
 
-jest.setTimeout(60_000);
-
 const floats = (...values: number[]) => Buffer.from(Float32Array.from(values).buffer);
 const right = { name: 'input', datatype: 'FP32', shape: [1n, 4n], data: floats(1, 2, 3, 4) };
 type Input = typeof right;

@@ -4,8 +4,6 @@ import { apiKey } from '../start-mesh.js';
 import { mib, startHostileMesh } from './hostile-mesh.js';
 import type { HostileMesh } from './hostile-mesh.js';
 
-jest.setTimeout(60_000);
-
 const infer = '/v2/models/classes/infer';
 const chunk = (text: string) => `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`;
 const many = (count: number, make: (i: number) => string) => Array.from({ length: count }, (_, i) => make(i)).join('');

@@ -4,6 +4,7 @@ import { conformance } from './commands/conformance.js';
 import { datasets } from './commands/datasets.js';
 import { demo } from './commands/demo.js';
 import { events } from './commands/events.js';
+import { gpu } from './commands/gpu.js';
 import { jobs } from './commands/jobs.js';
 import { models } from './commands/models.js';
 import { optimize } from './commands/optimize.js';
@@ -24,6 +25,7 @@ export const commands: readonly Command[] = [
   predict,
   jobs,
   events,
+  gpu,
   bench,
   conformance,
 ];

@@ -2,6 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { emptyGraph, makeNode, writeOnnx } from '@modelmill/onnx';
+import { missingLibraries } from './cuda-libraries.js';
 import { availableProviders } from './providers.js';
 import type { Provider } from './providers.js';
 import { startRunner } from './runner.js';
@@ -27,6 +28,8 @@ export async function probeProvider(
     return undefined;
   } catch (error) {
     const said = error instanceof Error ? error.message.trim() : String(error);
+    if (provider === 'cuda' && said.includes('Failed to load shared library'))
+      return withoutLibraries(said, environment);
     return noDevice.test(said) ? 'it finds no device' : said;
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -35,6 +38,13 @@ export async function probeProvider(
 
 /** What ONNX Runtime says of a machine without one, on WebGPU and on CUDA. */
 const noDevice = /WebGPU adapter|no CUDA-capable device|CUDA driver version is insufficient/;
+
+/** ONNX Runtime says no more than that something is missing. */
+function withoutLibraries(said: string, environment: Readonly<Record<string, string>>): string {
+  const missing = missingLibraries(environment) ?? [];
+  if (missing.length === 0) return said;
+  return `${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} not found: LD_LIBRARY_PATH must name their folders`;
+}
 
 function adding(): Uint8Array {
   const graph = emptyGraph('adding');

@@ -72,7 +72,8 @@ function create(model: Uint8Array | string, provider: Provider, options: Session
   const ortOptions: InferenceSession.SessionOptions = {
     executionProviders: [provider],
     graphOptimizationLevel: graphOptimization,
-    enableCpuMemArena: keepMemory, // the arena never gives memory back
+    // the arena never gives memory back; a device's session has but its inputs and outputs in it, whose new pages cost more
+    enableCpuMemArena: keepMemory || provider !== 'cpu',
     logSeverityLevel: 3,
     ...(threads === undefined ? {} : { intraOpNumThreads: threads, interOpNumThreads: 1 }),
     ...(optimizedModelPath === undefined ? {} : writing(optimizedModelPath)),

@@ -2,8 +2,6 @@ import { settled, startNats } from './nats-for-tests.js';
 import type { TestNats } from './nats-for-tests.js';
 import type { NewDatasetVersion } from './datasets.js';
 
-jest.setTimeout(60_000);
-
 let nats: TestNats;
 beforeAll(async () => {
   nats = await startNats();

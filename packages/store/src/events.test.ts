@@ -4,8 +4,6 @@ import type { TestNats } from './nats-for-tests.js';
 import type { Store } from './open-store.js';
 import { matches } from './subject-pattern.js';
 
-jest.setTimeout(60_000);
-
 let nats: TestNats;
 beforeEach(async () => {
   nats = await startNats();

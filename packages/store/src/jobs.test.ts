@@ -6,8 +6,6 @@ import { settled, startNats } from './nats-for-tests.js';
 import type { TestNats } from './nats-for-tests.js';
 import type { Store } from './open-store.js';
 
-jest.setTimeout(60_000);
-
 const done: JobResult = { version: '', artifactSha256: 'a'.repeat(64), metrics: { accuracy: 0.5 } };
 const spec = Buffer.from('a spec');
 

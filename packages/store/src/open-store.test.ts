@@ -6,8 +6,6 @@ import { hasEnded } from './job-record.js';
 import { settled, startNats } from './nats-for-tests.js';
 import { openStore } from './open-store.js';
 
-jest.setTimeout(60_000);
-
 async function freePort(): Promise<number> {
   const server = createServer().listen(0, '127.0.0.1');
   await new Promise((listening) => server.on('listening', listening));

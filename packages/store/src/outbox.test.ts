@@ -1,7 +1,5 @@
 import { settled, startNats } from './nats-for-tests.js';
 
-jest.setTimeout(60_000);
-
 it('an event whose publisher died before it could tell is told by another, once', async () => {
   await using nats = await startNats();
   await using store = await nats.open();

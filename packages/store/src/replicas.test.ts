@@ -1,7 +1,5 @@
 import { settled, startNats } from './nats-for-tests.js';
 
-jest.setTimeout(60_000);
-
 it('a replica is listed while it lives, with what it said last', async () => {
   await using nats = await startNats();
   await using store = await nats.open({ replica: 'host.example-1' });

@@ -3,8 +3,6 @@ import type { DatasetUpload } from '@modelmill/client';
 import { startMesh } from './start-for-tests.js';
 import type { Mesh } from './start-for-tests.js';
 
-jest.setTimeout(60_000);
-
 const csv = (columns: { missing?: string; ignored?: string[] } = {}): NonNullable<DatasetUpload['format']> => ({
   $case: 'csv',
   csv: { header: true, target: 'price', columns },

@@ -7,8 +7,6 @@ import { echo, startReplica } from './replica-for-tests.js';
 import { startMesh } from './start-for-tests.js';
 import type { Mesh } from './start-for-tests.js';
 
-jest.setTimeout(60_000);
-
 const input = { name: 'x', datatype: 'FP32' as const, shape: [1, 2], data: [1, 2] };
 const post = (body: unknown, headers: Record<string, string> = {}) => ({
   method: 'POST',

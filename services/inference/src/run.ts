@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { descriptorSet } from '@modelmill/contracts';
 import type { registry } from '@modelmill/contracts';
-import { startRunnerPool } from '@modelmill/runtime';
+import { deviceEnvironment, startRunnerPool } from '@modelmill/runtime';
 import { aborted, serve, startTelemetry } from '@modelmill/service-kit';
 import { openStore } from '@modelmill/store';
 import { createAdmission } from './admission.js';
@@ -143,7 +143,3 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
     announce = () => {};
   }
 }
-
-/** What the libraries of devices are found by. */
-const deviceEnvironment = ({ LD_LIBRARY_PATH, VK_DRIVER_FILES }: Config) =>
-  Object.fromEntries(Object.entries({ LD_LIBRARY_PATH, VK_DRIVER_FILES }).filter(([, value]) => value !== ''));

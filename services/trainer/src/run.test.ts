@@ -12,8 +12,6 @@ import { readCheckpoint } from './checkpoint.js';
 import { startTraining } from './start-for-tests.js';
 import type { Training } from './start-for-tests.js';
 
-jest.setTimeout(60_000);
-
 const digitsFile = fileURLToPath(new URL('../../../examples/data/digits.csv.gz', import.meta.url));
 const splits = { train: 0.8, validation: 0, test: 0.2, seed: 0n };
 const methods = trainer.TrainerService;

@@ -1,4 +1,5 @@
 import { descriptorSet, trainer } from '@modelmill/contracts';
+import { deviceEnvironment } from '@modelmill/runtime';
 import { aborted, injectContext, serve, startTelemetry, withContextOf } from '@modelmill/service-kit';
 import { openStore } from '@modelmill/store';
 import type { JobClaim } from '@modelmill/store';
@@ -79,6 +80,3 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
   ready(server.port);
   await aborted(signal);
 }
-
-const deviceEnvironment = ({ LD_LIBRARY_PATH, VK_DRIVER_FILES }: Config): Readonly<Record<string, string>> =>
-  Object.fromEntries(Object.entries({ LD_LIBRARY_PATH, VK_DRIVER_FILES }).filter(([, value]) => value !== ''));

@@ -10,8 +10,6 @@ import { planTraining } from './training-plan.js';
 import { TrainingFailedError } from './divergence.js';
 import { runTraining } from './training-run.js';
 
-jest.setTimeout(60_000);
-
 const digits = fileURLToPath(new URL('../../../examples/data/digits.csv.gz', import.meta.url));
 const folders: string[] = [];
 afterAll(() => folders.forEach((folder) => rmSync(folder, { recursive: true })));

@@ -9,7 +9,8 @@ export const bench: Command = {
   summary: 'Measures training, serving and optimization against what they stand on.',
   usage: `mill bench train [--json]
 mill bench serve [--json]
-mill bench optimize [--json]`,
+mill bench optimize [--json]
+mill bench gpu [--json]`,
 
   async run(args, { root }) {
     const entry = join(root, 'bench/dist/main.js');
