@@ -88,18 +88,23 @@ it('memory comes back after a model of 25 MB was loaded and unloaded 100 times',
   await using mesh = await startMesh({ MILL_RUNNERS: '2' });
   await serve(mesh, 'large', constant(1, 25e6));
   const { inference } = mesh.mill;
+  const { pid } = mesh.service('inference');
+  const held = () => [pid, ...childrenOf(pid)].map(residentBytes).reduce((sum, bytes) => sum + bytes, 0);
+  /** The most that was held at the end of a turn. */
   const turns = async (count: number) => {
+    let most = 0;
     for (let i = 0; i < count; i++) {
       await inference.unloadModel('large');
       await inference.loadModel('large');
       await ask(mesh, 'large', 1);
+      most = Math.max(most, held());
     }
+    return most;
   };
-  const { pid } = mesh.service('inference');
-  const held = () => [pid, ...childrenOf(pid)].map(residentBytes).reduce((sum, bytes) => sum + bytes, 0);
-  await turns(10); // heaps and caches have their size
-  const before = held();
-  await turns(100);
-  const after = held();
+  await turns(10);
+  // an allocator keeps more or less of what was freed, by chance: one value alone says little
+  const before = await turns(40);
+  await turns(90);
+  const after = await turns(10);
   expect({ before, after, grew: after > 1.1 * before }).toMatchObject({ grew: false });
 });
