@@ -37,7 +37,7 @@ async function optimize(deps: OptimizeDeps, claim: JobClaim, tell: Tell): Promis
   if (plan.goal) return await search(deps.store, claim, { pinned, maker, goal: plan.goal }, tell);
 
   const passes = passesOf(optimizer.OptimizationSpec.decode(claim.job.spec));
-  const made = await maker.make(passes, claim.job.id, tell);
+  const made = await maker.make(passes, () => claim.job.id, tell);
   const on = ` on ${made.report.dataset.evaluated_rows} held-out ${unitOf(task)}`;
   const fault = gateFault(task.kind, made.figures, plan.bound, on);
   if (fault !== undefined) throw new JobFailedError(fault);

@@ -27,15 +27,17 @@ export interface PassProcessDeps extends PassProcessOptions {
 
 /** Makes the candidates of a job. */
 export interface Maker extends AsyncDisposable {
-  /** `jobName` is what the trainings of the passes are named after. */
-  make(passes: readonly optimizer.Pass[], jobName: string, tell: Tell): Promise<Candidate>;
+  /** `nameOf` says what the trainings of a pass are named after: one that has a name of another is not trained again. */
+  make(passes: readonly optimizer.Pass[], nameOf: NameOf, tell: Tell): Promise<Candidate>;
   /** Gives forms to the layers of the job's version, and measures. */
   measure(what: Omit<Measurement, 'parent' | 'dataset'>): Promise<Measured>;
 }
 
+export type NameOf = (pass: number) => string;
+
 /** What is made now. */
 interface Making {
-  readonly jobName: string;
+  readonly nameOf: NameOf;
   readonly passes: number;
   readonly tell: Tell;
 }
@@ -52,8 +54,8 @@ export function createMaker(deps: PassProcessDeps, claim: JobClaim, pinned: Pinn
   let making: Making;
 
   async function train({ pass, training, stage, spec }: AskedTraining): Promise<Uint8Array> {
-    const { jobName, passes, tell } = making;
-    const jobId = childJobId(jobName, pass, training);
+    const { nameOf, passes, tell } = making;
+    const jobId = childJobId(nameOf(pass), pass, training);
     await claim.update({ childJobs: [...childJobs.add(jobId)] });
     const succeeded = await trainChild(
       { jobs: deps.store.jobs, trainers: deps.trainers },
@@ -88,8 +90,8 @@ export function createMaker(deps: PassProcessDeps, claim: JobClaim, pinned: Pinn
   }
 
   return {
-    async make(passes, jobName, tell) {
-      making = { jobName, passes: passes.length, tell };
+    async make(passes, nameOf, tell) {
+      making = { nameOf, passes: passes.length, tell };
       const passing = await running();
       const messages = passes.map((pass) => optimizer.Pass.encode(pass).finish());
       const { signature, ...candidate } = await passing.call('make', { ...order, passes: messages });

@@ -1,7 +1,7 @@
 import type { optimizer } from '@modelmill/contracts';
 import { refinements } from './refine.js';
 import type { Known } from './refine.js';
-import { narrowTo, prune, quantizeStatic } from './search-space.js';
+import { firstCandidates, inEightBits, narrowTo, prune, quantizeStatic } from './search-space.js';
 import type { SearchCandidate } from './search-space.js';
 
 const layers = { sensitive: ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'], slower: ['c'] };
@@ -36,8 +36,10 @@ const shareOf = ({ kind }: optimizer.Pass) =>
       ? kind.distill.thinned!.multiplyAdds
       : 1;
 
+const calibrations = ['minmax', 'percentile', 'entropy', 'mse'].map(inEightBits);
+
 it.each([1, 2, 3, 5, 6, 7])('as few of the most sensitive layers as are enough stay in floats: %d', (needed) => {
-  const tried = follow([int8()], (one) => excluded(one).length >= needed, 'fastest');
+  const tried = follow(calibrations, (one) => excluded(one).length >= needed, 'fastest');
   const good = tried.filter((one) => excluded(one).length >= needed).map((one) => excluded(one).length);
   expect(Math.min(...good)).toBe(needed);
   for (const one of tried) expect(excluded(one)).toEqual(layers.sensitive.slice(0, excluded(one).length));
@@ -46,7 +48,7 @@ it.each([1, 2, 3, 5, 6, 7])('as few of the most sensitive layers as are enough s
 
 it('no layer stays in floats for nothing, and never all of them', () => {
   expect(follow([int8()], () => true, 'smallest')).toEqual([]);
-  const hopeless = follow([int8()], () => false, 'fastest').map((one) => excluded(one).length);
+  const hopeless = follow(calibrations, () => false, 'fastest').map((one) => excluded(one).length);
   expect(hopeless).toEqual([1, 2, 4, 7]);
 });
 
@@ -54,13 +56,14 @@ it('where eight bits are good, layers that are slower in them stay in floats, if
   expect(follow([int8()], () => true, 'fastest').map(excluded)).toEqual([['c']]));
 
 it('the calibration that loses least is gone on with', () => {
-  const [minmax, entropy] = [int8(), { ...int8([], 'entropy'), name: 'entropy' }];
-  const known = [
-    { ...minmax, isGood: false, drop: 0.2 },
-    { ...entropy, isGood: false, drop: 0.1 },
-  ];
-  const [next] = refinements(known, 'fastest', layers);
-  expect(next).toMatchObject({ name: 'int8, entropy, in floats: a' });
+  const known = calibrations.map((one) => ({ ...one, isGood: false, drop: one.name.includes('entropy') ? 0.1 : 0.2 }));
+  const names = refinements(known, 'fastest', layers).map(({ name }) => name);
+  expect(names).toContain('int8, entropy, in floats: a');
+  const combined = refinements([...known, { ...narrowTo(0.5), isGood: true, drop: 0 }], 'fastest', layers);
+  expect(combined).toContainEqual({
+    name: 'half the multiply-adds, int8',
+    passes: [...narrowTo(0.5).passes, quantizeStatic('entropy')],
+  });
 });
 
 it.each([0.6, 0.3, 0.1])('a network is narrowed to about what is good: %d of the multiply-adds', (least) => {
@@ -79,6 +82,19 @@ it('where so narrow a network cannot be fine-tuned, a student of that width is t
   const tried = follow([narrowTo(0.5)], () => false, 'fastest').map(({ name }) => name);
   expect(tried).toContain('a student with 75 % of the multiply-adds');
 });
+
+it('other calibrations are tried where the first one loses too much, and only there', () => {
+  const names = (isGood: boolean) => follow([int8()], () => isGood, 'smallest').map(({ name }) => name);
+  expect(names(true)).toEqual([]);
+  expect(names(false).slice(0, 3)).toEqual(['int8, percentile', 'int8, entropy', 'int8, least squares']);
+});
+
+it('what is narrow and in eight bits comes early: a short search has had the best of most networks', () =>
+  expect(firstCandidates('fastest').slice(0, 3)).toEqual([
+    inEightBits('minmax'),
+    narrowTo(0.5),
+    { name: 'half the multiply-adds, int8', passes: [...narrowTo(0.5).passes, quantizeStatic('minmax')] },
+  ]));
 
 it('zeros are searched for where it is size that counts', () => {
   const isGood = ({ passes: [pass] }: SearchCandidate) =>

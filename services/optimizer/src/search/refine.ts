@@ -1,7 +1,15 @@
 import type { optimizer } from '@modelmill/contracts';
 import type { PlannedGoal } from './goal.js';
 import type { LayerOrder } from './search-log.js';
-import { distillThinned, narrowTo, prune, quantizeStatic, shareWeights } from './search-space.js';
+import {
+  distillThinned,
+  fewBitsHqq,
+  inEightBits,
+  narrowTo,
+  prune,
+  quantizeStatic,
+  shareWeights,
+} from './search-space.js';
 import type { SearchCandidate } from './search-space.js';
 
 /** A candidate that was made. */
@@ -20,6 +28,7 @@ export function refinements(
 ): SearchCandidate[] {
   const narrowed = narrower(known);
   return [
+    ...calibrated(known),
     ...(layers ? mixed(known, optimize, layers) : []),
     ...narrowed,
     ...combined(known, optimize),
@@ -38,6 +47,25 @@ function alone<C extends Kind['$case']>(known: readonly Known[], name: C): { one
       ? [{ one, pass: kind as Of<C> }]
       : [];
   });
+}
+
+/** Other ways to the same form, as fast and as small, where the first one loses too much. */
+function calibrated(known: readonly Known[]): SearchCandidate[] {
+  const eight = alone(known, 'quantizeStatic').filter(({ pass }) => pass.quantizeStatic.exclude.length === 0);
+  const four = alone(known, 'quantizeWeights');
+  const wanting = (tried: readonly { one: Known }[]) => tried.length > 0 && !tried.some(({ one }) => one.isGood);
+  return [
+    ...(wanting(eight) ? ['percentile', 'entropy', 'mse'].map(inEightBits) : []),
+    ...(wanting(four) ? [fewBitsHqq] : []),
+  ];
+}
+
+/** Of those in eight bits throughout, the calibration that lost least; MinMax before there are any. */
+function bestCalibration(known: readonly Known[]): string {
+  const [best] = alone(known, 'quantizeStatic')
+    .filter(({ pass }) => pass.quantizeStatic.exclude.length === 0)
+    .sort((a, b) => a.one.drop - b.one.drop);
+  return best?.pass.quantizeStatic.calibration ?? 'minmax';
 }
 
 /**
@@ -90,7 +118,7 @@ function combined(known: readonly Known[], optimize: PlannedGoal['optimize']): S
   if (!narrow) return [];
   const forms: readonly SearchCandidate[] =
     optimize === 'fastest'
-      ? [{ name: 'int8', passes: [quantizeStatic('minmax')] }]
+      ? [{ name: 'int8', passes: [quantizeStatic(bestCalibration(known))] }]
       : [
           { name: '16 shared weights', passes: [shareWeights(16)] },
           { name: '8 shared weights', passes: [shareWeights(8)] },

@@ -49,21 +49,20 @@ export const distillThinned = (multiplyAdds: number): SearchCandidate => ({
   ],
 });
 
-const inEightBits: readonly SearchCandidate[] = [
-  { name: 'int8, minmax', passes: [quantizeStatic('minmax')] },
-  {
-    name: 'int8, dynamic',
-    passes: [pass({ $case: 'quantizeDynamic', quantizeDynamic: optimizer.DynamicQuantization.fromPartial({}) })],
-  },
-  { name: 'int8, percentile', passes: [quantizeStatic('percentile')] },
-  { name: 'int8, entropy', passes: [quantizeStatic('entropy')] },
-  { name: 'int8, least squares', passes: [quantizeStatic('mse')] },
-];
+export const inEightBits = (calibration: string): SearchCandidate => ({
+  name: `int8, ${calibration === 'mse' ? 'least squares' : calibration}`,
+  passes: [quantizeStatic(calibration)],
+});
+const dynamic: SearchCandidate = {
+  name: 'int8, dynamic',
+  passes: [pass({ $case: 'quantizeDynamic', quantizeDynamic: optimizer.DynamicQuantization.fromPartial({}) })],
+};
 
-const inFewBits: readonly SearchCandidate[] = [
-  { name: 'int4 weights', passes: [quantizeWeights({ bits: 4 })] },
-  { name: 'int4 weights, half-quadratic', passes: [quantizeWeights({ bits: 4, method: 'hqq' })] },
-];
+const fewBits: SearchCandidate = { name: 'int4 weights', passes: [quantizeWeights({ bits: 4 })] };
+export const fewBitsHqq: SearchCandidate = {
+  name: 'int4 weights, half-quadratic',
+  passes: [quantizeWeights({ bits: 4, method: 'hqq' })],
+};
 
 const stored: readonly SearchCandidate[] = [
   { name: '16 shared weights', passes: [shareWeights(16)] },
@@ -74,20 +73,23 @@ const stored: readonly SearchCandidate[] = [
 const pruned = [prune(0.9), prune(0.95)];
 
 const halved = narrowTo(0.5);
-const narrowed: readonly SearchCandidate[] = [
-  halved,
-  { name: `${halved.name}, int8`, passes: [...halved.passes, quantizeStatic('minmax')] },
-];
 
 const spaces: { readonly [O in PlannedGoal['optimize']]: readonly SearchCandidate[] } = {
   // zeros and shared weights make no answer faster
-  fastest: [...inEightBits, ...inFewBits, ...narrowed],
+  fastest: [
+    inEightBits('minmax'),
+    halved,
+    { name: `${halved.name}, int8`, passes: [...halved.passes, quantizeStatic('minmax')] },
+    dynamic,
+    fewBits,
+  ],
   smallest: [
     ...stored,
-    ...inFewBits,
-    ...inEightBits.slice(0, 2),
+    fewBits,
+    inEightBits('minmax'),
+    dynamic,
     ...pruned,
-    { name: 'half the multiply-adds, 16 shared weights', passes: [...halved.passes, shareWeights(16)] },
+    { name: `${halved.name}, 16 shared weights`, passes: [...halved.passes, shareWeights(16)] },
   ],
 };
 

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import { JobFailedError } from '@modelmill/store';
 import type { JobClaim, JobResult, Store } from '@modelmill/store';
 import type { Candidate } from '../candidate.js';
@@ -32,7 +33,7 @@ interface Point extends Candidate {
 }
 
 /** Candidates around the best that may bring nothing, one after the other, before a search ends. */
-const patience = 6;
+const patience = 8;
 /** What is less is no gain but noise. */
 const leastGain = 0.01;
 /** A candidate in whose making the optimizer died so often is left. */
@@ -73,11 +74,19 @@ export async function search(
     if ((await log.begin(name)) > mostDeaths)
       return { failure: `the optimizer ended ${mostDeaths} times while it was made` };
     try {
-      return await maker.make(passes, `${claim.job.id}-c${place}`, tellOne);
+      return await maker.make(passes, (pass) => `${claim.job.id}-c${firstWith(passes.slice(0, pass + 1))}`, tellOne);
     } catch (error) {
       if (claim.signal.aborted || !isFinal(error)) throw error;
       return { failure: error.message };
     }
+  }
+
+  /** The place of the first candidate that began with these passes: what it trained, another need not train again. */
+  function firstWith(passes: SearchCandidate['passes']): number {
+    const same = log.attempts.findIndex((one) =>
+      passes.every((pass, at) => one.passes[at] !== undefined && isDeepStrictEqual(pass, one.passes[at])),
+    );
+    return same < 0 ? log.attempts.length : same;
   }
 
   /** The next candidate around the best; undefined where the last ones brought nothing, or there is none. */
@@ -121,7 +130,7 @@ export async function search(
     let [best, idle] = [first ? objectiveOf(first, goal) : Infinity, 0];
     for (const { result } of attempts) {
       idle++;
-      if ('failure' in result || faultOf(result.figures, bounds) !== undefined) continue;
+      if ('failure' in result || faultOf(result, bounds) !== undefined) continue;
       const reached = objectiveOf(result, goal);
       if (reached < (1 - leastGain) * best) idle = 0;
       best = Math.min(best, reached);
@@ -134,11 +143,11 @@ export async function search(
     ...log.attempts.map(({ name, result }): Tried => {
       if ('failure' in result) return { name, outcome: result.failure };
       const { p50_ms, size_bytes, [metric]: quality } = result.figures.candidate;
-      return { name, [metric]: quality, p50_ms, size_bytes, outcome: faultOf(result.figures, bounds) ?? '' };
+      return { name, [metric]: quality, p50_ms, size_bytes, outcome: faultOf(result, bounds) ?? '' };
     }),
     ...space.slice(log.attempts.length).map(({ name }) => ({ name, outcome: 'not tried: the time was up' })),
   ];
-  const within = points.filter(({ figures }) => faultOf(figures, bounds) === undefined);
+  const within = points.filter((point) => faultOf(point, bounds) === undefined);
   const best = bestOf(points, bounds);
   if (!best) throw new JobFailedError(noneWithin(points, tried, bounds));
   const front = within.filter((point) => !within.some((other) => isBetter(other, point, task.kind)));
@@ -161,7 +170,7 @@ const pointsOf = (attempts: readonly Attempt[]): Point[] =>
 
 const bestOf = (points: readonly Point[], bounds: Bounds): Point | undefined =>
   points
-    .filter(({ figures }) => faultOf(figures, bounds) === undefined)
+    .filter((point) => faultOf(point, bounds) === undefined)
     .sort((a, b) => objectiveOf(a, bounds.goal) - objectiveOf(b, bounds.goal))[0];
 
 /** What a candidate must keep to. */
@@ -172,29 +181,31 @@ interface Bounds {
 }
 
 /** Why a candidate is out of bounds; undefined where it is within. */
-function faultOf(figures: Candidate['figures'], { kind, bound, goal }: Bounds): string | undefined {
+function faultOf({ figures, report }: Measured, { kind, bound, goal }: Bounds): string | undefined {
   const { parent, candidate } = figures;
   const { optimize, maxLatencyMs, maxBytes } = goal;
   const fault = gateFault(kind, figures, bound);
   if (fault !== undefined) return fault;
   if (candidate.p50_ms > maxLatencyMs) return `${candidate.p50_ms.toFixed(3)} ms, more than ${maxLatencyMs}`;
   if (candidate.size_bytes > maxBytes) return `${candidate.size_bytes} bytes, more than ${maxBytes}`;
-  if (optimize === 'fastest' && candidate.p50_ms >= parent.p50_ms) return 'not faster than its parent';
+  if (optimize === 'fastest' && report.speed.verdict !== 'faster') return 'not faster than its parent';
   if (optimize === 'smallest' && candidate.size_bytes >= parent.size_bytes) return 'not smaller than its parent';
   return undefined;
 }
 
+type Measured = Pick<Candidate, 'figures' | 'report'>;
+
 /** Times by the parent's, measured in alternation: candidates are measured at other times, when the machine may be slower. */
-const objectiveOf = ({ figures }: Pick<Candidate, 'figures'>, { optimize }: PlannedGoal) =>
-  optimize === 'fastest' ? timeOf(figures) : figures.candidate.size_bytes;
-const timeOf = ({ parent, candidate }: Candidate['figures']) => candidate.p50_ms / parent.p50_ms;
+const objectiveOf = (measured: Measured, { optimize }: PlannedGoal) =>
+  optimize === 'fastest' ? timeOf(measured) : measured.figures.candidate.size_bytes;
+const timeOf = ({ report }: Measured) => 1 / report.speed.ratio;
 
 /** At least as good in everything, and better in something. */
-function isBetter({ figures: a }: Candidate, { figures: b }: Candidate, kind: Task['kind']): boolean {
+function isBetter(a: Candidate, b: Candidate, kind: Task['kind']): boolean {
   const pairs = [
-    [qualityOf(kind, b.candidate), qualityOf(kind, a.candidate)],
+    [qualityOf(kind, b.figures.candidate), qualityOf(kind, a.figures.candidate)],
     [timeOf(a), timeOf(b)],
-    [a.candidate.size_bytes, b.candidate.size_bytes],
+    [a.figures.candidate.size_bytes, b.figures.candidate.size_bytes],
   ] as const;
   return pairs.every(([less, more]) => less <= more) && pairs.some(([less, more]) => less < more);
 }
