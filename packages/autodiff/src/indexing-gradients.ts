@@ -19,7 +19,7 @@ export const indexing: Readonly<Record<string, GradientRule>> = {
     () => scatterElements(op.zeros(data!.shape), indices!, g, axisOf(int('axis', 0), data!), 'add'),
   ],
   GatherND: ({ x: [data, indices], g, int }) => [
-    () => scatterND(op.zeros(data!.shape), coordinates(indices!, int('batch_dims', 0)), g, 'add'),
+    () => addAt(op.zeros(data!.shape), coordinates(indices!, int('batch_dims', 0)), g),
   ],
   ScatterElements: (question) => {
     const { x, g, int } = question;
@@ -60,7 +60,7 @@ export function scatterAlong(g: Value, indices: Value, axis: number, length: num
   const shape = [length, ...before, ...after];
   const first = [axis, ...before.keys(), ...after.map((_, i) => axis + 1 + i)];
   const rows = op.transpose(op.reshape(g, [...before, places, ...after]), first);
-  const made = scatterND(op.zeros(shape), op.reshape(longs(indices), [places, 1]), rows, 'add');
+  const made = addAt(op.zeros(shape), op.reshape(longs(indices), [places, 1]), rows);
   const back = [...first.keys()].sort((a, b) => first[a]! - first[b]!);
   return op.transpose(made, back);
 }
@@ -70,6 +70,28 @@ const reducing = (reduction?: 'add') => (reduction ? { reduction: { kind: 'strin
 function scatterElements(to: Value, indices: Value, updates: Value, axis: number, reduction?: 'add'): Value {
   const attributes = { axis: op.int(axis), ...reducing(reduction) };
   return op.make('ScatterElements', [to, indices, updates], to.shape, updates.dataType, attributes);
+}
+
+/**
+ * Numbers that ONNX Runtime 1.30 still adds on one thread. Where a ScatterND has twice as many, its threads add to one place
+ * at the same time, and additions are lost.
+ */
+const addedAtOnce = 100_000;
+
+/** Adds updates [positions…, slice…] at positions [positions…, depth], of which some may be the same. */
+function addAt(to: Value, at: Value, updates: Value): Value {
+  const count = size(at.shape.slice(0, -1));
+  const slice = updates.shape.slice(at.shape.length - 1);
+  const each = Math.max(1, Math.floor(addedAtOnce / Math.max(1, size(slice))));
+  if (count <= each) return scatterND(to, at, updates, 'add');
+  const positions = op.reshape(at, [count, at.shape.at(-1)!]);
+  const rows = op.reshape(updates, [count, ...slice]);
+  let sum = to;
+  for (let start = 0; start < count; start += each) {
+    const some = [{ axis: 0, start, end: Math.min(count, start + each), step: 1 }];
+    sum = scatterND(sum, op.slice(positions, some), op.slice(rows, some), 'add');
+  }
+  return sum;
 }
 
 const scatterND = (to: Value, at: Value, updates: Value, reduction?: 'add'): Value =>
