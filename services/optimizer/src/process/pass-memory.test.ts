@@ -43,7 +43,9 @@ describe('the memory of a pass process', () => {
 
   it.each(['minmax', 'entropy'])('does not grow with the examples that are calibrated on (%s)', async (calibration) => {
     const few = await peakOf(model, { quantize_static: { calibration, calibration_samples: 10 } });
-    const many = await peakOf(model, { quantize_static: { calibration, calibration_samples: 1000 } });
+    const of1000 = () => peakOf(model, { quantize_static: { calibration, calibration_samples: 1000 } });
+    // when garbage is collected is up to V8, which only ever adds to a peak; what is kept is there every time
+    const many = Math.min(await of1000(), await of1000());
     expect(many - few).toBeLessThan(rest);
   });
 });
