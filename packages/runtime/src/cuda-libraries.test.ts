@@ -58,7 +58,7 @@ describe('installing the libraries of CUDA', () => {
     [
       'a package without them',
       metadata('1.30.0'),
-      /has no libonnxruntime_providers_cuda\.so and no libonnxruntime_providers_shared\.so$/,
+      /has no libonnxruntime_providers_shared\.so and no libonnxruntime_providers_cuda\.so$/,
     ],
   ])('refuses %s and leaves everything as it was', async (_, files, said) => {
     const before = readdirSync(libraryFolder);

@@ -19,11 +19,11 @@ export const libraryFolder = join(
 );
 
 export const cudaLibrary = join(libraryFolder, 'libonnxruntime_providers_cuda.so');
-/** The first is what CUDA's is found by, so it comes last. */
+/** CUDA counts as installed where its own is, so that one comes last. */
 const libraries = [
   'libonnxruntime_providers_tensorrt.so',
-  'libonnxruntime_providers_cuda.so',
   'libonnxruntime_providers_shared.so',
+  'libonnxruntime_providers_cuda.so',
 ];
 const needed = libraries.slice(1);
 

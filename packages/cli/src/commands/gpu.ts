@@ -11,7 +11,7 @@ export const gpu: Command = {
   usage: `mill gpu [check] [--json]
 mill gpu install [FILE]
 
-check lets CUDA, WebGPU and the CPU add numbers and says what works, and why what does not; services use the providers
+check lets CUDA and WebGPU add numbers and says what works, and why what does not; services use the providers
 that MILL_PROVIDERS lists. LD_LIBRARY_PATH and VK_DRIVER_FILES say where libraries and drivers are, here and there.
 
 install brings ONNX Runtime's CUDA libraries (linux-x64): by the engine's own script, for CUDA 12, or out of FILE, a

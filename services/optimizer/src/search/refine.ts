@@ -116,9 +116,15 @@ function combined(known: readonly Known[], optimize: PlannedGoal['optimize']): S
     .filter(({ isGood, passes }) => isGood && passes.length === 1 && shareOf(passes[0]!) < 1)
     .sort((a, b) => shareOf(a.passes[0]!) - shareOf(b.passes[0]!))[0];
   if (!narrow) return [];
+  const calibration = bestCalibration(known);
   const forms: readonly SearchCandidate[] =
     optimize === 'fastest'
-      ? [{ name: 'int8', passes: [quantizeStatic(bestCalibration(known))] }]
+      ? [
+          {
+            name: calibration === 'minmax' ? 'int8' : inEightBits(calibration).name,
+            passes: [quantizeStatic(calibration)],
+          },
+        ]
       : [
           { name: '16 shared weights', passes: [shareWeights(16)] },
           { name: '8 shared weights', passes: [shareWeights(8)] },

@@ -1,7 +1,7 @@
 import { optimizer } from '@modelmill/contracts';
 import type { PlannedGoal } from './goal.js';
 
-/** Passes that a search tries, in the order it tries them: what takes little time comes first. */
+/** Passes that a search tries, in the order it tries them: what promises most comes first. */
 export interface SearchCandidate {
   readonly name: string;
   readonly passes: readonly optimizer.Pass[];

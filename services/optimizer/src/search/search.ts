@@ -25,7 +25,7 @@ export interface Search {
   readonly goal: PlannedGoal;
 }
 
-/** A candidate that was made. Its place among those tried names its trainings and its version at every try of the job. */
+/** A candidate that was made. Its place among those tried names its version, and what it was first to train, at every try. */
 interface Point extends Candidate {
   readonly place: number;
   readonly name: string;
@@ -33,7 +33,7 @@ interface Point extends Candidate {
 }
 
 /** Candidates around the best that may bring nothing, one after the other, before a search ends. */
-const patience = 8;
+const patience = 12;
 /** What is less is no gain but noise. */
 const leastGain = 0.01;
 /** A candidate in whose making the optimizer died so often is left. */
@@ -62,7 +62,7 @@ export async function search(
   for (;;) {
     claim.signal.throwIfAborted();
     if (isTimeUp() || log.attempts.length === mostCandidates) break;
-    const candidate = space[log.attempts.length] ?? (await refined());
+    const candidate = space.find(({ name }) => log.attempts.every((one) => one.name !== name)) ?? (await refined());
     if (!candidate) break;
     await log.add({ ...candidate, result: await attempted(candidate) });
   }
@@ -81,10 +81,12 @@ export async function search(
     }
   }
 
-  /** The place of the first candidate that began with these passes: what it trained, another need not train again. */
+  /** The place of the first candidate that was made and began with these passes: what it trained, another need not train again. */
   function firstWith(passes: SearchCandidate['passes']): number {
-    const same = log.attempts.findIndex((one) =>
-      passes.every((pass, at) => one.passes[at] !== undefined && isDeepStrictEqual(pass, one.passes[at])),
+    const same = log.attempts.findIndex(
+      (one) =>
+        !('failure' in one.result) &&
+        passes.every((pass, at) => one.passes[at] !== undefined && isDeepStrictEqual(pass, one.passes[at])),
     );
     return same < 0 ? log.attempts.length : same;
   }
