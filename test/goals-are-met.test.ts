@@ -1,15 +1,13 @@
-import { existsSync, readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { parseOptimizationSpec, parseTrainingSpec } from '@modelmill/client';
 import type { jobs } from '@modelmill/client';
 import { readExample, uploadDigits } from './digits.js';
 import { succeeded } from './jobs.js';
+import { hasSharedData, uploadMnist } from './mnist.js';
 import { startMesh } from './start-mesh.js';
 import type { Mesh } from './start-mesh.js';
 
 jest.setTimeout(1_800_000);
 
-const data = resolve(__dirname, '../../shared/data');
 /** Minutes of fine-tuning each. */
 const asked = process.env['MILL_TEST_FIGURES'] !== undefined;
 const maxDrop = 0.005;
@@ -69,17 +67,9 @@ describe('the fastest version within half a point that a search finds is as fast
     await raceOf('digits', await trained(spec as Record<string, unknown>), 120);
   });
 
-  const reason = existsSync(data) ? 'needs MILL_TEST_FIGURES' : 'needs ../shared/data/mnist-10k';
-  (asked && existsSync(data) ? it : it.skip)(`for digits of 28x28 (${reason})`, async () => {
-    const [images, labels] = ['images-idx3', 'labels-idx1'].map((part) =>
-      readFileSync(resolve(data, `mnist-10k/t10k-${part}-ubyte.gz`)),
-    );
-    await mesh.mill.datasets.upload({
-      dataset: 'mnist',
-      content: Buffer.concat([images!, labels!]),
-      format: { $case: 'idx', idx: { imagesBytes: BigInt(images!.length) } },
-      splits: { train: 0.8, validation: 0, test: 0.2, seed: 1n },
-    });
+  const reason = hasSharedData ? 'needs MILL_TEST_FIGURES' : 'needs ../shared/data/mnist-10k';
+  (asked && hasSharedData ? it : it.skip)(`for digits of 28x28 (${reason})`, async () => {
+    await uploadMnist(mesh.mill);
     const conv = (filters: number) => ({ conv2d: { filters, kernel: [3, 3], activation: 'relu' } });
     const accuracy = await trained({
       model: 'mnist',

@@ -1,18 +1,18 @@
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { parseOptimizationSpec, parseTrainingSpec } from '@modelmill/client';
 import type { jobs } from '@modelmill/client';
 import { succeeded } from './jobs.js';
+import { hasSharedData, sharedData, uploadMnist } from './mnist.js';
 import { startMesh } from './start-mesh.js';
 import type { Mesh } from './start-mesh.js';
 import { timesFaster } from './times-faster.js';
 
 jest.setTimeout(900_000);
 
-const data = resolve(__dirname, '../../shared/data');
-const whereItIs = existsSync(data) ? it : it.skip;
+const whereItIs = hasSharedData ? it : it.skip;
 /** Minutes of fine-tuning each. */
-const whenAsked = existsSync(data) && process.env['MILL_TEST_FIGURES'] ? it : it.skip;
+const whenAsked = hasSharedData && process.env['MILL_TEST_FIGURES'] ? it : it.skip;
 
 describe('figures that others publish are reached', () => {
   let mesh: Mesh;
@@ -27,7 +27,7 @@ describe('figures that others publish are reached', () => {
   }
 
   whereItIs('wine: 97 % of a fixed fifth (needs ../shared/data/wine)', async () => {
-    const [, ...rows] = readFileSync(resolve(data, 'wine/wine.csv'), 'utf8').trim().split('\n');
+    const [, ...rows] = readFileSync(resolve(sharedData, 'wine/wine.csv'), 'utf8').trim().split('\n');
     await mesh.mill.datasets.upload({ dataset: 'wine', content: Buffer.from(rows.join('\n')) });
     const metrics = await trained({
       model: 'wine',
@@ -41,7 +41,9 @@ describe('figures that others publish are reached', () => {
   });
 
   whereItIs('California housing: R2 0.80 of a fixed fifth (needs ../shared/data/california-housing)', async () => {
-    const [names, ...rows] = readFileSync(resolve(data, 'california-housing/housing.csv'), 'utf8').trim().split('\n');
+    const [names, ...rows] = readFileSync(resolve(sharedData, 'california-housing/housing.csv'), 'utf8')
+      .trim()
+      .split('\n');
     const inHundredThousands = rows.map((row) =>
       row
         .split(',')
@@ -114,15 +116,7 @@ describe('figures that others publish are reached', () => {
   });
 
   async function learnHandwriting(): Promise<Readonly<Record<string, number>>> {
-    const [images, labels] = ['images-idx3', 'labels-idx1'].map((part) =>
-      readFileSync(resolve(data, `mnist-10k/t10k-${part}-ubyte.gz`)),
-    );
-    await mesh.mill.datasets.upload({
-      dataset: 'mnist',
-      content: Buffer.concat([images!, labels!]),
-      format: { $case: 'idx', idx: { imagesBytes: BigInt(images!.length) } },
-      splits: { train: 0.8, validation: 0, test: 0.2, seed: 1n },
-    });
+    await uploadMnist(mesh.mill);
     const conv = (filters: number, stride: number) => [
       { conv2d: { filters, kernel: [3], stride: [stride] } },
       { batch_norm: {} },

@@ -76,16 +76,16 @@ function runnerAnswers(shape: (typeof asked)[number]['shape'], batch: number, pr
   const inputs = new Map([['x', { datatype: 'FP32', shape: dims, data: numbers }]]);
   let started: Promise<Runner> | undefined;
   const start = async () => {
-    const runner = await startRunner({
-      providers: [provider],
-      environment: deviceEnvironment(process.env),
-      memoryLimitBytes: 2 ** 36,
-    });
     const folder = await mkdtemp(join(tmpdir(), 'mill-gpu-'));
+    const environment = deviceEnvironment(process.env);
+    const runner = await startRunner({ providers: [provider], environment, memoryLimitBytes: 2 ** 36 });
     try {
       await writeFile(join(folder, 'model.onnx'), writeOnnx(build()));
       await runner.load(shape, join(folder, 'model.onnx'));
       return runner;
+    } catch (error) {
+      await runner[Symbol.asyncDispose]();
+      throw error;
     } finally {
       await rm(folder, { recursive: true });
     }
@@ -99,7 +99,8 @@ function runnerAnswers(shape: (typeof asked)[number]['shape'], batch: number, pr
       return (answers * batch) / ((performance.now() - began) / 1000);
     },
     async [Symbol.asyncDispose]() {
-      await (await started)?.[Symbol.asyncDispose]();
+      // where it could not be started, whoever asked it was told
+      await (await started?.catch(() => undefined))?.[Symbol.asyncDispose]();
     },
   };
 }

@@ -2,7 +2,8 @@ import { mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { crc32 } from 'node:zlib';
-import { installCudaLibraries, libraryFolder } from './cuda-libraries.js';
+import { installCudaLibraries } from './cuda-libraries.js';
+import { libraryFolder } from './library-folder.js';
 
 const folder = mkdtempSync(join(tmpdir(), 'mill-wheel-'));
 afterAll(() => rmSync(folder, { recursive: true }));

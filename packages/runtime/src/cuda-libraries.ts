@@ -1,30 +1,14 @@
-import { spawnSync } from 'node:child_process';
 import { createWriteStream } from 'node:fs';
 import { mkdtemp, rename, rm } from 'node:fs/promises';
-import { createRequire } from 'node:module';
-import { basename, dirname, join } from 'node:path';
+import { basename, join } from 'node:path';
 import { pipeline } from 'node:stream/promises';
 import { openPromise } from 'yauzl';
 import type { ZipFile } from 'yauzl';
 import { engineVersion } from './engine-version.js';
+import { cudaLibrary, libraryFolder } from './library-folder.js';
 
-const require = createRequire(import.meta.url);
-
-/** Where onnxruntime-node looks for its own libraries, CUDA's among them. */
-export const libraryFolder = join(
-  dirname(require.resolve('onnxruntime-node')),
-  '../bin/napi-v6',
-  process.platform,
-  process.arch,
-);
-
-export const cudaLibrary = join(libraryFolder, 'libonnxruntime_providers_cuda.so');
 /** CUDA counts as installed where its own is, so that one comes last. */
-const libraries = [
-  'libonnxruntime_providers_tensorrt.so',
-  'libonnxruntime_providers_shared.so',
-  'libonnxruntime_providers_cuda.so',
-];
+const libraries = ['libonnxruntime_providers_tensorrt.so', 'libonnxruntime_providers_shared.so', basename(cudaLibrary)];
 const needed = libraries.slice(1);
 
 /**
@@ -32,9 +16,6 @@ const needed = libraries.slice(1);
  * `Microsoft.ML.OnnxRuntime.Gpu.Linux`, both of exactly this engine's version. All of them are put in place, or none.
  */
 export async function installCudaLibraries(file: string): Promise<string[]> {
-  if (`${process.platform}-${process.arch}` !== 'linux-x64') {
-    throw new Error(`ONNX Runtime has CUDA for linux-x64 alone, this is ${process.platform}-${process.arch}`);
-  }
   const archive = await openPromise(file).catch((error: Error) => {
     throw new Error(`'${file}' is no package: ${error.message}`);
   });
@@ -80,10 +61,3 @@ async function text(archive: ZipFile, entry: Parameters<ZipFile['openReadStreamP
 
 /** Of a wheel's METADATA or a NuGet package's specification. */
 const versionIn = (said: string) => /^Version: *(\S+)|<version>([^<]+)<\/version>/m.exec(said)?.slice(1).find(Boolean);
-
-/** Libraries that the system's loader does not find for CUDA's; undefined where it cannot be asked. */
-export function missingLibraries(environment: Readonly<Record<string, string>>): string[] | undefined {
-  const { stdout, status } = spawnSync('/usr/bin/ldd', [cudaLibrary], { env: { ...environment }, encoding: 'utf8' });
-  if (status !== 0) return undefined;
-  return [...stdout.matchAll(/^\s*(\S+) => not found$/gm)].map(([, name]) => name!);
-}

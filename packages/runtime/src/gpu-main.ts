@@ -35,6 +35,8 @@ function hint(provider: Provider, why: string | undefined): string {
 /** Out of a package at hand, or by the engine's own script, which downloads it. */
 async function install(file: string | undefined): Promise<void> {
   try {
+    const here = `${process.platform}-${process.arch}`;
+    if (here !== 'linux-x64') throw new Error(`ONNX Runtime has CUDA for linux-x64 alone, this is ${here}`);
     if (file === undefined) download();
     else console.log(`installed ${(await installCudaLibraries(file)).join(', ')}`);
   } catch (error) {

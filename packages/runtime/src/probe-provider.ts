@@ -1,8 +1,10 @@
+import { execFile } from 'node:child_process';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { emptyGraph, makeNode, writeOnnx } from '@modelmill/onnx';
-import { missingLibraries } from './cuda-libraries.js';
+import { cudaLibrary } from './library-folder.js';
 import { availableProviders } from './providers.js';
 import type { Provider } from './providers.js';
 import { startRunner } from './runner.js';
@@ -29,7 +31,7 @@ export async function probeProvider(
   } catch (error) {
     const said = error instanceof Error ? error.message.trim() : String(error);
     if (provider === 'cuda' && said.includes('Failed to load shared library'))
-      return withoutLibraries(said, environment);
+      return await withoutLibraries(said, environment);
     return noDevice.test(said) ? 'it finds no device' : said;
   } finally {
     await rm(folder, { recursive: true, force: true });
@@ -40,8 +42,10 @@ export async function probeProvider(
 const noDevice = /WebGPU adapter|no CUDA-capable device|CUDA driver version is insufficient/;
 
 /** ONNX Runtime says no more than that something is missing. */
-function withoutLibraries(said: string, environment: Readonly<Record<string, string>>): string {
-  const missing = missingLibraries(environment) ?? [];
+async function withoutLibraries(said: string, environment: Readonly<Record<string, string>>): Promise<string> {
+  const noLdd = () => ({ stdout: '' }); // then there is no more to say
+  const { stdout } = await promisify(execFile)('/usr/bin/ldd', [cudaLibrary], { env: { ...environment } }).catch(noLdd);
+  const missing = [...stdout.matchAll(/^\s*(\S+) => not found$/gm)].map(([, name]) => name!);
   if (missing.length === 0) return said;
   return `${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} not found: LD_LIBRARY_PATH must name their folders`;
 }

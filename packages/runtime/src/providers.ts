@@ -1,5 +1,5 @@
 import { existsSync } from 'node:fs';
-import { cudaLibrary } from './cuda-libraries.js';
+import { cudaLibrary } from './library-folder.js';
 
 export type Provider = 'cuda' | 'webgpu' | 'cpu';
 
