@@ -115,6 +115,26 @@ describe('what no HTTP client sends', () => {
     expect(({} as Record<string, unknown>)['admin']).toBeUndefined();
   });
 
+  it('H23: who reads only after sending for seconds still hears why nothing was wanted', async () => {
+    const [host, port] = mesh.rest.replace('http://', '').split(':');
+    const socket = connect(Number(port), host).pause();
+    let heard = '';
+    const closed = new Promise<string>((resolve) => {
+      socket
+        .on('data', (data) => (heard += data.toString('latin1')))
+        .on('error', ({ message }) => resolve(message))
+        .on('close', () => resolve(heard));
+    });
+    socket.write(`POST ${infer} HTTP/1.1\r\nHost: ${host}\r\nAuthorization: Bearer ${apiKey}\r\n`);
+    socket.write(`Content-Length: ${100 * mib}\r\n\r\n`);
+    for (let i = 0; i < 10; i++) {
+      socket.write(Buffer.alloc(1024));
+      await new Promise((resolve) => setTimeout(resolve, 300));
+    }
+    socket.resume().end();
+    expect(await closed).toMatch(/^HTTP\/1\.1 413/);
+  });
+
   it('H33: bytes that come too slowly hold little', async () => {
     await mesh.withstands(
       async () => {

@@ -1,19 +1,39 @@
 import type { IncomingMessage } from 'node:http';
+import { finished } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { createGunzip, createInflate } from 'node:zlib';
 import * as errors from './errors.js';
-import { impatient } from './uploads.js';
 
 /** All of a request's body, decompressed. Refuses what is larger than the limit before it holds it. */
 export async function readBody(request: IncomingMessage, maxBytes: number, idleMs: number): Promise<Buffer> {
   if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw errors.bodyTooLarge(maxBytes);
+  const { source, refusal, release } = decompressed(request);
   const held = openHolder();
+  let late: NodeJS.Timeout | undefined;
+  const forget: (() => void)[] = [];
   try {
-    for await (const piece of impatient(decompressed(request), idleMs)) {
-      if (held.bytes() + piece.byteLength > maxBytes) throw errors.bodyTooLarge(maxBytes);
-      held.add(piece);
-    }
+    // events, no iterator: a promise and a timer for each piece would take ten seconds for a million chunks of one byte
+    await new Promise<void>((resolve, reject) => {
+      const end = (error?: Error | null) => (error ? reject(error) : resolve());
+      const take = (piece: Uint8Array) => {
+        late?.refresh();
+        if (held.bytes() + piece.byteLength <= maxBytes) return held.add(piece);
+        source.pause();
+        reject(errors.bodyTooLarge(maxBytes));
+      };
+      late = setTimeout(() => reject(errors.uploadStalled(idleMs)), idleMs);
+      forget.push(finished(source, { writable: false }, end));
+      if (source !== request) forget.push(finished(request, (error) => error && reject(error)));
+      forget.push(() => void source.off('data', take));
+      source.on('data', take);
+    });
   } catch (error) {
-    throw error instanceof Error && 'code' in error && error.code === 'ECONNRESET' ? errors.callerGone(error) : error;
+    if (!(error instanceof Error)) throw error;
+    throw isGone(error) ? errors.callerGone(error) : refusal(error);
+  } finally {
+    clearTimeout(late);
+    for (const each of forget) each();
+    release();
   }
   return held.whole();
 }
@@ -54,22 +74,30 @@ function openHolder() {
   };
 }
 
-async function* decompressed(request: IncomingMessage): AsyncGenerator<Uint8Array> {
+const isGone = (error: Error) =>
+  'code' in error && (error.code === 'ECONNRESET' || error.code === 'ERR_STREAM_PREMATURE_CLOSE');
+
+interface Decompressed {
+  readonly source: Readable;
+  /** What the caller is told of an error of the source. */
+  readonly refusal: (cause: Error) => Error;
+  readonly release: () => void;
+}
+
+function decompressed(request: IncomingMessage): Decompressed {
   const encoding = request.headers['content-encoding']?.toLowerCase() ?? 'identity';
-  if (encoding === 'identity') return yield* chunksOf(request);
+  if (encoding === 'identity') return { source: request, refusal: (cause) => cause, release: () => {} };
   const inflate = encoding === 'gzip' ? createGunzip() : encoding === 'deflate' ? createInflate() : undefined;
   if (!inflate) throw errors.unknownEncoding(encoding);
-  try {
-    yield* chunksOf(request.pipe(inflate));
-  } catch (cause) {
-    if (cause instanceof Error && 'code' in cause && String(cause.code).startsWith('Z_')) {
-      throw errors.badEncoding(encoding, cause);
-    }
-    throw cause;
-  } finally {
-    request.unpipe(inflate);
-    inflate.destroy();
-  }
+  return {
+    source: request.pipe(inflate),
+    refusal: (cause) =>
+      'code' in cause && String(cause.code).startsWith('Z_') ? errors.badEncoding(encoding, cause) : cause,
+    release() {
+      request.unpipe(inflate);
+      inflate.destroy();
+    },
+  };
 }
 
 /** Leaves the stream whole where the reader stops: the answer still goes out on its connection. */

@@ -27,7 +27,9 @@ export interface RestDoorOptions {
   readonly idleMs: number;
 }
 
-const limits = { urlLength: 4096, headersMs: 10_000, requestMs: 30 * 60_000, answerMs: 120_000, lingerMs: 1_000 };
+const limits = { urlLength: 4096, headersMs: 10_000, requestMs: 30 * 60_000, answerMs: 120_000 };
+/** As nginx does: until nothing more has come for so long, and at most for so long. */
+const linger = { silenceMs: 5_000, mostMs: 30_000 };
 
 /** The REST door. It listens until disposed; then it takes no new requests and lets running ones finish for `drainMs`. */
 export async function openRestDoor(
@@ -184,10 +186,17 @@ async function sendAndLinger(reply: FastifyReply, words: string): Promise<void> 
     connection: 'close',
   });
   raw.write(words);
+  let silent: NodeJS.Timeout | undefined;
+  let late: NodeJS.Timeout | undefined;
+  const dropped = () => void silent?.refresh();
   await new Promise<void>((resolve) => {
-    const late = setTimeout(resolve, limits.lingerMs);
-    request.raw.once('close', resolve).once('end', resolve).resume();
-    raw.once('close', () => clearTimeout(late)).once('close', resolve);
+    silent = setTimeout(resolve, linger.silenceMs);
+    late = setTimeout(resolve, linger.mostMs);
+    raw.once('close', resolve);
+    request.raw.on('data', dropped).once('close', resolve).once('end', resolve).resume();
   });
+  clearTimeout(silent);
+  clearTimeout(late);
+  request.raw.off('data', dropped);
   raw.end();
 }

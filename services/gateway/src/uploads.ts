@@ -35,21 +35,29 @@ export async function openUpload<Header>(
   return { header: content.header, chunks: chunks() };
 }
 
-/** Passes on what comes and throws where nothing comes for too long. */
+/** Passes on what comes and throws where nothing comes for too long. Lets go of the source when the reader stops. */
 export async function* impatient<T>(source: AsyncIterable<T>, idleMs: number): AsyncGenerator<T> {
   const iterator = source[Symbol.asyncIterator]();
-  for (;;) {
-    let late: NodeJS.Timeout | undefined;
-    const stalled = new Promise<never>((_, reject) => {
-      late = setTimeout(() => reject(errors.uploadStalled(idleMs)), idleMs);
-    });
-    try {
-      const next = await Promise.race([iterator.next(), stalled]);
-      if (next.done === true) return;
-      yield next.value;
-    } finally {
-      clearTimeout(late);
+  let waits = true;
+  try {
+    for (;;) {
+      let late: NodeJS.Timeout | undefined;
+      const stalled = new Promise<never>((_, reject) => {
+        late = setTimeout(() => reject(errors.uploadStalled(idleMs)), idleMs);
+      });
+      try {
+        const next = await Promise.race([iterator.next(), stalled]);
+        if (next.done === true) return;
+        waits = false;
+        yield next.value;
+        waits = true;
+      } finally {
+        clearTimeout(late);
+      }
     }
+  } finally {
+    // what is still waited for would be waited for here, too
+    if (!waits) await iterator.return?.();
   }
 }
 
