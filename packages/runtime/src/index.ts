@@ -6,7 +6,7 @@ export type { StatePair, StatefulSession } from './stateful-session.js';
 export type { TypedTensor, TensorArray, TensorData, TensorSignature } from './tensor.js';
 export { decodeStrings, elementBytes, elementCount, encodeStrings } from './tensor.js';
 export { engineVersion } from './engine-version.js';
-export { availableProviders } from './providers.js';
+export { availableProviders, chosenProviders } from './providers.js';
 export { deviceEnvironment } from './device-environment.js';
 export { probeProvider } from './probe-provider.js';
 export type { Provider } from './providers.js';

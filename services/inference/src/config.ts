@@ -32,6 +32,12 @@ export const configSchema = baseConfig.extend({
     .min(2 ** 28)
     .default(4 * 2 ** 30)
     .describe('memory a runner may hold before it is replaced'),
+  MILL_MODEL_MEMORY_BYTES: z.coerce
+    .number()
+    .int()
+    .min(0)
+    .default(0)
+    .describe('memory that loaded models may take in all runners together; 0: no bound'),
   MILL_REQUEST_TIMEOUT_MS: z.coerce
     .number()
     .int()

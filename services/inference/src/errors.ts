@@ -16,6 +16,26 @@ export const noVersions = (model: string) =>
 export const versionNotReady = (model: string, version: string) =>
   new RpcError(status.UNAVAILABLE, `Request for unknown model: '${model}' version ${version} is not at ready state`);
 
+export const modelTooLarge = (model: string, version: string, got: number, runners: number, budget: number) =>
+  new RpcError(
+    status.FAILED_PRECONDITION,
+    `model '${model}' version ${version} takes ${got} bytes of memory in ${runners} runners, ` +
+      `and MILL_MODEL_MEMORY_BYTES allows ${budget}`,
+  );
+export const coldLoadFailed = (model: string, version: string, cause: unknown) =>
+  new RpcError(
+    status.UNAVAILABLE,
+    `Request for unknown model: '${model}' version ${version} is not at ready state: it could not be loaded`,
+    { cause },
+  );
+export const deadlineWhileLoading = (model: string, version: string) =>
+  new RpcError(
+    status.DEADLINE_EXCEEDED,
+    `the deadline passed while model '${model}' version ${version} was being loaded`,
+  );
+export const loadsTooLong = (model: string, version: string) =>
+  new RpcError(status.UNAVAILABLE, `model '${model}' version ${version} is still being loaded`);
+
 export const unexpectedInput = (model: string, input: string) =>
   invalid(`unexpected inference input '${input}' for model '${model}'`);
 export const missingInputs = (model: string, want: number, got: readonly string[], missing: readonly string[]) =>

@@ -74,7 +74,7 @@ export function inferenceHandlers(deps: InferenceDeps, telemetry: Telemetry): in
       const versions = version === '' ? loadedOrUnknown(repository, name) : [repository.find(name, version)];
       return {
         modelStats: versions.map((served) =>
-          statisticsMessage(served.model, served.version, served.statistics.snapshot()),
+          statisticsMessage(served.model, served.version, served.statistics.snapshot(), memoryUsageOf(served)),
         ),
       };
     }, telemetry),
@@ -118,6 +118,11 @@ function loadedOrUnknown(repository: Repository, model: string): ServedVersion[]
   if (model === '') return repository.loaded();
   const loaded = repository.loaded(model);
   return loaded.length > 0 ? loaded : [repository.find(model, '')];
+}
+
+function memoryUsageOf({ memoryBytes, loaded }: ServedVersion): inference.MemoryUsage[] {
+  const type = loaded.provider === 'cpu' ? 'CPU' : 'GPU';
+  return memoryBytes > 0 ? [{ type, id: 0n, byteSize: BigInt(memoryBytes) }] : [];
 }
 
 function metadataOf(served: ServedVersion, loaded: readonly ServedVersion[]): inference.ModelMetadataResponse {

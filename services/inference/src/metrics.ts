@@ -1,4 +1,5 @@
 import { freemem, totalmem } from 'node:os';
+import type { ModelMemory } from './model-memory.js';
 import type { ServedVersion } from './served-version.js';
 import { latencyBounds } from './statistics.js';
 import type { StatisticsSnapshot } from './statistics.js';
@@ -10,7 +11,7 @@ export interface RunnerCounts {
   readonly ended: number;
 }
 
-type Sample = readonly [labels: string, value: number];
+type Sample = readonly [labels: string, value: number | '+Inf'];
 
 const microseconds = (duration: { readonly ms: number }) => Math.round(duration.ms * 1000);
 
@@ -32,7 +33,11 @@ const perVersion: readonly (readonly [
 ];
 
 /** The Prometheus text: Triton's names, then ours. */
-export function metricsText(served: readonly ServedVersion[], runners: RunnerCounts): string {
+export function metricsText(
+  served: readonly ServedVersion[],
+  runners: RunnerCounts,
+  memory: Pick<ModelMemory, 'budgetBytes' | 'usedBytes' | 'counts'>,
+): string {
   const snapshots = served.map((of) => ({ of, labels: labels(of), snapshot: of.statistics.snapshot() }));
   const lines: string[] = [];
   const family = (name: string, kind: string, help: string, samples: readonly Sample[]) => {
@@ -71,7 +76,20 @@ export function metricsText(served: readonly ServedVersion[], runners: RunnerCou
       [...snapshot.batches].map(([rows, { infer }]): Sample => [`{${labels},rows="${rows}"}`, infer.count]),
     ),
   );
-  family('mill_inference_models_loaded', 'gauge', 'Versions loaded', [['', served.length]]);
+  const loaded = served.filter(({ memoryBytes }) => memoryBytes > 0).length;
+  family('mill_inference_models_loaded', 'gauge', 'Versions loaded', [['', loaded]]);
+  family('mill_inference_models_cold', 'gauge', 'Versions whose next request loads them', [
+    ['', served.length - loaded],
+  ]);
+  const { evictions, coldLoads, coldLoadMs } = memory.counts();
+  const budget = memory.budgetBytes === Infinity ? '+Inf' : memory.budgetBytes;
+  family('mill_model_memory_bytes', 'gauge', 'Memory that loaded versions take', [['', memory.usedBytes()]]);
+  family('mill_model_memory_budget_bytes', 'gauge', 'Memory that they may take', [['', budget]]);
+  family('mill_model_evictions_total', 'counter', 'Versions unloaded to make room', [['', evictions]]);
+  family('mill_model_cold_load_seconds', 'summary', 'Time until a version that was not in memory was loaded', [
+    ['_sum', coldLoadMs / 1000],
+    ['_count', coldLoads],
+  ]);
   family('mill_runners', 'gauge', 'Runner processes that are up', [['', runners.running]]);
   family('mill_runner_starts_total', 'counter', 'Runner processes started', [['', runners.started]]);
   family('mill_runner_ends_total', 'counter', 'Runner processes that ended', [['', runners.ended]]);

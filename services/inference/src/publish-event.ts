@@ -11,9 +11,10 @@ export async function publishEvent(events: Store['events'], replica: string, eve
 function factOf(event: RepositoryEvent): { subject: string; data: Record<string, unknown> } {
   switch (event.kind) {
     case 'ready': {
-      const { model, version, loaded, batched } = event.served;
+      const { model, version, loaded, batched, memoryBytes } = event.served;
       const { provider, loadMs } = loaded;
-      return { subject: `model.${model}.${version}.ready`, data: { model, version, provider, loadMs, batched } };
+      const how = memoryBytes > 0 ? { provider, loadMs } : { cold: true };
+      return { subject: `model.${model}.${version}.ready`, data: { model, version, ...how, batched } };
     }
     case 'unloaded': {
       const { model, version } = event;

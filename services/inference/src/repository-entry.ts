@@ -1,13 +1,14 @@
 import type { registry } from '@modelmill/contracts';
 import { registry as contract } from '@modelmill/contracts';
+import type { RpcError } from '@modelmill/service-kit';
 import type { ServedVersion } from './served-version.js';
 import type { TrafficSplit } from './traffic-split.js';
 
-/** What a replica knows of one version. */
+/** What a replica knows of one version. `refusal`: trying again would be of no use, and requests are told why. */
 export type Held =
   | { readonly kind: 'loading' }
   | { readonly kind: 'ready'; readonly served: ServedVersion }
-  | { readonly kind: 'failed'; readonly reason: string; readonly at: number }
+  | { readonly kind: 'failed'; readonly reason: string; readonly at: number; readonly refusal?: RpcError | undefined }
   | { readonly kind: 'unloading' };
 
 /** What a replica knows of one model. */
@@ -69,7 +70,7 @@ export function indexOf({ known, held }: Entry): ModelIndex[] {
 function stateOf(version: registry.Version, held: Held | undefined): { state: string; reason: string } {
   switch (held?.kind) {
     case 'ready':
-      return { state: 'READY', reason: '' };
+      return { state: 'READY', reason: held.served.memoryBytes > 0 ? '' : coldReason };
     case 'loading':
       return { state: 'LOADING', reason: '' };
     case 'unloading':
@@ -80,6 +81,8 @@ function stateOf(version: registry.Version, held: Held | undefined): { state: st
       return { state: 'UNAVAILABLE', reason: version.rejectionReason || 'no label points at it' };
   }
 }
+
+const coldReason = 'not in memory: its next request loads it';
 
 export const labelsText = ({ labels }: registry.Model) =>
   labels.map(({ name, targets }) => `${name}:${targets.map((t) => `${t.version}*${t.weight}`).join()}`).join(';');

@@ -41,7 +41,13 @@ function heldRepository(retryMs = 1e9) {
     load: ({ version }, onLost) =>
       new Promise((resolve, reject) => {
         lose = onLost;
-        const served = { model: 'm', version, unload: async () => void journal.push(`drained ${version}`) };
+        const served = {
+          model: 'm',
+          version,
+          memoryBytes: 1,
+          bringIn: () => Promise.resolve(),
+          unload: async () => void journal.push(`drained ${version}`),
+        };
         loads.set(version, {
           done: () => resolve(served as ServedVersion),
           fail: (reason) => reject(new Error(reason)),

@@ -1,4 +1,5 @@
 import type { registry } from '@modelmill/contracts';
+import { RpcError } from '@modelmill/service-kit';
 import * as errors from './errors.js';
 import { emptyEntry, indexOf, isKnown, labelsText, loadedOf, readyOf, wanted } from './repository-entry.js';
 import type { Entry, ModelIndex } from './repository-entry.js';
@@ -55,7 +56,7 @@ export function createRepository({ load, onEvent, retryMs }: RepositoryOptions):
     if (entry.unloadedAt !== undefined && entry.unloadedAt !== labelsText(known)) entry.unloadedAt = undefined;
     for (const version of wanted(entry)) {
       const now = held.get(version.version);
-      const rested = now?.kind === 'failed' && performance.now() - now.at > retryMs;
+      const rested = now?.kind === 'failed' && !now.refusal && performance.now() - now.at > retryMs;
       if (now === undefined || rested) track(bring(entry, version));
     }
     route(entry);
@@ -72,12 +73,12 @@ export function createRepository({ load, onEvent, retryMs }: RepositoryOptions):
       route(entry);
       onEvent({ kind: 'ready', served });
     } catch (error) {
-      failed(error instanceof Error ? error.message : String(error));
+      failed(error instanceof Error ? error.message : String(error), error instanceof RpcError ? error : undefined);
     }
     dropUnwanted(entry);
 
-    function failed(reason: string) {
-      entry.held.set(version.version, { kind: 'failed', reason, at: performance.now() });
+    function failed(reason: string, refusal?: RpcError) {
+      entry.held.set(version.version, { kind: 'failed', reason, at: performance.now(), refusal });
       route(entry);
       onEvent({ kind: 'failed', model: version.model, version: version.version, reason });
     }
@@ -176,6 +177,11 @@ export function createRepository({ load, onEvent, retryMs }: RepositoryOptions):
       const failed = [...entry.held.values()].find((held) => held.kind === 'failed');
       if (failed !== undefined) throw errors.loadFailed(model, failed.reason);
       if (loadedOf(entry).length === 0) throw errors.loadFailed(model, 'no version is available');
+      for (const served of loadedOf(entry)) await served.bringIn().catch(rethrown);
+
+      function rethrown(error: unknown): never {
+        throw errors.loadFailed(model, error instanceof Error ? error.message : String(error));
+      }
     },
     async unload(model) {
       const entry = entries.get(model);
@@ -201,7 +207,11 @@ export function createRepository({ load, onEvent, retryMs }: RepositoryOptions):
 }
 
 function unfound(entry: Entry, version: string): Error {
-  const { name } = entry.known;
+  const { name, labels } = entry.known;
+  const named = labels.find((label) => label.name === (version || 'stable'))?.targets.map((target) => target.version);
+  for (const held of (named ?? [version]).map((number) => entry.held.get(number))) {
+    if (held?.kind === 'failed' && held.refusal) return held.refusal;
+  }
   if (version !== '' && !isKnown(entry, version)) return errors.versionNotFound(name, version);
   if (version !== '') return errors.versionNotReady(name, version);
   const loading = [...entry.held].find(([, { kind }]) => kind === 'loading');

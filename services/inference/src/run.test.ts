@@ -1,10 +1,9 @@
 import { status } from '@grpc/grpc-js';
-import type { events } from '@modelmill/contracts';
 import { inference } from '@modelmill/contracts';
 import { attribute, floatTensor, writeOnnx } from '@modelmill/onnx';
 import type { Model, Node } from '@modelmill/onnx';
 import { openSession } from '@modelmill/runtime';
-import { call, startServing } from './start-for-tests.js';
+import { call, event, point, register as registerBytes, startServing } from './start-for-tests.js';
 import type { Serving } from './start-for-tests.js';
 
 const node = (
@@ -57,30 +56,7 @@ const signature = {
   ],
 };
 const service = inference.GRPCInferenceServiceService;
-const lineage = { method: 'uploaded', parentVersion: '', jobId: '', dataset: '', datasetVersion: '' };
-
-async function register({ store }: Serving, model: string, bytes: Uint8Array): Promise<string> {
-  const artifact = await store.artifacts.put(bytes);
-  const { version } = await store.registry.registerVersion({ model, artifact, signature, lineage, metrics: {} });
-  return version;
-}
-
-const point = ({ store }: Serving, model: string, version: string, name = 'stable') =>
-  store.registry.setLabel(model, { name, targets: [{ version, weight: 1 }] });
-
-/** The first event whose subject ends like this, from the beginning of the stream. */
-async function event({ store }: Serving, subject: string): Promise<events.Event> {
-  const stop = new AbortController();
-  for await (const found of store.events.subscribe({
-    filters: [subject],
-    start: { kind: 'after', sequence: 0n },
-    signal: stop.signal,
-  })) {
-    stop.abort();
-    return found;
-  }
-  throw new Error(`no event ${subject}`);
-}
+const register = (mesh: Serving, model: string, bytes: Uint8Array) => registerBytes(mesh, model, bytes, signature);
 
 const floats = (values: readonly number[]) => Buffer.from(Float32Array.from(values).buffer);
 const request = (json: object) => inference.ModelInferRequest.fromJSON(json);

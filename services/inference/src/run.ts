@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { descriptorSet } from '@modelmill/contracts';
 import type { registry } from '@modelmill/contracts';
-import { deviceEnvironment, startRunnerPool } from '@modelmill/runtime';
+import { chosenProviders, deviceEnvironment, startRunnerPool } from '@modelmill/runtime';
 import { aborted, serve, startTelemetry } from '@modelmill/service-kit';
 import { openStore } from '@modelmill/store';
 import { createAdmission } from './admission.js';
@@ -12,13 +12,17 @@ import { inferenceHandlers } from './handlers.js';
 import { serveMetrics } from './metrics-server.js';
 import { metricsText } from './metrics.js';
 import { publishEvent } from './publish-event.js';
+import { createModelMemory } from './model-memory.js';
+import { pageVersion } from './paged-version.js';
 import { createRepository } from './repository.js';
 import type { RepositoryEvent } from './repository.js';
 import { countRunners } from './runner-counts.js';
 import { loadVersion } from './served-version.js';
+import type { ServedVersion } from './served-version.js';
 
 const serverVersion = '0.1.0';
 const retryMs = 5_000;
+const restMs = 250;
 const service = 'inference';
 
 /** Serves what labels point at until the signal; then takes no new calls, answers the running ones and unloads. */
@@ -42,13 +46,14 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
 
   const runners = config.MILL_RUNNERS || Math.min(4, availableParallelism());
   const counted = countRunners((event, fields) => log.info(fields, event));
+  const providers = config.MILL_PROVIDERS.length === 0 ? undefined : config.MILL_PROVIDERS;
   await using pool = await startRunnerPool({
     runners,
     threads: config.MILL_RUNNER_THREADS || Math.max(1, Math.floor(availableParallelism() / runners)),
     requestTimeoutMs: config.MILL_REQUEST_TIMEOUT_MS,
     memoryLimitBytes: config.MILL_RUNNER_MEMORY_BYTES,
     onRunner: counted.onRunner,
-    ...(config.MILL_PROVIDERS.length === 0 ? {} : { providers: config.MILL_PROVIDERS }),
+    ...(providers === undefined ? {} : { providers }),
     environment: deviceEnvironment(config),
   });
 
@@ -63,15 +68,37 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
   const onEvent = (event: RepositoryEvent) => {
     const { model, version } = event.kind === 'ready' ? event.served : event;
     const more = event.kind === 'failed' ? { reason: event.reason } : {};
-    const provider = event.kind === 'ready' ? { provider: event.served.loaded.provider } : {};
-    log.info({ model, version, ...provider, ...more }, `model ${event.kind}`);
+    log.info(
+      { model, version, ...(event.kind === 'ready' ? howReady(event.served) : {}), ...more },
+      `model ${event.kind}`,
+    );
     announce();
     publishEvent(store.events, config.MILL_REPLICA, event).catch(trouble('event not published', { model, version }));
   };
-  const load = async (found: registry.Version, onLost: (reason: string) => void) => {
+  let serving = false;
+  const memory = createModelMemory({
+    budgetBytes: config.MILL_MODEL_MEMORY_BYTES || Infinity,
+    loadsAtOnce: runners,
+    restMs,
+  });
+  const load = (found: registry.Version, onLost: (reason: string) => void) => {
     const { model, version, artifactSha256, externalData } = found;
-    const path = await store.artifacts.modelPath(artifactSha256, externalData?.sha256);
-    return loadVersion(pool, { model, version, path }, limits, onLost);
+    return pageVersion({
+      found,
+      memory,
+      limits,
+      provider: chosenProviders(providers)[0] ?? 'cpu',
+      mayDisplace: serving, // at start there is a first come for everyone
+      async load(kept, whenLost) {
+        const path = await store.artifacts.modelPath(artifactSha256, externalData?.sha256);
+        return loadVersion(pool, { model, version, path }, limits, whenLost, kept);
+      },
+      onLost,
+      onMove({ kind, ...more }) {
+        log.info({ model, version, ...more, memoryBytes: memory.usedBytes() }, `model ${kind}`);
+        announce();
+      },
+    });
   };
   await using repository = createRepository({ load, onEvent, retryMs });
 
@@ -92,10 +119,9 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
   );
 
   await using metrics = await serveMetrics(config.MILL_METRICS_LISTEN, () =>
-    metricsText(repository.loaded(), counted.counts()),
+    metricsText(repository.loaded(), counted.counts(), memory),
   );
 
-  let serving = false;
   const deps = {
     repository,
     serverName: config.MILL_SERVER_NAME,
@@ -143,3 +169,6 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
     announce = () => {};
   }
 }
+
+const howReady = ({ memoryBytes, loaded }: ServedVersion) =>
+  memoryBytes > 0 ? { provider: loaded.provider } : { cold: true };

@@ -1,6 +1,6 @@
 import type { inference } from '@modelmill/contracts';
 import { RunnerError, zeroInputs } from '@modelmill/runtime';
-import type { LoadedModel, RunnerPool, TensorData, TensorSignature } from '@modelmill/runtime';
+import type { LoadedModel, RunResult, RunnerPool, TensorData, TensorSignature } from '@modelmill/runtime';
 import { RpcError } from '@modelmill/service-kit';
 import { status } from '@grpc/grpc-js';
 import { measureCost, preferredBatch } from './batch-cost.js';
@@ -24,10 +24,17 @@ export interface VersionLimits {
   readonly runners: number;
 }
 
+/** What is found out about a version when it is loaded for the first time. */
+export interface Measured {
+  readonly batched: boolean;
+  readonly curve: CostCurve;
+}
+
 /** A version that is loaded, warmed and answering. */
-export interface ServedVersion extends Fitting {
+export interface LoadedVersion extends Fitting {
   readonly version: string;
   readonly loaded: LoadedModel;
+  readonly measured: Measured;
   /** 0: not batched. */
   readonly maxBatch: number;
   /** Rows that requests are put together to; 0: not batched. */
@@ -40,6 +47,14 @@ export interface ServedVersion extends Fitting {
   unload(): Promise<void>;
 }
 
+/** A version that this replica answers for. What is not in memory is loaded by its next request. */
+export interface ServedVersion extends Omit<LoadedVersion, 'measured'> {
+  /** What it takes of the budget now; 0 where it is not in memory. */
+  readonly memoryBytes: number;
+  /** Loads it where it is not in memory. */
+  bringIn(): Promise<void>;
+}
+
 /**
  * Loads a version on every runner and runs it once on each. Throws RunnerError. `onLost` is called when the runners
  * turn out to have given it up.
@@ -49,21 +64,25 @@ export async function loadVersion(
   { model, version, path }: { readonly model: string; readonly version: string; readonly path: string },
   limits: VersionLimits,
   onLost: (reason: string) => void,
-): Promise<ServedVersion> {
+  {
+    statistics,
+    measured: before,
+  }: { readonly statistics: VersionStatistics; readonly measured?: Measured | undefined } = {
+    statistics: createStatistics(),
+  },
+): Promise<LoadedVersion> {
   const id = `${model}/${version}`;
   const loaded = await pool.load(id, path);
   const run = (inputs: Tensors) => pool.run(id, inputs);
-  let batched: boolean;
-  let curve: CostCurve;
+  let measured: Measured;
   try {
     await warm(loaded, run, limits.runners);
-    batched = hasBatchDimension(loaded) && (await rowsAreIndependent(loaded.inputs, run));
-    curve = await measureCost(loaded.inputs, batched ? limits.maxBatch : 1, run);
+    measured = before ?? (await measure(loaded, run, limits.maxBatch));
   } catch (error) {
     await pool.unload(id);
     throw error;
   }
-  const statistics = createStatistics();
+  const { batched, curve } = measured;
   const preferred = preferredBatch(curve, limits.maxBatch);
   const batcher = createBatcher({
     model,
@@ -76,10 +95,11 @@ export async function loadVersion(
     execute: (inputs, outputs) => pool.run(id, inputs, outputs),
   });
   const outputNames = loaded.outputs.map(({ name }) => name);
-  const served: ServedVersion = {
+  const served: LoadedVersion = {
     model,
     version,
     loaded,
+    measured,
     batched,
     maxBatch: batched ? limits.maxBatch : 0,
     preferredBatch: batched ? preferred : 0,
@@ -122,10 +142,19 @@ async function warm({ inputs }: LoadedModel, run: (inputs: Tensors) => Promise<u
   }
 }
 
-const hasBatchDimension = ({ inputs, outputs }: LoadedModel) =>
+async function measure(
+  loaded: LoadedModel,
+  run: (inputs: Tensors) => Promise<RunResult>,
+  maxBatch: number,
+): Promise<Measured> {
+  const batched = hasBatchDimension(loaded) && (await rowsAreIndependent(loaded.inputs, run));
+  return { batched, curve: await measureCost(loaded.inputs, batched ? maxBatch : 1, run) };
+}
+
+export const hasBatchDimension = ({ inputs, outputs }: Pick<LoadedModel, 'inputs' | 'outputs'>) =>
   inputs.length > 0 && [...inputs, ...outputs].every(({ shape }) => shape[0] === -1);
 
-const byName = (signatures: readonly TensorSignature[]): ReadonlyMap<string, TensorSignature> =>
+export const byName = (signatures: readonly TensorSignature[]): ReadonlyMap<string, TensorSignature> =>
   new Map(signatures.map((signature) => [signature.name, signature]));
 
 function response(
@@ -163,7 +192,7 @@ function toRpcError(model: string, version: string, error: unknown): unknown {
   }
 }
 
-function failureReason(error: unknown): FailureReason {
+export function failureReason(error: unknown): FailureReason {
   if (!(error instanceof RpcError)) return 'OTHER';
   switch (error.code) {
     case status.RESOURCE_EXHAUSTED:

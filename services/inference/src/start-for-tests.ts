@@ -7,6 +7,7 @@ import { fileURLToPath } from 'node:url';
 import type { MethodDefinition } from '@grpc/grpc-js';
 import { credentials } from '@grpc/grpc-js';
 import { inference } from '@modelmill/contracts';
+import type { events, registry } from '@modelmill/contracts';
 import { openStore } from '@modelmill/store';
 import type { Store } from '@modelmill/store';
 
@@ -119,3 +120,34 @@ export const call = <Request, Response>(
       error === null ? resolve(response!) : reject(error),
     );
   });
+
+const lineage = { method: 'uploaded', parentVersion: '', jobId: '', dataset: '', datasetVersion: '' };
+
+/** Its version. */
+export async function register(
+  { store }: Serving,
+  model: string,
+  bytes: Uint8Array,
+  signature: registry.Signature,
+): Promise<string> {
+  const artifact = await store.artifacts.put(bytes);
+  const { version } = await store.registry.registerVersion({ model, artifact, signature, lineage, metrics: {} });
+  return version;
+}
+
+export const point = ({ store }: Serving, model: string, version: string, name = 'stable') =>
+  store.registry.setLabel(model, { name, targets: [{ version, weight: 1 }] });
+
+/** The first event whose subject ends like this, from the beginning of the stream. */
+export async function event({ store }: Serving, subject: string): Promise<events.Event> {
+  const stop = new AbortController();
+  for await (const found of store.events.subscribe({
+    filters: [subject],
+    start: { kind: 'after', sequence: 0n },
+    signal: stop.signal,
+  })) {
+    stop.abort();
+    return found;
+  }
+  throw new Error(`no event ${subject}`);
+}

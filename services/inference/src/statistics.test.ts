@@ -1,3 +1,4 @@
+import { createModelMemory } from './model-memory.js';
 import { metricsText } from './metrics.js';
 import type { ServedVersion } from './served-version.js';
 import { createStatistics, statisticsMessage } from './statistics.js';
@@ -38,7 +39,9 @@ describe('statistics', () => {
 describe('the metrics', () => {
   it("have Triton's names and a histogram that adds up", () => {
     const served = { model: 'm', version: '3', statistics: used(), waiting: () => 7 } as Partial<ServedVersion>;
-    const text = metricsText([served as ServedVersion], { running: 2, started: 3, ended: 1 });
+    const memory = createModelMemory({ budgetBytes: 1000, loadsAtOnce: 1, restMs: 0 });
+    memory.loadedCold(1500);
+    const text = metricsText([served as ServedVersion], { running: 2, started: 3, ended: 1 }, memory);
     const lines = text.split('\n');
     for (const line of [
       'nv_inference_request_success{model="m",version="3"} 3',
@@ -52,6 +55,11 @@ describe('the metrics', () => {
       'mill_inference_request_seconds_bucket{model="m",version="3",le="+Inf"} 3',
       'mill_inference_request_seconds_count{model="m",version="3"} 3',
       'mill_runner_ends_total 1',
+      'mill_inference_models_cold 1',
+      'mill_model_memory_bytes 0',
+      'mill_model_memory_budget_bytes 1000',
+      'mill_model_cold_load_seconds_sum 1.5',
+      'mill_model_cold_load_seconds_count 1',
     ]) {
       expect(lines).toContain(line);
     }

@@ -88,7 +88,12 @@ function add(duration: Duration, ms: number) {
 }
 
 /** The snapshot as the protocol tells it. */
-export function statisticsMessage(name: string, version: string, of: StatisticsSnapshot): inference.ModelStatistics {
+export function statisticsMessage(
+  name: string,
+  version: string,
+  of: StatisticsSnapshot,
+  memoryUsage: inference.MemoryUsage[] = [],
+): inference.ModelStatistics {
   const none = duration(zero());
   return {
     name,
@@ -112,7 +117,7 @@ export function statisticsMessage(name: string, version: string, of: StatisticsS
       computeInfer: duration(infer),
       computeOutput: duration(output),
     })),
-    memoryUsage: [],
+    memoryUsage,
     responseStats: {},
   };
 }
