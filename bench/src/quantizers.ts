@@ -7,6 +7,8 @@ import type { Tensor } from '@modelmill/onnx';
 import { InferenceSession, Tensor as OrtTensor } from 'onnxruntime-node';
 import { median } from './alternate.js';
 import type { Contest } from './alternate.js';
+import { hasHandwriting, heldOut, learnHandwriting, someLearned } from './handwriting.js';
+import type { HeldOut } from './handwriting.js';
 import { noise, shapes } from './shapes.js';
 
 const ourScript = fileURLToPath(new URL('quantize-main.js', import.meta.url));
@@ -17,12 +19,50 @@ const python = process.env['MILL_BENCH_PYTHON'] ?? 'python3';
 type Side = 'ours' | 'theirs';
 type Form = 'static' | 'dynamic' | 'nbits4' | 'nbits8';
 
+/** A network, and what it is calibrated on. */
+interface Subject {
+  readonly id: string;
+  readonly words: string;
+  /** Of one run. */
+  readonly input: readonly number[];
+  /** Asked for once. */
+  readonly model: () => Promise<Uint8Array | Iterable<Uint8Array>>;
+  readonly examples: () => Float32Array;
+  /** Rows whose answers are known. */
+  readonly held?: () => HeldOut;
+}
+
+const shaped = (id: keyof typeof shapes): Subject => ({
+  id,
+  ...shapes[id],
+  model: async () => onnxPieces(shapes[id].build()),
+  examples: () => noise(8 * elementCount(shapes[id].input), 1, 5),
+});
+
+const handwriting: Subject = {
+  id: 'handwriting',
+  words: 'a network that has learned handwritten digits',
+  input: [1, 28, 28],
+  model: learnHandwriting,
+  examples: () => someLearned(256),
+  held: heldOut,
+};
+
 const races: readonly (readonly [keyof typeof shapes, Form, string])[] = [
   ['resnet50', 'static', 'quantize_static, U8S8 per channel, MinMax of 8 images'],
   ['bert', 'static', 'quantize_static, U8S8 per channel, MinMax of 8 sequences'],
   ['bert', 'dynamic', 'quantize_dynamic'],
   ['bert', 'nbits4', 'MatMulNBits, 4 bits in blocks of 32'],
   ['bert', 'nbits8', 'MatMulNBits, 8 bits in blocks of 32'],
+];
+
+/** Two rows of 2,000, more or less, are luck. */
+const fewRows = 0.999;
+
+/** Of the trained network. */
+const trainedRaces: readonly (readonly [Form, string])[] = [
+  ['static', 'quantize_static, U8S8 per channel, MinMax of 256 images'],
+  ['dynamic', 'quantize_dynamic'],
 ];
 
 /** ONNX Runtime's version; undefined where its Python tools are not installed. */
@@ -45,14 +85,25 @@ export function quantizerContests(folder: string): Contest[] {
     );
     return [];
   }
-  return races.flatMap(([name, form, words]): Contest[] => {
-    const race = openRace(folder, name, form);
+  const both = (figure: (side: Side) => Promise<number>) => ({
+    ours: () => figure('ours'),
+    theirs: () => figure('theirs'),
+  });
+  const learned = trainedRaces.flatMap(([form, words]): Contest[] => {
+    const race = openRace(folder, handwriting, form);
+    const of = `quantizing ${form}: ${handwriting.words}`;
+    const common = { against: `${words}, onnxruntime ${version}` };
+    return [
+      { ...common, case: `${of}, right of 2,000`, unit: 'share', better: 'higher', goal: fewRows, ...both(race.right) },
+      { ...common, case: `${of}, cross-entropy`, unit: 'nats', better: 'lower', goal: 1, ...both(race.loss) },
+    ];
+  });
+  if (!hasHandwriting)
+    process.stderr.write('the cases of handwritten digits are skipped: needs ../shared/data/mnist-10k\n');
+  const random = races.flatMap(([name, form, words]): Contest[] => {
+    const race = openRace(folder, shaped(name), form);
     const common = { against: `${words}, onnxruntime ${version}` };
     const of = `quantizing ${form}: ${shapes[name].words}`;
-    const both = (figure: (side: Side) => Promise<number>) => ({
-      ours: () => figure('ours'),
-      theirs: () => figure('theirs'),
-    });
     return [
       { ...common, case: `${of}, time`, unit: 's', better: 'lower', goal: 1, ...both(race.seconds) },
       { ...common, case: `${of}, memory`, unit: 'MiB', better: 'lower', goal: 1, ...both(race.mebibytes) },
@@ -68,6 +119,7 @@ export function quantizerContests(folder: string): Contest[] {
       { ...common, case: `${of}, an answer`, unit: 'ms', better: 'lower', goal: 0.97, ...both(race.answer) },
     ];
   });
+  return [...random, ...(hasHandwriting ? learned : [])];
 }
 
 interface Made {
@@ -75,23 +127,28 @@ interface Made {
   readonly mebibytes: number;
 }
 
-function openRace(folder: string, name: keyof typeof shapes, form: Form) {
-  const shape = shapes[name];
-  const file = (what: string) => join(folder, `${name}-${what}`);
+/** Models by their paths: the races of one subject share it. */
+const written = new Map<string, Promise<void>>();
+
+function openRace(folder: string, subject: Subject, form: Form) {
+  const { id, input } = subject;
+  const file = (what: string) => join(folder, `${id}-${what}`);
   const paths = { source: file('float.onnx'), inputs: file('inputs.raw') };
   const targets = { ours: file(`${form}-ours.onnx`), theirs: file(`${form}-theirs.onnx`) };
   const made = new Map<Side, Made>();
   const sessions = new Map<string, InferenceSession>();
-  let written = false;
+
+  async function write(): Promise<void> {
+    await writeFile(paths.source, await subject.model());
+    await writeFile(paths.inputs, new Uint8Array(subject.examples().buffer));
+  }
 
   async function make(side: Side): Promise<Made> {
-    if (!written) {
-      await writeFile(paths.source, onnxPieces(shape.build()));
-      await writeFile(paths.inputs, new Uint8Array(noise(8 * elementCount(shape.input), 1, 5).buffer));
-      written = true;
-    }
+    const ready = written.get(paths.source) ?? write();
+    written.set(paths.source, ready);
+    await ready;
     const [command, script] = side === 'ours' ? [process.execPath, ourScript] : [python, peerScript];
-    const args = [script, form, paths.source, targets[side], paths.inputs, ...shape.input.map(String)];
+    const args = [script, form, paths.source, targets[side], paths.inputs, ...input.map(String)];
     const said = execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
     const result = JSON.parse(said.trim().split('\n').at(-1)!) as Made;
     made.set(side, result);
@@ -105,10 +162,26 @@ function openRace(folder: string, name: keyof typeof shapes, form: Form) {
     sessions.set(path, opened);
     return opened;
   }
-  const example = () => new OrtTensor('float32', noise(elementCount(shape.input), 1, 99), shape.input);
-  async function answerOf(path: string): Promise<Float32Array> {
-    const [value] = Object.values(await (await session(path)).run({ x: example() }));
-    return value!.data as Float32Array;
+  async function run(path: string, values: Float32Array, sizes: readonly number[]): Promise<Float32Array> {
+    const opened = await session(path);
+    const feeds = { [opened.inputNames[0]!]: new OrtTensor('float32', values, sizes) };
+    const answers = await opened.run(feeds, opened.outputNames.slice(0, 1));
+    return answers[opened.outputNames[0]!]!.data as Float32Array;
+  }
+  const example = noise(elementCount(input), 1, 99);
+  const answerOf = (path: string) => run(path, example, input);
+
+  /** On rows whose answers are known: the share that is right, and the mean cross-entropy. */
+  async function known(side: Side): Promise<Readonly<Record<'right' | 'loss', number>>> {
+    await once(side);
+    const { images, classes } = subject.held!();
+    const answers = await run(targets[side], images, [classes.length, ...input.slice(1)]);
+    const size = answers.length / classes.length;
+    const rows = Array.from(classes, (wanted, i) => ({ wanted, of: answers.subarray(i * size, (i + 1) * size) }));
+    return {
+      right: rows.filter(({ wanted, of }) => of.indexOf(Math.max(...of)) === wanted).length / rows.length,
+      loss: rows.reduce((sum, { wanted, of }) => sum - Math.log(Math.max(of[wanted]!, 1e-9)), 0) / rows.length,
+    };
   }
 
   return {
@@ -121,7 +194,7 @@ function openRace(folder: string, name: keyof typeof shapes, form: Form) {
         (['ours', 'theirs'] as const).map(async (one) => (await once(one), numbersIn(await readFile(targets[one])))),
       );
       const shared = [...ours!].filter(([of]) => theirs!.has(of));
-      if (shared.length === 0) throw new Error(`the files of ${name} ${form} have no numbers under the same names`);
+      if (shared.length === 0) throw new Error(`the files of ${id} ${form} have no numbers under the same names`);
       return shared.filter(([of, bytes]) => bytes.equals(theirs!.get(of)!)).length / shared.length;
     },
     async decibels(side: Side): Promise<number> {
@@ -132,18 +205,18 @@ function openRace(folder: string, name: keyof typeof shapes, form: Form) {
     },
     async answer(side: Side): Promise<number> {
       await once(side);
-      const opened = await session(targets[side]);
       const times: number[] = [];
       for (let total = 0; total < 400; total += times.at(-1)!) {
         const start = performance.now();
-        await opened.run({ x: example() });
+        await answerOf(targets[side]);
         times.push(performance.now() - start);
       }
       return median(times);
     },
+    right: async (side: Side) => (await known(side)).right,
+    loss: async (side: Side) => (await known(side)).loss,
   };
 }
-
 /** ONNX Runtime's names of what lies in blocks of few bits. */
 const inBlocks = /_Q[48]$/;
 
