@@ -30,6 +30,8 @@ export type AdmissionDecision = { readonly kind: 'admitted' } | { readonly kind:
 export interface Registry {
   /** Ordered by name. */
   models(): Promise<registry.Model[]>;
+  /** When each model's labels or versions last changed, by the server's clock. */
+  changedAt(): Promise<ReadonlyMap<string, Date>>;
   model(name: string): Promise<registry.Model>;
   /** By number, or by label: its heaviest target. */
   version(model: string, versionOrLabel: string): Promise<registry.Version>;
@@ -125,6 +127,9 @@ export function createRegistry(table: RecordTable<RegistryRecord>, events: Event
     setLabel,
     async models() {
       return assembled(await table.list());
+    },
+    async changedAt() {
+      return new Map((await table.list('*')).map(({ key, writtenAt }) => [key, writtenAt]));
     },
 
     async registerVersion(wanted) {

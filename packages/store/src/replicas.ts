@@ -11,6 +11,8 @@ export interface ReplicaModel {
   readonly model: string;
   readonly version: string;
   readonly labels: readonly string[];
+  /** It is not in memory: its next request has it loaded. */
+  readonly cold?: boolean | undefined;
 }
 
 /** One running copy of a service. */
@@ -48,7 +50,14 @@ const stored = z.object({
   service: z.string(),
   replica: z.string(),
   address: z.string(),
-  models: z.array(z.object({ model: z.string(), version: z.string(), labels: z.array(z.string()) })),
+  models: z.array(
+    z.object({
+      model: z.string(),
+      version: z.string(),
+      labels: z.array(z.string()),
+      cold: z.boolean().optional(),
+    }),
+  ),
 });
 
 export const replicaForm: RecordForm<ReplicaRecord> = { read: (json) => stored.parse(json), write: (record) => record };

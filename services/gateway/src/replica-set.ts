@@ -18,7 +18,10 @@ export interface Target {
 /** The replicas of one service. Knows them without NATS, too: then those it knew last. */
 export interface ReplicaSet extends Disposable {
   readonly service: string;
-  /** Of two random replicas that serve the model, the one with fewer calls under way. Throws UNAVAILABLE. */
+  /**
+   * Of two random replicas that serve the model, the one with fewer calls under way: of those that have it in memory, unless
+   * they are so much busier that loading it is worth it. Throws UNAVAILABLE.
+   */
   pick(named?: Named, except?: Target): Target;
   all(): Target[];
   /** Whether some replica answers for the model. */
@@ -85,9 +88,13 @@ export async function followReplicas(
       const able = serving.length > 0 ? serving : listed;
       const others = able.filter((target) => target !== except);
       const candidates = others.length > 0 ? others : able;
-      const [one, other] = twoOf(candidates);
-      if (one === undefined) throw noReplica(service);
-      return other !== undefined && other.inFlight < one.inFlight ? other : one;
+      if (candidates.length === 0) throw noReplica(service);
+      const warm = named?.model ? candidates.filter((target) => answersFor(target, named, true)) : candidates;
+      if (warm.length === 0) return lessBusy(candidates)!;
+      const best = lessBusy(warm)!;
+      if (warm.length === candidates.length) return best;
+      const cold = lessBusy(candidates.filter((target) => !warm.includes(target)))!;
+      return best.inFlight > cold.inFlight + coldCalls ? cold : best;
     },
     all: () => [...listed],
     serves: (named) => listed.some((target) => answersFor(target, named)),
@@ -112,10 +119,21 @@ function close({ channel, unary }: Target): void {
   unary[Symbol.dispose]();
 }
 
-const answersFor = ({ replica }: Target, { model, version }: Named) =>
+/** Calls under way that a load is worth. */
+const coldCalls = 16;
+
+const answersFor = ({ replica }: Target, { model, version }: Named, fromMemory = false) =>
   replica.models.some(
-    (held) => held.model === model && (version === '' || held.version === version || held.labels.includes(version)),
+    (held) =>
+      held.model === model &&
+      (version === '' || held.version === version || held.labels.includes(version)) &&
+      !(fromMemory && held.cold === true),
   );
+
+function lessBusy(targets: readonly Target[]): Target | undefined {
+  const [one, other] = twoOf(targets);
+  return one !== undefined && other !== undefined && other.inFlight < one.inFlight ? other : one;
+}
 
 function twoOf<T>(all: readonly T[]): [T | undefined, T | undefined] {
   const first = Math.floor(Math.random() * all.length);

@@ -41,3 +41,12 @@ export async function followRegistry(
     },
   };
 }
+
+/** What changed last goes first; what is not among the times came later. */
+export const latestFirst = (
+  models: readonly registry.Model[],
+  changedAt: ReadonlyMap<string, Date>,
+): readonly registry.Model[] => {
+  const time = ({ name }: registry.Model) => changedAt.get(name)?.getTime() ?? Number.MAX_SAFE_INTEGER;
+  return [...models].sort((a, b) => time(b) - time(a));
+};

@@ -1,15 +1,16 @@
 import { status } from '@grpc/grpc-js';
 import { inference, registry } from '@modelmill/contracts';
 import { attribute, emptyGraph, floatTensor, int64Tensor, makeNode, writeOnnx } from '@modelmill/onnx';
+import type { Graph } from '@modelmill/onnx';
 import { call, event, point, register, startServing } from './start-for-tests.js';
 import type { Line, Serving } from './start-for-tests.js';
 import { memoryBytesOf } from './version-description.js';
 
-jest.setTimeout(60_000);
+jest.setTimeout(120_000);
 
 const service = inference.GRPCInferenceServiceService;
 const runners = 2;
-const inMemory = 3;
+const inMemory = 5;
 const weights = 2 ** 18;
 
 /** y [n, 4] is `value` wherever x [n, 4] is 1, and carries so many numbers of 4 bytes. */
@@ -26,18 +27,33 @@ function constant(value: number, numbers = weights): Uint8Array {
     makeNode('Mul', ['x', 'sum'], ['zeros']),
     makeNode('Add', ['zeros', 'v'], ['y']),
   ];
+  return fileOf(graph);
+}
+
+/** A square x, multiplied by itself many times: at once where it is small, and for long where it is not. */
+function slow(times: number): Uint8Array {
+  const graph = emptyGraph('slow');
+  graph.inputs = [{ name: 'x', dataType: 'float', shape: ['n', 'n'] }];
+  graph.outputs = [{ name: `v${times}`, dataType: 'float', shape: ['n', 'n'] }];
+  graph.nodes = Array.from({ length: times }, (_, i) =>
+    makeNode('MatMul', [i === 0 ? 'x' : `v${i}`, 'x'], [`v${i + 1}`]),
+  );
+  return fileOf(graph);
+}
+
+function fileOf(graph: Graph): Uint8Array {
   const opsets = new Map([['', 18]]);
   return writeOnnx({ irVersion: 8, opsets, producer: '', metadata: new Map(), graph, functions: [] });
 }
 
 const tensor = (name: string) => ({ name, datatype: 'FP32', shape: [-1n, 4n] });
 const signature: registry.Signature = { inputs: [tensor('x')], outputs: [tensor('y')] };
-const bytesOf = (model: Uint8Array) =>
-  memoryBytesOf(registry.Version.fromPartial({ sizeBytes: BigInt(model.byteLength) }), runners);
+const bytesOf = (model: Uint8Array, inRunners = runners) =>
+  memoryBytesOf(registry.Version.fromPartial({ sizeBytes: BigInt(model.byteLength) }), inRunners);
 
 /** Registers a version and points `stable` at it. */
-async function serve(mesh: Serving, model: string, content: Uint8Array): Promise<string> {
-  const version = await register(mesh, model, content, signature);
+async function serve(mesh: Serving, model: string, content: Uint8Array, of = signature): Promise<string> {
+  const version = await register(mesh, model, content, of);
   await event(mesh, `model.${model}.${version}.admitted`);
   await point(mesh, model, version);
   return version;
@@ -58,22 +74,46 @@ const metric = async (mesh: Serving, name: string) =>
 
 const linesOf = ({ lines }: Serving, event: string): Line[] => lines.filter((line) => line['event'] === event);
 
-describe('a replica with memory for three models', () => {
-  const names = Array.from({ length: 12 }, (_, i) => `m${i}`);
+describe('a replica with memory for five models', () => {
+  const names = Array.from({ length: 20 }, (_, i) => `m${i}`);
+  const lastMoved = ['m2', 'm7', 'm11', 'm13', 'm19'];
   const budget = inMemory * bytesOf(constant(0));
   let mesh: Serving;
   beforeAll(async () => {
-    mesh = await startServing({
+    const env = {
       MILL_RUNNERS: String(runners),
       MILL_MODEL_MEMORY_BYTES: String(budget),
       MILL_MAX_BATCH: '4',
+    };
+    mesh = await startServing(env, async (store) => {
+      for (const [i, name] of names.entries()) {
+        await register({ store }, name, constant(i), signature);
+        await store.registry.settleAdmission(name, '1', { kind: 'admitted' });
+        await point({ store }, name, '1');
+      }
+      for (const name of lastMoved) await point({ store }, name, '1');
     });
-    for (const [i, name] of names.entries()) await serve(mesh, name, constant(i));
-    for (const name of names) await event(mesh, `model.${name}.1.ready`);
   });
   afterAll(() => mesh[Symbol.asyncDispose]());
 
-  it('answers for twelve, one after the other and all at once', async () => {
+  it('starts with those in memory whose labels moved last', async () => {
+    const all = await index(mesh);
+    const present = all.filter(({ reason }) => reason === '').map(({ name }) => name);
+    expect(present.sort()).toEqual([...lastMoved].sort());
+    expect(linesOf(mesh, 'model ready').filter(({ cold }) => cold === true)).toHaveLength(names.length - inMemory);
+    expect(await metric(mesh, 'mill_model_evictions_total')).toBe(0);
+    expect(await metric(mesh, 'mill_inference_models_loaded')).toBe(inMemory);
+    expect(await metric(mesh, 'mill_inference_models_cold')).toBe(names.length - inMemory);
+    const announced = async () => {
+      const [replica] = await mesh.store.replicas.list('inference');
+      const warm = replica!.models.filter(({ cold }) => cold !== true).map(({ model }) => model);
+      return warm.sort().join();
+    };
+    while ((await announced()) !== [...lastMoved].sort().join())
+      await new Promise((resolve) => setTimeout(resolve, 50));
+  });
+
+  it('answers for twenty, one after the other and all at once', async () => {
     for (const [i, name] of names.entries()) expect(await ask(mesh, name)).toBe(i);
     const together = await Promise.all(names.flatMap((name) => [ask(mesh, name), ask(mesh, name)]));
     expect(together).toEqual(names.flatMap((_, i) => [i, i]));
@@ -122,7 +162,7 @@ describe('a replica with memory for three models', () => {
 
   it('keeps what is used most, and loads what it is told to', async () => {
     const [first, second] = names as [string, string];
-    for (const other of names.slice(4)) {
+    for (const other of names.slice(10)) {
       await ask(mesh, first);
       await ask(mesh, other);
     }
@@ -133,7 +173,7 @@ describe('a replica with memory for three models', () => {
   });
 
   it('refuses a model beyond all of it with both figures, and the others go on', async () => {
-    const huge = constant(-1, 5 * weights);
+    const huge = constant(-1, 10 * weights);
     await serve(mesh, 'huge', huge);
     await event(mesh, 'model.huge.1.failed');
     const details =
@@ -151,5 +191,70 @@ describe('a replica with memory for three models', () => {
 
   it('ends with code 0 when it is asked to', async () => {
     expect(await mesh.stop()).toBe(0);
+  });
+});
+
+describe('a replica with memory for one model', () => {
+  const slowModel = slow(300);
+  let mesh: Serving;
+  beforeAll(async () => {
+    mesh = await startServing({
+      MILL_RUNNERS: '1',
+      MILL_RUNNER_THREADS: '1',
+      MILL_MODEL_MEMORY_BYTES: String(bytesOf(constant(0), 1) + 1000),
+      MILL_MAX_WAIT_MS: '1000',
+    });
+    await serve(mesh, 'quick', constant(1));
+    await event(mesh, 'model.quick.1.ready');
+  });
+  afterAll(() => mesh[Symbol.asyncDispose]());
+
+  it('moves a label under load to a version that has no room beside the old one, and loses no request', async () => {
+    let over = false;
+    const seen: number[] = [];
+    const lost: unknown[] = [];
+    const callers = Array.from({ length: 4 }, async () => {
+      while (!over) await ask(mesh, 'quick').then((value) => seen.push(value), (error: unknown) => lost.push(error)); // prettier-ignore
+    });
+    for (const value of [2, 3]) {
+      const version = await serve(mesh, 'quick', constant(value));
+      await event(mesh, `model.quick.${version}.ready`);
+      await event(mesh, `model.quick.${Number(version) - 1}.unloaded`);
+      while (seen.at(-1) !== value) await ask(mesh, 'quick');
+    }
+    over = true;
+    await Promise.all(callers);
+    expect(lost).toEqual([]);
+    expect(new Set(seen)).toEqual(new Set([1, 2, 3]));
+    expect(linesOf(mesh, 'model postponed').map(({ version }) => version)).toEqual(['2', '3']);
+    expect(await metric(mesh, 'mill_inference_models_loaded')).toBe(1);
+  });
+
+  it('tells who waited too long for a load, loads all the same, and unloads nothing that is at work', async () => {
+    const square = (name: string) => ({ name, datatype: 'FP32', shape: [-1n, -1n] });
+    await serve(mesh, 'slow', slowModel, { inputs: [square('x')], outputs: [square('v300')] });
+    await event(mesh, 'model.slow.1.ready');
+    const work = (size: number) => {
+      const [shape, zeros] = [[String(size), String(size)], Buffer.alloc(4 * size * size).toString('base64')];
+      const json = {
+        modelName: 'slow',
+        inputs: [{ name: 'x', datatype: 'FP32', shape }],
+        rawInputContents: [zeros],
+      };
+      return call(mesh, service.modelInfer, inference.ModelInferRequest.fromJSON(json));
+    };
+    await work(200);
+    const begun = performance.now();
+    await work(200);
+    const threeSeconds = Math.ceil(200 * Math.cbrt(3_000 / (performance.now() - begun)));
+    const before = mesh.lines.length;
+    const working = work(threeSeconds);
+    await expect(ask(mesh, 'quick')).rejects.toMatchObject({
+      code: status.UNAVAILABLE,
+      details: "model 'quick' version 3 is still being loaded",
+    });
+    expect((await working).outputs).toHaveLength(1);
+    expect(await mesh.logged('model loaded', before)).toMatchObject({ model: 'quick', version: '3' });
+    expect(await ask(mesh, 'quick')).toBe(3);
   });
 });

@@ -4,10 +4,11 @@ import type { registry } from '@modelmill/contracts';
 import { chosenProviders, deviceEnvironment, startRunnerPool } from '@modelmill/runtime';
 import { aborted, serve, startTelemetry } from '@modelmill/service-kit';
 import { openStore } from '@modelmill/store';
+import type { ReplicaModel } from '@modelmill/store';
 import { createAdmission } from './admission.js';
 import type { Config } from './config.js';
 import { inferenceService } from './encode-infer-response.js';
-import { followRegistry } from './follow-registry.js';
+import { followRegistry, latestFirst } from './follow-registry.js';
 import { inferenceHandlers } from './handlers.js';
 import { serveMetrics } from './metrics-server.js';
 import { metricsText } from './metrics.js';
@@ -23,6 +24,7 @@ import type { ServedVersion } from './served-version.js';
 const serverVersion = '0.1.0';
 const retryMs = 5_000;
 const restMs = 250;
+const moveMs = 250; // versions may come and go by the dozen
 const service = 'inference';
 
 /** Serves what labels point at until the signal; then takes no new calls, answers the running ones and unloads. */
@@ -65,6 +67,7 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
     runners,
   };
   let announce = () => {};
+  const announceSoon = atMostEvery(moveMs, () => announce());
   const onEvent = (event: RepositoryEvent) => {
     const { model, version } = event.kind === 'ready' ? event.served : event;
     const more = event.kind === 'failed' ? { reason: event.reason } : {};
@@ -96,7 +99,7 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
       onLost,
       onMove({ kind, ...more }) {
         log.info({ model, version, ...more, memoryBytes: memory.usedBytes() }, `model ${kind}`);
-        announce();
+        announceSoon();
       },
     });
   };
@@ -108,10 +111,11 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
     onTrouble: ({ model, version }, error) => trouble('admission put off', { model, version })(error),
   });
 
+  const changedAt = await store.registry.changedAt(); // what does not fit at start is what has not moved for longest
   await using following = await followRegistry(
     store.registry,
     (models) => {
-      repository.follow(models);
+      repository.follow(latestFirst(models, changedAt));
       admission.consider(models);
       announce();
     },
@@ -143,10 +147,7 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
     [[inferenceService, inferenceHandlers(deps, telemetry)]],
   );
 
-  const held = () =>
-    repository
-      .loaded()
-      .map((served) => ({ model: served.model, version: served.version, labels: repository.labelsOf(served) }));
+  const held = () => repository.loaded().map((served) => heldBy(served, repository.labelsOf(served)));
   await using announced = await store.replicas.announce({
     service,
     address: config.MILL_ADVERTISE || `127.0.0.1:${server.port}`,
@@ -172,3 +173,20 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
 
 const howReady = ({ memoryBytes, loaded }: ServedVersion) =>
   memoryBytes > 0 ? { provider: loaded.provider } : { cold: true };
+
+const heldBy = ({ model, version, memoryBytes }: ServedVersion, labels: readonly string[]): ReplicaModel => ({
+  model,
+  version,
+  labels,
+  ...(memoryBytes > 0 ? {} : { cold: true }),
+});
+
+function atMostEvery(ms: number, act: () => void): () => void {
+  let timer: NodeJS.Timeout | undefined;
+  return () => {
+    timer ??= setTimeout(() => {
+      timer = undefined;
+      act();
+    }, ms).unref();
+  };
+}

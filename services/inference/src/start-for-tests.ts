@@ -27,11 +27,16 @@ export interface Serving extends AsyncDisposable {
   stop(): Promise<number | null>;
 }
 
-export async function startServing(env: Record<string, string> = {}): Promise<Serving> {
+/** `prepare` comes before the service. */
+export async function startServing(
+  env: Record<string, string> = {},
+  prepare: (store: Store) => Promise<void> = () => Promise.resolve(),
+): Promise<Serving> {
   const folder = mkdtempSync(join(tmpdir(), 'mill-inference-'));
   const nats = await startNats(folder);
   const shared = { natsUrl: nats.url, artifactsDir: join(folder, 'artifacts') };
   const store = await openStore({ ...shared, service: 'test', replica: 'test' });
+  await prepare(store);
   const service = startProcess(process.execPath, [main], {
     MILL_NATS_URL: shared.natsUrl,
     MILL_ARTIFACTS_DIR: shared.artifactsDir,
@@ -125,7 +130,7 @@ const lineage = { method: 'uploaded', parentVersion: '', jobId: '', dataset: '',
 
 /** Its version. */
 export async function register(
-  { store }: Serving,
+  { store }: Pick<Serving, 'store'>,
   model: string,
   bytes: Uint8Array,
   signature: registry.Signature,
@@ -135,7 +140,7 @@ export async function register(
   return version;
 }
 
-export const point = ({ store }: Serving, model: string, version: string, name = 'stable') =>
+export const point = ({ store }: Pick<Serving, 'store'>, model: string, version: string, name = 'stable') =>
   store.registry.setLabel(model, { name, targets: [{ version, weight: 1 }] });
 
 /** The first event whose subject ends like this, from the beginning of the stream. */
