@@ -56,7 +56,7 @@ describe('a model that is larger than a file may be', () => {
     uploaded = await mesh.mill.registry.uploadVersion({
       model: 'large',
       content: Buffer.concat([file, data]),
-      modelBytes: file.length,
+      onnxBytes: file.length,
       externalData: [{ location: 'model.onnx.data', bytes: data.length }],
     });
     // the same, in a file of its own kind
@@ -111,7 +111,7 @@ describe('a model that is larger than a file may be', () => {
 
   it('is taken over HTTP, too', async () => {
     const body = Buffer.concat([file, data]);
-    const path = `/mill/v1/models/over-http/versions?model_bytes=${file.length}&data=model.onnx.data:${data.length}`;
+    const path = `/mill/v1/models/over-http/versions?onnx_bytes=${file.length}&data=model.onnx.data:${data.length}`;
     const response = await mesh.fetch(path, { method: 'PUT', body });
     const { version } = (await response.json()) as { version: { external_data: { sha256: string } } };
     expect(version.external_data.sha256).toBe(uploaded.externalData!.sha256);
@@ -126,7 +126,7 @@ describe('a model that is larger than a file may be', () => {
     const version = await mesh.mill.registry.uploadVersion({
       model: 'joined',
       content: Buffer.concat([bytes!, beside!]),
-      modelBytes: bytes!.length,
+      onnxBytes: bytes!.length,
       externalData: [{ location: 'weights/all', bytes: beside!.length }],
     });
     expect(version.externalData).toBeUndefined();
@@ -164,11 +164,11 @@ describe('a model that is larger than a file may be', () => {
     ['in a file of the machine', '/etc/passwd', "'/etc/passwd': there are 'model.onnx.data'"],
   ])('is refused where it keeps weights %s', async (_, location, problem) => {
     const content = Buffer.concat([...split.file(location), data]);
-    const sent = { model: 'hostile', modelBytes: content.length - data.length };
+    const sent = { model: 'hostile', onnxBytes: content.length - data.length };
     const externalData = [{ location: 'model.onnx.data', bytes: data.length }];
     await expect(mesh.mill.registry.uploadVersion({ ...sent, content, externalData })).rejects.toThrow(problem);
     await expect(mesh.mill.registry.getModel('hostile')).rejects.toThrow("'hostile' is not registered");
-    const alone = content.subarray(0, sent.modelBytes);
+    const alone = content.subarray(0, sent.onnxBytes);
     await expect(mesh.mill.registry.uploadVersion({ model: 'hostile', content: alone })).rejects.toThrow(
       "tensor 'first' keeps its data in another file, which is refused",
     );
@@ -179,8 +179,8 @@ describe('a model that is larger than a file may be', () => {
       mesh.mill.registry.uploadVersion({
         model: 'hostile',
         content: Buffer.concat([file, data]),
-        modelBytes: file.length,
+        onnxBytes: file.length,
         externalData: [{ location: 'model.onnx.data', bytes: data.length + 1 }],
       }),
-    ).rejects.toThrow(`model_bytes and external_data state ${file.length + data.length + 1} bytes`));
+    ).rejects.toThrow(`onnx_bytes and external_data state ${file.length + data.length + 1} bytes`));
 });

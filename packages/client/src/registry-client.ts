@@ -13,7 +13,7 @@ export interface VersionUpload {
   /** Lower-case hex. Bytes given whole are digested here; a stream's digest is checked against what the server stored. */
   readonly sha256?: string | undefined;
   /** Bytes of the ONNX file at the beginning of the content, where the files it keeps weights in follow. */
-  readonly modelBytes?: number;
+  readonly onnxBytes?: number;
   /** Those files as the ONNX file calls them, in their order. */
   readonly externalData?: readonly { readonly location: string; readonly bytes: number }[];
 }
@@ -47,13 +47,13 @@ export function createRegistryClient(channel: Channel) {
     },
     /** Registers an ONNX file as the model's next version. */
     async uploadVersion(wanted: VersionUpload, options?: CallOptions): Promise<registry.Version> {
-      const { model, content, sha256, modelBytes = 0, externalData = [] } = wanted;
+      const { model, content, sha256, onnxBytes = 0, externalData = [] } = wanted;
       const upload = openUpload(content, sha256);
       async function* requests(): AsyncGenerator<registry.UploadVersionRequest> {
         const header = {
           model,
           sha256: upload.stated,
-          modelBytes: BigInt(modelBytes),
+          onnxBytes: BigInt(onnxBytes),
           externalData: externalData.map(({ location, bytes }) => ({ location, sizeBytes: BigInt(bytes) })),
         };
         yield { content: { $case: 'header', header } };

@@ -27,7 +27,7 @@ export function contentRoutes({ registry, datasets, events, idleMs }: ContentDep
     const header = {
       model: request.params['model'] ?? '',
       sha256: digestOf(request),
-      modelBytes: request.query.has('model_bytes') ? integerIn(request.query, 'model_bytes') : 0n,
+      onnxBytes: request.query.has('onnx_bytes') ? integerIn(request.query, 'onnx_bytes') : 0n,
       externalData: request.query.getAll('data').map(dataIn),
     };
     const answer = await registry.uploadChunks(header, impatient(request.chunks(), idleMs));
@@ -119,7 +119,7 @@ export function contentRoutes({ registry, datasets, events, idleMs }: ContentDep
 }
 
 const versionQuery = {
-  model_bytes: 'Bytes of the ONNX file, where files that it keeps weights in follow it in the body',
+  onnx_bytes: 'Bytes of the ONNX file, where files that it keeps weights in follow it in the body',
   data: 'Such a file as NAME:BYTES, in their order; may be given several times',
 };
 

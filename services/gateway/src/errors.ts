@@ -91,13 +91,13 @@ export const noReport = (model: string, version: string) =>
   notFound(`version ${version} of model '${model}' has no report`);
 export const noExternalData = (model: string, version: string) =>
   notFound(`version ${version} of model '${model}' has no external data: all of it is in its ONNX file`);
-export const modelBytesMissing = () =>
-  invalid('model_bytes is 0, wanted the bytes of the ONNX file before its other files');
+export const onnxBytesMissing = () =>
+  invalid('onnx_bytes is 0, wanted the bytes of the ONNX file before its other files');
 export const tooManyFiles = (got: number, limit: number) =>
   invalid(`external_data has ${got} files, wanted at most ${limit}`);
 export const fileTwice = (location: string) => invalid(`external_data has '${location.slice(0, 80)}' twice`);
 export const wrongParts = (stated: number, got: number) =>
-  invalid(`model_bytes and external_data state ${stated} bytes, ${got} came`);
+  invalid(`onnx_bytes and external_data state ${stated} bytes, ${got} came`);
 export const ruleMissing = () => invalid('rule is missing');
 export const badMinimize = (got: string, known: readonly string[]) =>
   invalid(`minimize is '${got}', wanted one of ${known.join(', ')}`);

@@ -20,12 +20,12 @@ export interface ReadModel {
 }
 
 async function read(asked: AskedModel): Promise<WorkerAnswer<ReadModel>> {
-  const { path, modelBytes, data, artifactsDir, mostFileBytes } = asked;
-  using whole = openFileBytes(path, 0, modelBytes);
+  const { path, onnxBytes, data, artifactsDir, mostFileBytes } = asked;
+  using whole = openFileBytes(path, 0, onnxBytes);
   const files = new Map<string, FileBytes>();
   try {
     for (const { location, from, size } of data) files.set(location, openFileBytes(path, from, size));
-    const { signature, model } = checkAdmission(whole.read(0, modelBytes), {}, data.length > 0 ? files : undefined);
+    const { signature, model } = checkAdmission(whole.read(0, onnxBytes), {}, data.length > 0 ? files : undefined);
     if (data.length === 0) return { kind: 'done', value: { signature } };
     // whatever it looked like, it is stored as we write it
     const artifacts = await openFileArtifacts(artifactsDir);

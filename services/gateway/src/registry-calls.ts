@@ -33,10 +33,10 @@ export function registryCalls({ store, limits, artifactsDir, mostFileBytes }: Re
   }
 
   async function uploadChunks(header: registry.UploadVersionHeader, chunks: AsyncIterable<Uint8Array>) {
-    const { model, sha256, modelBytes, externalData } = header;
+    const { model, sha256, onnxBytes, externalData } = header;
     checkName('model', model);
     const version = await storeUpload(artifacts, chunks, sha256, limits, async (stored, isNew) => {
-      const parts = partsOf(Number(modelBytes), externalData, stored.size);
+      const parts = partsOf(Number(onnxBytes), externalData, stored.size);
       const asked: AskedModel = { path: await artifacts.path(stored.sha256), ...parts, artifactsDir, mostFileBytes };
       const timeoutMs = readingLimits.timeoutMs + (parts.data.length > 0 ? stored.size / writtenPerMs : 0);
       const { signature, artifact = stored } = await callWorker<ReadModel>(

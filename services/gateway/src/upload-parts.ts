@@ -3,19 +3,19 @@ import * as errors from './errors.js';
 
 /** Where an upload's files lie in it: the ONNX file, then those it keeps weights in. */
 export interface UploadParts {
-  readonly modelBytes: number;
+  readonly onnxBytes: number;
   readonly data: readonly { readonly location: string; readonly from: number; readonly size: number }[];
 }
 
 const mostFiles = 10_000;
 
 /** Throws an RpcError where the sizes stated are not those of what was sent. */
-export function partsOf(modelBytes: number, files: readonly registry.UploadedData[], sent: number): UploadParts {
-  if (files.length === 0 && modelBytes === 0) return { modelBytes: sent, data: [] };
-  if (modelBytes === 0) throw errors.modelBytesMissing();
+export function partsOf(onnxBytes: number, files: readonly registry.UploadedData[], sent: number): UploadParts {
+  if (files.length === 0 && onnxBytes === 0) return { onnxBytes: sent, data: [] };
+  if (onnxBytes === 0) throw errors.onnxBytesMissing();
   if (files.length > mostFiles) throw errors.tooManyFiles(files.length, mostFiles);
   const seen = new Set<string>();
-  let end = modelBytes;
+  let end = onnxBytes;
   const data = files.map(({ location, sizeBytes }) => {
     if (seen.has(location)) throw errors.fileTwice(location);
     seen.add(location);
@@ -24,5 +24,5 @@ export function partsOf(modelBytes: number, files: readonly registry.UploadedDat
     return { location, from, size: Number(sizeBytes) };
   });
   if (end !== sent) throw errors.wrongParts(end, sent);
-  return { modelBytes, data };
+  return { onnxBytes, data };
 }

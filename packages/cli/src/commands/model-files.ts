@@ -24,10 +24,10 @@ export async function upload(args: readonly string[], cli: Cli): Promise<void> {
   const externalData = await Promise.all(
     beside.map(async (name, i) => ({ location: locations[i]!, bytes: await sizeOf(name) })),
   );
-  const modelBytes = beside.length > 0 ? await sizeOf(path) : 0;
+  const onnxBytes = beside.length > 0 ? await sizeOf(path) : 0;
   const sha256 = await digestOf(read());
   await using mill = await connect(values, cli);
-  const wanted = { model, content: read(), sha256, modelBytes, externalData };
+  const wanted = { model, content: read(), sha256, onnxBytes, externalData };
   const version = await mill.registry.uploadVersion(wanted, { signal: cli.signal });
   if (values.json) return printMessage(cli, 'modelmill.v1.Version', version);
   cli.out.print(`${model} version ${version.version}, ${bytes(version.sizeBytes)}; admission follows`);

@@ -245,7 +245,7 @@ export interface UploadVersionHeader {
   /** Digest of all chunks, lower-case hex. Empty: not checked. */
   sha256: string;
   /** Bytes of the ONNX file; 0: all of them. The files it keeps weights in follow. */
-  modelBytes: bigint;
+  onnxBytes: bigint;
   /**
    * Those files, in the order in which they follow. The version's own files are written anew: one ONNX file where that is
    * not too large, else another one beside it, and their digests are not those of what was sent.
@@ -2173,7 +2173,7 @@ export const UploadedData: MessageFns<UploadedData> = {
 };
 
 function createBaseUploadVersionHeader(): UploadVersionHeader {
-  return { model: "", sha256: "", modelBytes: 0n, externalData: [] };
+  return { model: "", sha256: "", onnxBytes: 0n, externalData: [] };
 }
 
 export const UploadVersionHeader: MessageFns<UploadVersionHeader> = {
@@ -2184,11 +2184,11 @@ export const UploadVersionHeader: MessageFns<UploadVersionHeader> = {
     if (message.sha256 !== "") {
       writer.uint32(18).string(message.sha256);
     }
-    if (message.modelBytes !== 0n) {
-      if (BigInt.asUintN(64, message.modelBytes) !== message.modelBytes) {
-        throw new globalThis.Error("value provided for field message.modelBytes of type uint64 too large");
+    if (message.onnxBytes !== 0n) {
+      if (BigInt.asUintN(64, message.onnxBytes) !== message.onnxBytes) {
+        throw new globalThis.Error("value provided for field message.onnxBytes of type uint64 too large");
       }
-      writer.uint32(24).uint64(message.modelBytes);
+      writer.uint32(24).uint64(message.onnxBytes);
     }
     for (const v of message.externalData) {
       UploadedData.encode(v!, writer.uint32(34).fork()).join();
@@ -2230,7 +2230,7 @@ export const UploadVersionHeader: MessageFns<UploadVersionHeader> = {
               break;
             }
 
-            message.modelBytes = reader.uint64() as bigint;
+            message.onnxBytes = reader.uint64() as bigint;
             continue;
           }
           case 4: {
@@ -2257,10 +2257,10 @@ export const UploadVersionHeader: MessageFns<UploadVersionHeader> = {
     return {
       model: isSet(object.model) ? globalThis.String(object.model) : "",
       sha256: isSet(object.sha256) ? globalThis.String(object.sha256) : "",
-      modelBytes: isSet(object.modelBytes)
-        ? BigInt(object.modelBytes)
-        : isSet(object.model_bytes)
-        ? BigInt(object.model_bytes)
+      onnxBytes: isSet(object.onnxBytes)
+        ? BigInt(object.onnxBytes)
+        : isSet(object.onnx_bytes)
+        ? BigInt(object.onnx_bytes)
         : 0n,
       externalData: globalThis.Array.isArray(object?.externalData)
         ? object.externalData.map((e: any) => UploadedData.fromJSON(e))
@@ -2278,8 +2278,8 @@ export const UploadVersionHeader: MessageFns<UploadVersionHeader> = {
     if (message.sha256 !== "") {
       obj.sha256 = message.sha256;
     }
-    if (message.modelBytes !== 0n) {
-      obj.modelBytes = message.modelBytes.toString();
+    if (message.onnxBytes !== 0n) {
+      obj.onnxBytes = message.onnxBytes.toString();
     }
     if (message.externalData?.length) {
       obj.externalData = message.externalData.map((e) => UploadedData.toJSON(e));
@@ -2294,9 +2294,7 @@ export const UploadVersionHeader: MessageFns<UploadVersionHeader> = {
     const message = createBaseUploadVersionHeader();
     message.model = object.model ?? "";
     message.sha256 = object.sha256 ?? "";
-    message.modelBytes = (object.modelBytes !== undefined && object.modelBytes !== null)
-      ? BigInt(object.modelBytes)
-      : 0n;
+    message.onnxBytes = (object.onnxBytes !== undefined && object.onnxBytes !== null) ? BigInt(object.onnxBytes) : 0n;
     message.externalData = object.externalData?.map((e) => UploadedData.fromPartial(e)) || [];
     return message;
   },
