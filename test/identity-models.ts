@@ -15,16 +15,16 @@ export function identity(dataType: DataType): Uint8Array {
   return file(graph);
 }
 
-/** probabilities [n, 3] of input [n, 4], and their largest class. */
-export function classifier(): Uint8Array {
+/** probabilities [n, classes] of input [n, features], and their largest class: softmax of the input times sines. */
+export function classifier(features = 4, classes = 3, scale = 1): Uint8Array {
   const graph = emptyGraph('classifier');
-  graph.inputs = [{ name: 'input', dataType: 'float', shape: ['n', 4] }];
+  graph.inputs = [{ name: 'input', dataType: 'float', shape: ['n', features] }];
   graph.outputs = [
-    { name: 'probabilities', dataType: 'float', shape: ['n', 3] },
+    { name: 'probabilities', dataType: 'float', shape: ['n', classes] },
     { name: 'class', dataType: 'int64', shape: ['n'] },
   ];
-  const weights = Float32Array.from({ length: 12 }, (_, i) => Math.sin(i));
-  graph.initializers.set('w', floatTensor('w', [4, 3], weights));
+  const weights = Float32Array.from({ length: features * classes }, (_, i) => scale * Math.sin(i));
+  graph.initializers.set('w', floatTensor('w', [features, classes], weights));
   graph.nodes = [
     makeNode('MatMul', ['input', 'w'], ['logits']),
     makeNode('Softmax', ['logits'], ['probabilities'], { axis: attribute(-1) }),
