@@ -95,6 +95,7 @@ export function createUnaryConnection(address: string): UnaryConnection {
 /** A connection whose other end is gone without a word ends within `pingMs + pongMs`. */
 function keepAlive(session: ClientHttp2Session): void {
   const timer = setInterval(() => {
+    if (session.destroyed) return; // with its socket still full it closes later, and must not be pinged
     const late = setTimeout(() => session.destroy(new Error('no answer to a ping')), pongMs).unref();
     session.ping(() => clearTimeout(late));
   }, pingMs).unref();
