@@ -26,9 +26,9 @@ export interface Repository extends AsyncDisposable {
   follow(models: readonly registry.Model[]): void;
   /** By number, by label, or the server's choice. Throws what `errors.ts` says where there is none. */
   find(model: string, version: string): ServedVersion;
-  /** Like `find`, and undefined for what is known but not loaded. */
+  /** Like `find`, and undefined for what is known but not answered for. */
   findLoaded(model: string, version: string): ServedVersion | undefined;
-  /** Every loaded version, of one model or of all. */
+  /** Every version that is answered for, in memory or not, of one model or of all. */
   loaded(model?: string): ServedVersion[];
   knows(model: string): boolean;
   index(): ModelIndex[];

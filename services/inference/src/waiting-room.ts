@@ -11,6 +11,8 @@ export interface WaitingRoom {
   wait(request: inference.ModelInferRequest, caller: Caller, since: number, loaded: () => Promise<void>): Promise<void>;
 }
 
+const longestTimerMs = 2 ** 31 - 1; // beyond it Node's fire at once
+
 export function createWaitingRoom(model: string, version: string, limits: VersionLimits): WaitingRoom {
   const { maxQueue, maxQueueBytes, maxWaitMs } = limits;
   let waiting = 0;
@@ -25,7 +27,7 @@ export function createWaitingRoom(model: string, version: string, limits: Versio
     return new Promise((resolve, reject) => {
       const leftMs = deadline - Date.now();
       const tooLate = leftMs <= mostMs ? errors.deadlineWhileLoading : errors.loadsTooLong;
-      const timer = setTimeout(() => reject(tooLate(model, version)), Math.min(leftMs, mostMs));
+      const timer = setTimeout(() => reject(tooLate(model, version)), Math.min(leftMs, mostMs, longestTimerMs));
       const gone = () => reject(signal?.reason instanceof RpcError ? signal.reason : errors.callerGone());
       signal?.addEventListener('abort', gone, { once: true });
       if (signal?.aborted === true) gone();
