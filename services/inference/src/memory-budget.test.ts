@@ -1,4 +1,4 @@
-import { status } from '@grpc/grpc-js';
+import { Metadata, status } from '@grpc/grpc-js';
 import { inference, registry } from '@modelmill/contracts';
 import { attribute, emptyGraph, floatTensor, int64Tensor, makeNode, writeOnnx } from '@modelmill/onnx';
 import type { Graph } from '@modelmill/onnx';
@@ -202,7 +202,6 @@ describe('a replica with memory for one model', () => {
       MILL_RUNNERS: '1',
       MILL_RUNNER_THREADS: '1',
       MILL_MODEL_MEMORY_BYTES: String(bytesOf(constant(0), 1) + 1000),
-      MILL_MAX_WAIT_MS: '1000',
     });
     await serve(mesh, 'quick', constant(1));
     await event(mesh, 'model.quick.1.ready');
@@ -249,10 +248,17 @@ describe('a replica with memory for one model', () => {
     const threeSeconds = Math.ceil(200 * Math.cbrt(3_000 / (performance.now() - begun)));
     const before = mesh.lines.length;
     const working = work(threeSeconds);
-    await expect(ask(mesh, 'quick')).rejects.toMatchObject({
-      code: status.UNAVAILABLE,
-      details: "model 'quick' version 3 is still being loaded",
+    const impatient = new Promise((resolve, reject) => {
+      const json = { modelName: 'quick', inputs: [{ name: 'x', datatype: 'FP32', shape: ['1', '4'] }], rawInputContents: [rows] }; // prettier-ignore
+      const deadline = Date.now() + 1_000;
+      mesh.client.modelInfer(
+        inference.ModelInferRequest.fromJSON(json),
+        new Metadata(),
+        { deadline },
+        (error, answer) => (error === null ? resolve(answer) : reject(error)),
+      );
     });
+    await expect(impatient).rejects.toMatchObject({ code: status.DEADLINE_EXCEEDED });
     expect((await working).outputs).toHaveLength(1);
     expect(await mesh.logged('model loaded', before)).toMatchObject({ model: 'quick', version: '3' });
     expect(await ask(mesh, 'quick')).toBe(3);

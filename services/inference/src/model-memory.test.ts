@@ -72,6 +72,19 @@ describe('the memory of models', () => {
     a.end();
   });
 
+  it('waits until one that was long to load has stayed for as long, and disturbs none that is in use', async () => {
+    const { journal, tenant } = sharedMemory(8);
+    const [a, b, c] = [tenant('a', 4), tenant('b', 4), tenant('c', 4)];
+    await a.enter();
+    a.begin();
+    const begun = performance.now();
+    await b.enter(() => pause(4 * restMs).then(() => {}));
+    await c.enter();
+    expect(performance.now() - begun).toBeGreaterThan(7 * restMs); // as long again as the load took
+    expect(journal.slice(2)).toEqual(['b left', 'c came']);
+    a.end();
+  });
+
   it('has one in use take no more, where all are, and waits for its last answer', async () => {
     const { journal, tenant } = sharedMemory(8);
     const [a, b, c] = [tenant('a', 4), tenant('b', 4), tenant('c', 4)];
@@ -91,10 +104,10 @@ describe('the memory of models', () => {
   it('lets what was just used stay for a moment', async () => {
     const { tenant } = sharedMemory(4);
     const [a, b] = [tenant('a', 4), tenant('b', 4)];
-    await a.enter();
     const begun = performance.now();
+    await a.enter();
     await b.enter();
-    expect(performance.now() - begun).toBeGreaterThan(restMs - 5);
+    expect(performance.now() - begun).toBeGreaterThanOrEqual(restMs);
   });
 
   it('keeps the order in which they came, and loads no more than so many at a time', async () => {
@@ -128,7 +141,6 @@ describe('the memory of models', () => {
     const entering = [a.enter(), b.enter()];
     expect([memory.hasRoom(2, false), memory.hasRoom(4, false)]).toEqual([true, false]);
     await Promise.all(entering);
-    expect(memory.hasRoom(4, true)).toBe(false);
     await pause(restMs);
     expect([memory.hasRoom(4, true), memory.hasRoom(4, false)]).toEqual([true, false]);
   });

@@ -64,8 +64,8 @@ export function createModelMemory({ budgetBytes, loadsAtOnce, restMs }: ModelMem
   const counted = { evictions: 0, coldLoads: 0, coldLoadMs: 0 };
 
   /**
-   * The least recently used one without requests. Where none rests, one that has waited may have a version that is in use
-   * leave, the one that was there for longest: else requests without a gap would keep all others out.
+   * The least recently used one without requests. Where all have some, one that has waited may have the one leave that was
+   * there for longest: else requests without a gap would keep all others out.
    */
   function nextToLeave(waitedMs: number): Tenant | undefined {
     const now = performance.now();
@@ -73,9 +73,9 @@ export function createModelMemory({ budgetBytes, loadsAtOnce, restMs }: ModelMem
     const idle = byUse.filter(([tenant]) => tenant.inUse() === 0);
     const rested = idle.find(([tenant, { restMs: rest }]) => now - tenant.lastUsed() >= rest);
     if (rested !== undefined || waitedMs < restMs) return rested?.[0];
-    const stayed = byUse.filter(([, { since, restMs: rest }]) => now - since >= rest);
-    const [longest] = stayed.sort(([, a], [, b]) => a.since - b.since);
-    return (idle.find((one) => stayed.includes(one)) ?? longest)?.[0];
+    const stayed = (idle.length > 0 ? idle : byUse).filter(([, { since, restMs: rest }]) => now - since >= rest);
+    if (idle.length > 0) return stayed[0]?.[0];
+    return stayed.sort(([, a], [, b]) => a.since - b.since)[0]?.[0];
   }
 
   /** For one at a time, in the order they came. */
