@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { readOnnx } from '@modelmill/onnx';
-import { optimizedWeights, startRunner } from '@modelmill/runtime';
+import { optimizedWeights } from '@modelmill/runtime';
 import type { MeasuredCase, Runner } from '@modelmill/runtime';
 import { openFileBytes, openModelFiles } from '@modelmill/store';
 import type { Artifacts } from '@modelmill/store';
@@ -10,13 +10,15 @@ import { multiplyAddsOf } from './analyze.js';
 import type { Binding } from './binding.js';
 import { evaluate, inputsOf } from './evaluate.js';
 import type { Examples } from './examples.js';
+import { examplesInRun } from './examples-in-run.js';
 import { leftovers } from './quantize/leftovers.js';
 import type { Leftovers } from './quantize/leftovers.js';
+import { startOwnRunner, weightBytesOf } from './own-runner.js';
 import type { Engine, Figures } from './report.js';
 import { workplace } from './lineage.js';
 import { percentile, speedOf } from './speed.js';
 import type { Speed } from './speed.js';
-import { weightFigures } from './weighted-layers.js';
+import { sum, weightFigures } from './weighted-layers.js';
 
 export interface Compared {
   readonly parent: Figures;
@@ -46,12 +48,12 @@ const sides = ['parent', 'candidate'] as const;
 
 const threads = 1; // a figure that does not change with the cores of the machine
 const throughputBatch = 32;
-const requestTimeoutMs = 120_000;
 
 /** Two versions in one runner of their own: the same examples through both, and their latencies in alternation. */
 export async function compareVersions(options: ComparisonOptions): Promise<Compared> {
   const { artifacts, versions, examples, signal, onMeasuring } = options;
-  await using runner = await startRunner({ providers: ['cpu'], threads, requestTimeoutMs });
+  const weightBytes = await Promise.all(sides.map((side) => sizeOf(options, side)));
+  await using runner = await startOwnRunner(sum(weightBytes), threads);
   let provider = '';
   let left: Leftovers;
   const folder = await mkdtemp(join(tmpdir(), 'mill-comparison-'));
@@ -66,12 +68,14 @@ export async function compareVersions(options: ComparisonOptions): Promise<Compa
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
+  const { heldOut } = examples;
+  const atOnce = await examplesAtOnce(options);
+  const paced = { ...examples, atOnce };
   const measured = {
-    parent: await evaluate(runner, { id: 'parent', ...versions.parent }, examples, signal),
-    candidate: await evaluate(runner, { id: 'candidate', ...versions.candidate }, examples, signal),
+    parent: await evaluate(runner, { id: 'parent', ...versions.parent }, paced, signal),
+    candidate: await evaluate(runner, { id: 'candidate', ...versions.candidate }, paced, signal),
   };
   await onMeasuring();
-  const { heldOut, atOnce } = examples;
   const casesOf = (batch: number) =>
     sides.map((side): MeasuredCase => {
       const { binding } = versions[side];
@@ -107,21 +111,42 @@ export async function compareVersions(options: ComparisonOptions): Promise<Compa
   };
 }
 
+async function sizeOf({ artifacts, versions }: ComparisonOptions, side: Side): Promise<number> {
+  using files = openModelFiles(await artifacts.path(versions[side].sha256));
+  return weightBytesOf(readOnnx(files.file, files.beside));
+}
+
+/** Of both versions, so that neither is favoured: what the parent can take. */
+async function examplesAtOnce({ artifacts, versions, examples }: ComparisonOptions): Promise<number> {
+  using files = openModelFiles(await artifacts.path(versions.parent.sha256));
+  return examplesInRun(readOnnx(files.file, files.beside), examples.atOnce);
+}
+
 /** Nobody looks at the weights of a graph whose nodes are counted. */
 const unread = { size: Number.MAX_SAFE_INTEGER, read: () => new Uint8Array() };
 
-/** Times per case, in as many rounds as take about so long. */
+/** A request of rounds lasts no longer than this, but for a single round. */
+const mostRequestMs = 30_000;
+
+/** Times per case, in as many rounds as take about so long; of slow ones in few. */
 async function measure(
   runner: Pick<Runner, 'measure'>,
   cases: readonly MeasuredCase[],
   budgetMs: number,
   signal: AbortSignal,
 ): Promise<number[][]> {
-  const first = await runner.measure(cases, { rounds: 5, warmup: 5 });
-  signal.throwIfAborted();
-  const roundMs = first.reduce((total, times) => total + percentile(times, 0.5), 0);
+  const timed = async (rounds: number, warmup: number) => {
+    const times = await runner.measure(cases, { rounds, warmup });
+    signal.throwIfAborted();
+    return times;
+  };
+  const roundMsOf = (times: number[][]) => times.reduce((total, some) => total + percentile(some, 0.5), 0);
+  const slowMs = roundMsOf(await timed(1, 1));
+  if (slowMs > mostRequestMs / 40) {
+    const rounds = Math.max(2, Math.min(20, Math.floor(mostRequestMs / slowMs)));
+    return timed(rounds, 0);
+  }
+  const roundMs = roundMsOf(await timed(5, 4));
   const rounds = Math.round(Math.min(5000, Math.max(20, budgetMs / roundMs)));
-  const times = await runner.measure(cases, { rounds, warmup: Math.ceil(rounds / 10) });
-  signal.throwIfAborted();
-  return times;
+  return timed(rounds, Math.ceil(rounds / 10));
 }

@@ -3,13 +3,14 @@ import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { floatsOf, onnxPieces } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
-import { startRunner } from '@modelmill/runtime';
 import type { Runner, TensorData } from '@modelmill/runtime';
 import type { Binding } from '../binding.js';
 import { evaluate } from '../evaluate.js';
 import type { Examples } from '../examples.js';
+import { examplesInRun } from '../examples-in-run.js';
 import { dropOf, gateMetric } from '../gate.js';
 import type { GateMetric } from '../gate.js';
+import { startOwnRunner, weightBytesOf } from '../own-runner.js';
 import { calibrate } from '../quantize/calibrate.js';
 import { quantizableLayers, quantizedTensors } from '../quantize/quantize-static.js';
 import { percentile } from '../speed.js';
@@ -81,13 +82,16 @@ const sameAnswers = 200;
 export async function measureForms(parent: Model, options: MeasureOptions): Promise<Measured> {
   const { binding, examples, some, signal } = options;
   const { kind } = examples.task;
+  const paced = { ...options, examples: { ...examples, atOnce: examplesInRun(parent, examples.atOnce) } };
   const endsAt = performance.now() + options.budgetMs;
   const source = formSource(parent);
   const watching = { binding, examples, some, signal, onProgress: async () => {} };
   const tensors = quantizedTensors(source.model);
   const ranges = tensors.length > 0 ? await calibrate(source.model, tensors, { ...watching, method: 'minmax' }) : null;
 
-  await using runner = await startRunner({ providers: ['cpu'], threads, requestTimeoutMs: 120_000 });
+  // the model itself, named for its profile, its other forms, and one layer's at a time
+  const held = options.modelForms.length + 3;
+  await using runner = await startOwnRunner(held * weightBytesOf(parent), threads);
   const folder = await mkdtemp(join(tmpdir(), 'mill-analysis-'));
   const pathOf = (id: string) => join(folder, `${id}.onnx`);
   try {
@@ -97,9 +101,9 @@ export async function measureForms(parent: Model, options: MeasureOptions): Prom
       return (await stat(pathOf(id))).size;
     };
     await load('floats', parent);
-    const floats = await answers(runner, 'floats', options);
+    const floats = await answers(runner, 'floats', paced);
     const compared = async (form: Form, id: string): Promise<FormFigures> => {
-      const got = await answers(runner, id, options);
+      const got = await answers(runner, id, paced);
       return {
         form,
         drop: dropOf(kind, floats.metrics, got.metrics),

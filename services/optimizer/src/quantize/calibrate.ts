@@ -4,12 +4,13 @@ import { join } from 'node:path';
 import { calibrationRows } from '@modelmill/data';
 import { ShapeError, attribute, cloneModel, elementCount, inferShapes, makeNode, uniqueName } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
-import { startRunner } from '@modelmill/runtime';
 import type { TensorData } from '@modelmill/runtime';
 import type { Binding } from '../binding.js';
 import { writeModel } from '../model-files.js';
 import { numbersOf } from '../evaluate.js';
 import type { Examples } from '../examples.js';
+import { examplesInRun } from '../examples-in-run.js';
+import { startOwnRunner, weightBytesOf } from '../own-runner.js';
 import type { PassContext } from '../pass-context.js';
 import { createRanges } from './quantization-ranges.js';
 import type { CalibrationMethod } from './quantization-ranges.js';
@@ -119,7 +120,7 @@ async function runProbe(
     const path = join(folder, 'probe.onnx');
     await writeModel(path, probe);
     const threads = availableParallelism();
-    await using runner = await startRunner({ providers: ['cpu'], threads, requestTimeoutMs: 120_000 });
+    await using runner = await startOwnRunner(weightBytesOf(probe), threads);
     // fused operators round in another way: ranges are to the bit those of ONNX Runtime's own calibration
     await runner.load('probe', path, { graphOptimization: 'disabled' });
     for (let start = 0; start < some.length; start += atOnce) {
@@ -173,7 +174,7 @@ function examplesAtOnce(model: Model, tensors: readonly string[], { input, examp
   try {
     const types = inferShapes(model, new Map([[input, [1, ...exampleShape]]]));
     const perExample = tensors.reduce((bytes, name) => bytes + 4 * elementCount(types.get(name)?.shape ?? []), 0);
-    return Math.max(1, Math.min(mostExamples, Math.floor(mostBytes / Math.max(1, perExample))));
+    return examplesInRun(model, Math.max(1, Math.min(mostExamples, Math.floor(mostBytes / Math.max(1, perExample)))));
   } catch (error) {
     if (error instanceof ShapeError) return 1; // nothing is known of its size
     throw error;
