@@ -3,8 +3,10 @@ import { MillError } from './mill-error.js';
 import { pauseAfter } from './pause.js';
 import { isUnavailable } from './retry.js';
 
-/** How long a stream may stay silent and broken before its reader is told. */
+/** How long a stream may stay broken before its reader is told. */
 const patienceMs = 60_000;
+/** What lasted so long was connected, even if nothing was said: to connect takes 20 s at most. */
+const connectedMs = 30_000;
 
 /**
  * Reads `open()` again and again: after a broken connection, and after an end that `isDone` does not expect.
@@ -16,13 +18,14 @@ export async function* reconnecting<T>(
   signal: AbortSignal | undefined,
 ): AsyncGenerator<T, void, undefined> {
   let last: T | undefined;
-  let heardAt = Date.now();
+  let brokenAt: number | undefined;
   for (let attempt = 1; !signal?.aborted; attempt++) {
     let problem: unknown;
+    const openedAt = Date.now();
     try {
       for await (const message of open()) {
         attempt = 1;
-        heardAt = Date.now();
+        brokenAt = undefined;
         last = message;
         yield message;
       }
@@ -32,7 +35,10 @@ export async function* reconnecting<T>(
       problem = error;
     }
     if (isDone(last)) return;
-    if (problem instanceof MillError && Date.now() - heardAt > patienceMs) throw problem;
+    const now = Date.now();
+    if (now - openedAt > connectedMs) brokenAt = now;
+    brokenAt ??= now;
+    if (problem instanceof MillError && now - brokenAt > patienceMs) throw problem;
     await pauseAfter(attempt, signal);
   }
 }
