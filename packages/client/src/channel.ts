@@ -4,6 +4,7 @@ import { context, propagation } from '@opentelemetry/api';
 import { MillError, toMillError } from './mill-error.js';
 import { pauseAfter } from './pause.js';
 import { isRetryable } from './retry.js';
+import { twoWayStream } from './two-way-stream.js';
 
 /** How one call is made. */
 export interface CallOptions {
@@ -35,6 +36,8 @@ export interface Channel extends AsyncDisposable {
   serverStream<Q, S>(method: Method<Q, S>, request: Q, options?: CallOptions): AsyncIterable<S>;
   /** Many requests, one response. */
   clientStream<Q, S>(method: Method<Q, S>, requests: AsyncIterable<Q>, options?: CallOptions): Promise<S>;
+  /** Many requests, many responses at the same time. Leaving the loop cancels the call. */
+  twoWayStream<Q, S>(method: Method<Q, S>, requests: AsyncIterable<Q>, options?: CallOptions): AsyncIterable<S>;
 }
 
 export interface ChannelOptions {
@@ -165,6 +168,9 @@ export function createChannel({ address, apiKey }: ChannelOptions): Channel {
       if ('error' in settled) throw settled.error;
       return settled.response;
     },
+
+    twoWayStream: (method, requests, { deadlineMs, signal, metadata: more } = {}) =>
+      twoWayStream(raw, method, { requests, metadata: metadata(more), options: deadlineOf(deadlineMs), signal }),
 
     async [Symbol.asyncDispose]() {
       raw.close();

@@ -11,7 +11,7 @@ export type { SubmitOptions } from './job.js';
 export type { TrainerClient } from './trainer-client.js';
 export type { AnalyzeOptions, OptimizerClient } from './optimizer-client.js';
 export type { EventsClient, Subscription } from './events-client.js';
-export type { InferRequest, InferResponse, InferenceClient } from './inference-client.js';
+export type { InferRequest, InferResponse, InferenceClient, StreamedAnswer } from './inference-client.js';
 export type { Datatype, InputTensor, OutputTensor, TypedArray } from './tensors.js';
 
 // Specs and messages as JSON.

@@ -1,5 +1,6 @@
 import { inference } from '@modelmill/contracts';
 import type { CallOptions, Channel } from './channel.js';
+import { present } from './present.js';
 import { decodeTensor, encodeTensor } from './tensors.js';
 import type { Datatype, InputTensor, OutputTensor } from './tensors.js';
 
@@ -24,6 +25,11 @@ export interface InferResponse {
   readonly outputs: readonly OutputTensor[];
 }
 
+/** What came of one request of a stream. */
+export type StreamedAnswer =
+  | { readonly kind: 'answered'; readonly id: string; readonly response: InferResponse }
+  | { readonly kind: 'failed'; readonly id: string; readonly message: string };
+
 /** The Open Inference Protocol. */
 export function createInferenceClient(channel: Channel) {
   const modelInfer = (request: inference.ModelInferRequest, options?: CallOptions) =>
@@ -36,6 +42,21 @@ export function createInferenceClient(channel: Channel) {
     },
     /** The same call in the protocol's own messages. */
     modelInfer,
+    /**
+     * One answer per request, in their order. A request that fails is an answer, too, and the stream goes on. Requests are read
+     * from their source as the server takes them. A stream that breaks throws: what was not answered is the caller's to repeat.
+     */
+    async *inferStream(
+      requests: AsyncIterable<InferRequest> | Iterable<InferRequest>,
+      options?: CallOptions,
+    ): AsyncGenerator<StreamedAnswer, void, undefined> {
+      async function* messages() {
+        for await (const request of requests) yield toWire(request);
+      }
+      for await (const answer of channel.twoWayStream(methods.modelStreamInfer, messages(), options)) {
+        yield streamedAnswer(answer);
+      }
+    },
     async serverLive(options?: CallOptions): Promise<boolean> {
       return (await channel.unary(methods.serverLive, {}, { ...options, safe: true })).live;
     },
@@ -93,6 +114,12 @@ function toWire({ model, version = '', inputs, outputs = [], id = '' }: InferReq
     outputs: outputs.map((name) => ({ name, parameters: {} })),
     rawInputContents: inputs.map(encodeTensor),
   };
+}
+
+function streamedAnswer({ errorMessage, inferResponse }: inference.ModelStreamInferResponse): StreamedAnswer {
+  const answer = present(inferResponse, 'infer_response');
+  if (errorMessage !== '') return { kind: 'failed', id: answer.id, message: errorMessage };
+  return { kind: 'answered', id: answer.id, response: fromWire(answer) };
 }
 
 function fromWire(answer: inference.ModelInferResponse): InferResponse {
