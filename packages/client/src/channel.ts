@@ -1,6 +1,7 @@
 import { Client, Metadata, credentials, status } from '@grpc/grpc-js';
 import type { CallOptions as GrpcCallOptions } from '@grpc/grpc-js';
 import { context, propagation } from '@opentelemetry/api';
+import type { Method } from './method.js';
 import { MillError, toMillError } from './mill-error.js';
 import { pauseAfter } from './pause.js';
 import { isRetryable } from './retry.js';
@@ -14,13 +15,6 @@ export interface CallOptions {
   readonly signal?: AbortSignal | undefined;
   /** More headers to send. */
   readonly metadata?: Readonly<Record<string, string>> | undefined;
-}
-
-/** One method of a gRPC service, as the generated service definitions hold it. */
-export interface Method<Request, Response> {
-  readonly path: string;
-  requestSerialize(value: Request): Buffer;
-  responseDeserialize(value: Buffer): Response;
 }
 
 /** A connection to one gRPC server. */

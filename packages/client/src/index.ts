@@ -23,6 +23,7 @@ export { datasets, events, inference, jobs, modelConfig, optimizer, registry, tr
 
 // For the gateway, which forwards bytes.
 export { createChannel } from './channel.js';
-export type { Channel, Method } from './channel.js';
+export type { Channel } from './channel.js';
+export type { Method } from './method.js';
 export { decodeTensor, encodeTensor } from './tensors.js';
 export { backoffMs, isRetryable } from './retry.js';

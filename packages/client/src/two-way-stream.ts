@@ -1,5 +1,5 @@
 import type { CallOptions as GrpcCallOptions, Client, Metadata } from '@grpc/grpc-js';
-import type { Method } from './channel.js';
+import type { Method } from './method.js';
 import { toMillError } from './mill-error.js';
 
 /** How a call of many requests and many responses is made. */
