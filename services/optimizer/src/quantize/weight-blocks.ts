@@ -52,8 +52,8 @@ export const nearestGrid: GridOf = (values, { bits, symmetric }) => {
   let max = 0;
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!;
-    if (value < min) min = value;
-    else if (value > max) max = value;
+    min = value < min ? value : min;
+    max = value > max ? value : max;
   }
   if (symmetric) {
     const most = -min === max ? (values.find((value) => Math.abs(value) === max) ?? 0) : -min > max ? min : max;
@@ -106,6 +106,8 @@ export const halfQuadraticGrid: GridOf = (values, form) => {
 
 /** Columns looked at together: cache lines of each row that lie side by side, which the processor fetches ahead. */
 const abreast = 64;
+/** Bytes: blocks of one column that share one are written one after the other. */
+const cacheLine = 64;
 
 /** Writes a matrix in blocks. */
 export function quantizeBlocks({ values, k, n }: Matrix, form: BlockForm, gridOf: GridOf = nearestGrid): Blocks {
@@ -113,16 +115,20 @@ export function quantizeBlocks({ values, k, n }: Matrix, form: BlockForm, gridOf
   const blocks = blockCount(k, form);
   const made = emptyBlocks(n, blocks, form);
   const tile = new Float32Array(abreast * block);
-  for (let b = 0; b < blocks; b++) {
-    const from = b * block;
-    const length = Math.min(block, k - from);
-    const parts = Array.from({ length: abreast }, (_, c) => tile.subarray(c * block, c * block + length));
+  const whole = Array.from({ length: abreast }, (_, c) => tile.subarray(c * block, (c + 1) * block));
+  const together = Math.max(1, Math.floor((cacheLine * 8) / (block * form.bits)));
+  for (let start = 0; start < blocks; start += together) {
+    const end = Math.min(start + together, blocks);
     for (let first = 0; first < n; first += abreast) {
       const columns = Math.min(abreast, n - first);
-      turn(values.subarray(from * n + first), tile, { rows: length, columns, from: n, to: block });
-      for (let c = 0; c < columns; c++) {
-        const part = parts[c]!;
-        writeBlock(made, (first + c) * blocks + b, part, gridOf(part, form), form);
+      for (let b = start; b < end; b++) {
+        const from = b * block;
+        const rows = Math.min(block, k - from);
+        turn(values.subarray(from * n + first), tile, { rows, columns, from: n, to: block });
+        for (let c = 0; c < columns; c++) {
+          const part = rows === block ? whole[c]! : whole[c]!.subarray(0, rows);
+          writeBlock(made, (first + c) * blocks + b, part, gridOf(part, form), form);
+        }
       }
     }
   }
@@ -163,14 +169,19 @@ function writeBlock(
   const { bits, block } = form;
   scales[at] = grid.scale;
   zeros[at] = grid.zeroPoint;
-  const from = (at * block * bits) / 8;
   const { scale, zeroPoint } = grid;
   const inverse = scale === 0 ? 0 : fround(1 / scale);
   const most = 2 ** bits - 1;
-  for (let i = 0, place = 0; i < part.length; i++, place += bits) {
-    // stepOf, with what is the same for the whole block taken out
-    const step = (fround(fround(part[i]! * inverse) + zeroPoint) + 0.5) | 0;
-    packed[from + (place >> 3)]! |= (step < 0 ? 0 : step > most ? most : step) << (place & 7);
+  let to = (at * block * bits) / 8;
+  // bytes are put together before they are stored: adding to a stored one waits for it
+  for (let i = 0; i < part.length; to++) {
+    let byte = 0;
+    for (let place = 0; place < 8 && i < part.length; place += bits, i++) {
+      // stepOf, with what is the same for the whole block taken out
+      const step = (fround(fround(part[i]! * inverse) + zeroPoint) + 0.5) | 0;
+      byte |= (step < 0 ? 0 : step > most ? most : step) << place;
+    }
+    packed[to] = byte;
   }
 }
 
