@@ -4,7 +4,7 @@ export type { Mill } from './connect-mill.js';
 export { MillError } from './mill-error.js';
 export type { CallOptions, ChannelOptions } from './channel.js';
 export type { Content } from './upload.js';
-export type { RegistryClient, VersionUpload } from './registry-client.js';
+export type { LabelSetting, RegistryClient, VersionUpload } from './registry-client.js';
 export type { DatasetUpload, DatasetsClient } from './datasets-client.js';
 export { hasEnded } from './job.js';
 export type { SubmitOptions } from './job.js';

@@ -18,6 +18,13 @@ export interface VersionUpload {
   readonly externalData?: readonly { readonly location: string; readonly bytes: number }[];
 }
 
+/** A label to set; `rollBack`: when it leaves one of two targets by itself. */
+export interface LabelSetting {
+  readonly name: string;
+  readonly targets: readonly registry.LabelTarget[];
+  readonly rollBack?: Partial<Omit<registry.RollBackRule, 'setAt'>> | undefined;
+}
+
 /** Models, versions and labels. `version` takes a number or a label's name. */
 export function createRegistryClient(channel: Channel) {
   async function* transferred(request: registry.DownloadVersionRequest, sha256: string, options?: CallOptions) {
@@ -81,11 +88,9 @@ export function createRegistryClient(channel: Channel) {
     ): AsyncGenerator<Uint8Array, void, undefined> {
       yield* transferred({ model, version, externalData: true }, present(externalData, 'externalData').sha256, options);
     },
-    async setLabel(model: string, label: registry.Label, options?: CallOptions): Promise<registry.Model> {
-      return present(
-        (await channel.unary(methods.setLabel, { model, label }, { ...options, safe: true })).model,
-        'model',
-      );
+    async setLabel(model: string, label: LabelSetting, options?: CallOptions): Promise<registry.Model> {
+      const request = registry.SetLabelRequest.fromPartial({ model, label: { ...label, targets: [...label.targets] } });
+      return present((await channel.unary(methods.setLabel, request, { ...options, safe: true })).model, 'model');
     },
     /** Points a label at the best version by a rule, and tells how every version fared. */
     promoteVersion(

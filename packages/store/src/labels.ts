@@ -1,20 +1,36 @@
 import type { registry } from '@modelmill/contracts';
 import { ConflictError, InvalidLabelError, NotFoundError } from './errors.js';
 import type { ModelRecord } from './model-records.js';
+import { completeRule } from './roll-back.js';
 
-/** Adds or replaces a label. Throws InvalidLabelError; ConflictError when a target has been deleted meanwhile. */
-export function withLabel(model: string, record: ModelRecord, label: registry.Label): ModelRecord {
-  const { name, targets } = label;
+/** A label as it is set: what it did before is not part of it. */
+export type NewLabel = Pick<registry.Label, 'name' | 'targets'> & Partial<Pick<registry.Label, 'rollBack'>>;
+
+/** The label as it is kept. Throws InvalidLabelError. */
+export function completeLabel({ name, targets, rollBack }: NewLabel, now: Date): registry.Label {
+  const label = { name, targets, rollBack, rolledBack: undefined };
+  checkTargets(label);
+  return rollBack === undefined ? label : { ...label, rollBack: completeRule(label, now) };
+}
+
+function checkTargets({ name, targets }: registry.Label): void {
   if (targets.length === 0) throw new InvalidLabelError(`label '${name}' has no targets, wants at least one`);
   const seen = new Set<string>();
   for (const { version, weight } of targets) {
     if (weight < 1)
       throw new InvalidLabelError(`label '${name}' gives version '${version}' weight ${weight}, wants at least 1`);
     if (seen.has(version)) throw new InvalidLabelError(`label '${name}' names version '${version}' twice`);
+    seen.add(version);
+  }
+}
+
+/** Adds or replaces a label. Throws ConflictError when a target has been deleted meanwhile. */
+export function withLabel(model: string, record: ModelRecord, label: registry.Label): ModelRecord {
+  const { name, targets } = label;
+  for (const { version } of targets) {
     if (record.deletedVersions.includes(Number(version))) {
       throw new ConflictError(`version '${version}' of model '${model}' is being deleted`);
     }
-    seen.add(version);
   }
   return { ...record, labels: [...record.labels.filter((known) => known.name !== name), label] };
 }

@@ -91,7 +91,7 @@ export async function openStore(options: StoreOptions): Promise<Store> {
     const tables = [models, datasets, jobs, replicas];
 
     const events = createEvents({ js, jsm, onReconnect }, replica, headers);
-    const registry = createRegistry(models, events);
+    const registry = createRegistry(models, events, replica);
     const queue = createJobQueue(js, jsm, jobs, headers);
     const connectedForMs = () => performance.now() - connectedAt;
 

@@ -3,12 +3,15 @@ import { registry } from '@modelmill/contracts';
 import type { ModelRef } from './artifacts.js';
 import { ConflictError, NotFoundError } from './errors.js';
 import type { Events } from './event.js';
-import { withLabel, withoutLabel } from './labels.js';
+import { completeLabel, withLabel, withoutLabel } from './labels.js';
+import type { NewLabel } from './labels.js';
 import { newModel, versionKey } from './model-records.js';
 import type { ModelRecord, RegistryRecord, VersionRecord } from './model-records.js';
 import { checkJobId, checkName, isName, isVersionNumber } from './names.js';
 import { changeAndTell, withEvent } from './outbox.js';
 import type { Entry, RecordTable } from './record-table.js';
+import { withRolledBack } from './roll-back.js';
+import type { RollBackDecision } from './roll-back.js';
 
 /** A version to register. */
 export interface NewVersion {
@@ -42,7 +45,12 @@ export interface Registry {
   /** Adds figures to those it has; the same name replaces. */
   updateMetrics(model: string, version: string, metrics: Readonly<Record<string, number>>): Promise<registry.Version>;
   /** Throws ConflictError when a target is not admitted, InvalidLabelError when it has no target or a weight of 0. */
-  setLabel(model: string, label: registry.Label): Promise<registry.Model>;
+  setLabel(model: string, label: NewLabel): Promise<registry.Model>;
+  /**
+   * Gives a label back to the target that is not on trial, and publishes `rolled-back`, where the rule is still the label's.
+   * Tells whether this call did it.
+   */
+  rollBack(decision: RollBackDecision): Promise<boolean>;
   deleteLabel(model: string, label: string): Promise<void>;
   /** Throws ConflictError when a label points at it. */
   deleteVersion(model: string, version: string): Promise<void>;
@@ -58,17 +66,25 @@ export interface LabelSweep {
 
 const { VERSION_STATE_ADMITTED, VERSION_STATE_REGISTERED, VERSION_STATE_REJECTED } = registry.VersionState;
 
-export function createRegistry(table: RecordTable<RegistryRecord>, events: Events): Registry & LabelSweep {
+export function createRegistry(
+  table: RecordTable<RegistryRecord>,
+  events: Events,
+  replica: string,
+): Registry & LabelSweep {
   const change = (key: string, by: (now: RegistryRecord | undefined) => RegistryRecord | undefined) =>
     changeAndTell(table, events, key, by);
 
   /** Changes a model that exists; throws NotFoundError. */
-  async function changeModel(name: string, by: (now: ModelRecord) => ModelRecord | undefined): Promise<void> {
+  async function changeModel(
+    name: string,
+    by: (now: ModelRecord) => ModelRecord | undefined,
+  ): Promise<ModelRecord> {
     if (!isName(name)) throw modelNotFound(name);
-    await change(name, (now) => {
+    const entry = await change(name, (now) => {
       if (now?.kind !== 'model' || now.deleted) throw modelNotFound(name);
       return by(now);
     });
+    return entry!.record as ModelRecord;
   }
 
   /** Changes a version that exists; throws NotFoundError. */
@@ -102,8 +118,9 @@ export function createRegistry(table: RecordTable<RegistryRecord>, events: Event
     return found.record.version;
   }
 
-  async function setLabel(name: string, label: registry.Label): Promise<registry.Model> {
-    checkName('label', label.name);
+  async function setLabel(name: string, wanted: NewLabel): Promise<registry.Model> {
+    checkName('label', wanted.name);
+    const label = completeLabel(wanted, new Date());
     for (const target of label.targets) {
       if (!isVersionNumber(target.version)) throw versionNotFound(name, target.version);
       const { state } = await version(name, target.version);
@@ -171,7 +188,16 @@ export function createRegistry(table: RecordTable<RegistryRecord>, events: Event
       return updated;
     },
 
-    deleteLabel: (name, label) => changeModel(name, (now) => withoutLabel(name, now, label)),
+    async rollBack(decision) {
+      const by = { replica, time: new Date() };
+      let wanted: ModelRecord | undefined;
+      const record = await changeModel(decision.model, (now) => (wanted = withRolledBack(now, decision, by)));
+      return record === wanted;
+    },
+
+    async deleteLabel(name, label) {
+      await changeModel(name, (now) => withoutLabel(name, now, label));
+    },
 
     async deleteVersion(name, number) {
       await version(name, isVersionNumber(number) ? number : '').catch((error: unknown) => {

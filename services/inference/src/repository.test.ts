@@ -10,13 +10,15 @@ const { VERSION_STATE_ADMITTED: admitted, VERSION_STATE_REGISTERED: registered }
 function model(versions: number[], labels: Record<string, number | [number, number][]> = {}): registry.Model {
   return {
     name: 'm',
-    labels: Object.entries(labels).map(([name, to]) => ({
-      name,
-      targets: (typeof to === 'number' ? [[to, 1] as const] : to).map(([version, weight]) => ({
-        version: String(version),
-        weight,
-      })),
-    })),
+    labels: Object.entries(labels).map(([name, to]) =>
+      contract.Label.fromPartial({
+        name,
+        targets: (typeof to === 'number' ? [[to, 1] as const] : to).map(([version, weight]) => ({
+          version: String(version),
+          weight,
+        })),
+      }),
+    ),
     versions: versions.map((version) =>
       contract.Version.fromPartial({
         model: 'm',

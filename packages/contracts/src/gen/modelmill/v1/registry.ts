@@ -160,12 +160,61 @@ export interface LabelTarget {
   weight: number;
 }
 
+/**
+ * When a label of two targets leaves one of them by itself. Each replica of the inference service compares the two by the
+ * requests that it sent there by this label; the first that finds a bound broken moves the label for all.
+ */
+export interface RollBackRule {
+  /** The target on trial. Empty in a request: the one of less weight. */
+  version: string;
+  /**
+   * By how much the share of requests that the version takes and cannot compute may lie above the other target's: 0.05 is 5 of
+   * 100. Requests that are refused, cancelled or expired before they run are not counted. Unset: not looked at.
+   */
+  maxErrorShare?:
+    | number
+    | undefined;
+  /**
+   * How many times as long as the other target's the version's median execution of the same size may take; at least 1. Unset:
+   * not looked at.
+   */
+  maxP50Ratio?:
+    | number
+    | undefined;
+  /** The same for the 99th percentile. */
+  maxP99Ratio?:
+    | number
+    | undefined;
+  /** Requests to the version that a decision takes, from 20 to 1,000,000. 0 in a request: 200. */
+  afterRequests: number;
+  /** When the rule was set. Not for requests. */
+  setAt: Date | undefined;
+}
+
+/** A label that left a target by its rule. */
+export interface RollBack {
+  /** The version it left. */
+  version: string;
+  /** Why, in words with figures. */
+  reason: string;
+  /** The replica of the inference service that found it. */
+  replica: string;
+  /** When. */
+  time: Date | undefined;
+}
+
 /** A movable name on a model. */
 export interface Label {
   /** Such as `stable` or `canary`. */
   name: string;
   /** At least one. */
   targets: LabelTarget[];
+  /** When it leaves a target by itself; goes with the next setting of the label. Unset: never. */
+  rollBack:
+    | RollBackRule
+    | undefined;
+  /** What its rule did; goes with the next setting of the label. Not for requests. */
+  rolledBack: RollBack | undefined;
 }
 
 /** A name with versions and labels. */
@@ -1317,8 +1366,301 @@ export const LabelTarget: MessageFns<LabelTarget> = {
   },
 };
 
+function createBaseRollBackRule(): RollBackRule {
+  return {
+    version: "",
+    maxErrorShare: undefined,
+    maxP50Ratio: undefined,
+    maxP99Ratio: undefined,
+    afterRequests: 0,
+    setAt: undefined,
+  };
+}
+
+export const RollBackRule: MessageFns<RollBackRule> = {
+  encode(message: RollBackRule, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== "") {
+      writer.uint32(10).string(message.version);
+    }
+    if (message.maxErrorShare !== undefined) {
+      writer.uint32(17).double(message.maxErrorShare);
+    }
+    if (message.maxP50Ratio !== undefined) {
+      writer.uint32(25).double(message.maxP50Ratio);
+    }
+    if (message.maxP99Ratio !== undefined) {
+      writer.uint32(33).double(message.maxP99Ratio);
+    }
+    if (message.afterRequests !== 0) {
+      writer.uint32(40).uint32(message.afterRequests);
+    }
+    if (message.setAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.setAt), writer.uint32(50).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RollBackRule {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRollBackRule();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.maxErrorShare = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 25) {
+              break;
+            }
+
+            message.maxP50Ratio = reader.double();
+            continue;
+          }
+          case 4: {
+            if (tag !== 33) {
+              break;
+            }
+
+            message.maxP99Ratio = reader.double();
+            continue;
+          }
+          case 5: {
+            if (tag !== 40) {
+              break;
+            }
+
+            message.afterRequests = reader.uint32();
+            continue;
+          }
+          case 6: {
+            if (tag !== 50) {
+              break;
+            }
+
+            message.setAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RollBackRule {
+    return {
+      version: isSet(object.version) ? globalThis.String(object.version) : "",
+      maxErrorShare: isSet(object.maxErrorShare)
+        ? globalThis.Number(object.maxErrorShare)
+        : isSet(object.max_error_share)
+        ? globalThis.Number(object.max_error_share)
+        : undefined,
+      maxP50Ratio: isSet(object.maxP50Ratio)
+        ? globalThis.Number(object.maxP50Ratio)
+        : isSet(object.max_p50_ratio)
+        ? globalThis.Number(object.max_p50_ratio)
+        : undefined,
+      maxP99Ratio: isSet(object.maxP99Ratio)
+        ? globalThis.Number(object.maxP99Ratio)
+        : isSet(object.max_p99_ratio)
+        ? globalThis.Number(object.max_p99_ratio)
+        : undefined,
+      afterRequests: isSet(object.afterRequests)
+        ? globalThis.Number(object.afterRequests)
+        : isSet(object.after_requests)
+        ? globalThis.Number(object.after_requests)
+        : 0,
+      setAt: isSet(object.setAt)
+        ? fromJsonTimestamp(object.setAt)
+        : isSet(object.set_at)
+        ? fromJsonTimestamp(object.set_at)
+        : undefined,
+    };
+  },
+
+  toJSON(message: RollBackRule): unknown {
+    const obj: any = {};
+    if (message.version !== "") {
+      obj.version = message.version;
+    }
+    if (message.maxErrorShare !== undefined) {
+      obj.maxErrorShare = floatToJson(message.maxErrorShare);
+    }
+    if (message.maxP50Ratio !== undefined) {
+      obj.maxP50Ratio = floatToJson(message.maxP50Ratio);
+    }
+    if (message.maxP99Ratio !== undefined) {
+      obj.maxP99Ratio = floatToJson(message.maxP99Ratio);
+    }
+    if (message.afterRequests !== 0) {
+      obj.afterRequests = Math.round(message.afterRequests);
+    }
+    if (message.setAt !== undefined) {
+      obj.setAt = message.setAt.toISOString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RollBackRule>): RollBackRule {
+    return RollBackRule.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RollBackRule>): RollBackRule {
+    const message = createBaseRollBackRule();
+    message.version = object.version ?? "";
+    message.maxErrorShare = object.maxErrorShare ?? undefined;
+    message.maxP50Ratio = object.maxP50Ratio ?? undefined;
+    message.maxP99Ratio = object.maxP99Ratio ?? undefined;
+    message.afterRequests = object.afterRequests ?? 0;
+    message.setAt = object.setAt ?? undefined;
+    return message;
+  },
+};
+
+function createBaseRollBack(): RollBack {
+  return { version: "", reason: "", replica: "", time: undefined };
+}
+
+export const RollBack: MessageFns<RollBack> = {
+  encode(message: RollBack, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== "") {
+      writer.uint32(10).string(message.version);
+    }
+    if (message.reason !== "") {
+      writer.uint32(18).string(message.reason);
+    }
+    if (message.replica !== "") {
+      writer.uint32(26).string(message.replica);
+    }
+    if (message.time !== undefined) {
+      Timestamp.encode(toTimestamp(message.time), writer.uint32(34).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): RollBack {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseRollBack();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 18) {
+              break;
+            }
+
+            message.reason = reader.string();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.replica = reader.string();
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.time = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): RollBack {
+    return {
+      version: isSet(object.version) ? globalThis.String(object.version) : "",
+      reason: isSet(object.reason) ? globalThis.String(object.reason) : "",
+      replica: isSet(object.replica) ? globalThis.String(object.replica) : "",
+      time: isSet(object.time) ? fromJsonTimestamp(object.time) : undefined,
+    };
+  },
+
+  toJSON(message: RollBack): unknown {
+    const obj: any = {};
+    if (message.version !== "") {
+      obj.version = message.version;
+    }
+    if (message.reason !== "") {
+      obj.reason = message.reason;
+    }
+    if (message.replica !== "") {
+      obj.replica = message.replica;
+    }
+    if (message.time !== undefined) {
+      obj.time = message.time.toISOString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<RollBack>): RollBack {
+    return RollBack.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<RollBack>): RollBack {
+    const message = createBaseRollBack();
+    message.version = object.version ?? "";
+    message.reason = object.reason ?? "";
+    message.replica = object.replica ?? "";
+    message.time = object.time ?? undefined;
+    return message;
+  },
+};
+
 function createBaseLabel(): Label {
-  return { name: "", targets: [] };
+  return { name: "", targets: [], rollBack: undefined, rolledBack: undefined };
 }
 
 export const Label: MessageFns<Label> = {
@@ -1328,6 +1670,12 @@ export const Label: MessageFns<Label> = {
     }
     for (const v of message.targets) {
       LabelTarget.encode(v!, writer.uint32(18).fork()).join();
+    }
+    if (message.rollBack !== undefined) {
+      RollBackRule.encode(message.rollBack, writer.uint32(26).fork()).join();
+    }
+    if (message.rolledBack !== undefined) {
+      RollBack.encode(message.rolledBack, writer.uint32(34).fork()).join();
     }
     return writer;
   },
@@ -1361,6 +1709,22 @@ export const Label: MessageFns<Label> = {
             message.targets.push(LabelTarget.decode(reader, reader.uint32()));
             continue;
           }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.rollBack = RollBackRule.decode(reader, reader.uint32());
+            continue;
+          }
+          case 4: {
+            if (tag !== 34) {
+              break;
+            }
+
+            message.rolledBack = RollBack.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1377,6 +1741,16 @@ export const Label: MessageFns<Label> = {
     return {
       name: isSet(object.name) ? globalThis.String(object.name) : "",
       targets: globalThis.Array.isArray(object?.targets) ? object.targets.map((e: any) => LabelTarget.fromJSON(e)) : [],
+      rollBack: isSet(object.rollBack)
+        ? RollBackRule.fromJSON(object.rollBack)
+        : isSet(object.roll_back)
+        ? RollBackRule.fromJSON(object.roll_back)
+        : undefined,
+      rolledBack: isSet(object.rolledBack)
+        ? RollBack.fromJSON(object.rolledBack)
+        : isSet(object.rolled_back)
+        ? RollBack.fromJSON(object.rolled_back)
+        : undefined,
     };
   },
 
@@ -1388,6 +1762,12 @@ export const Label: MessageFns<Label> = {
     if (message.targets?.length) {
       obj.targets = message.targets.map((e) => LabelTarget.toJSON(e));
     }
+    if (message.rollBack !== undefined) {
+      obj.rollBack = RollBackRule.toJSON(message.rollBack);
+    }
+    if (message.rolledBack !== undefined) {
+      obj.rolledBack = RollBack.toJSON(message.rolledBack);
+    }
     return obj;
   },
 
@@ -1398,6 +1778,12 @@ export const Label: MessageFns<Label> = {
     const message = createBaseLabel();
     message.name = object.name ?? "";
     message.targets = object.targets?.map((e) => LabelTarget.fromPartial(e)) || [];
+    message.rollBack = (object.rollBack !== undefined && object.rollBack !== null)
+      ? RollBackRule.fromPartial(object.rollBack)
+      : undefined;
+    message.rolledBack = (object.rolledBack !== undefined && object.rolledBack !== null)
+      ? RollBack.fromPartial(object.rolledBack)
+      : undefined;
     return message;
   },
 };
