@@ -75,10 +75,7 @@ export function createRegistry(
     changeAndTell(table, events, key, by);
 
   /** Changes a model that exists; throws NotFoundError. */
-  async function changeModel(
-    name: string,
-    by: (now: ModelRecord) => ModelRecord | undefined,
-  ): Promise<ModelRecord> {
+  async function changeModel(name: string, by: (now: ModelRecord) => ModelRecord | undefined): Promise<ModelRecord> {
     if (!isName(name)) throw modelNotFound(name);
     const entry = await change(name, (now) => {
       if (now?.kind !== 'model' || now.deleted) throw modelNotFound(name);

@@ -92,7 +92,10 @@ it('setting a label again forgets that it was rolled back', async () => {
 const even = targets.map(({ version }) => ({ version, weight: 1 }));
 it.each([
   [canary({}, { targets: even.slice(0, 1) }), "label 'stable' has 1 target(s), wants 2 to roll back from one of them"],
-  [canary({ maxErrorShare: undefined }), "roll_back of label 'stable' has no bound, wants max_error_share, max_p50_ratio"],
+  [
+    canary({ maxErrorShare: undefined }),
+    "roll_back of label 'stable' has no bound, wants max_error_share, max_p50_ratio",
+  ],
   [canary({ maxErrorShare: 5 }), "roll_back.max_error_share of label 'stable' is 5, wants a share from 0 to below 1"],
   [canary({ maxErrorShare: NaN }), "roll_back.max_error_share of label 'stable' is NaN"],
   [canary({ maxP50Ratio: 0.5 }), "roll_back.max_p50_ratio of label 'stable' is 0.5, wants a number from 1 to 1000"],

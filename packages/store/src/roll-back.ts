@@ -26,7 +26,9 @@ export function completeRule(label: registry.Label, now: Date): registry.RollBac
   const wrong = (field: string, got: string | number, wants: string) =>
     new InvalidLabelError(`roll_back.${field} of label '${name}' is ${got}, wants ${wants}`);
   if (targets.length !== 2) {
-    throw new InvalidLabelError(`label '${name}' has ${targets.length} target(s), wants 2 to roll back from one of them`);
+    throw new InvalidLabelError(
+      `label '${name}' has ${targets.length} target(s), wants 2 to roll back from one of them`,
+    );
   }
   const { maxErrorShare, maxP50Ratio, maxP99Ratio } = rule;
   if (maxErrorShare === undefined && maxP50Ratio === undefined && maxP99Ratio === undefined) {

@@ -7,6 +7,7 @@ const runs = (msPerRow: number) => {
   const run = async (inputs: ReadonlyMap<string, { readonly shape: readonly number[] }>) => {
     rows.push(inputs.get('x')!.shape[0]!);
     await new Promise((resolve) => setTimeout(resolve, rows.at(-1)! * msPerRow));
+    return { computeNs: BigInt(1e6 * rows.at(-1)!) };
   };
   return { rows, run };
 };
@@ -14,20 +15,21 @@ const runs = (msPerRow: number) => {
 describe('what an execution costs', () => {
   it('is measured in steps up to the largest batch', async () => {
     const { rows, run } = runs(0);
-    const curve = await measureCost([x], 20, run);
+    const { whole, compute } = await measureCost([x], 20, run);
     expect([...new Set(rows)]).toEqual([1, 4, 16, 20]);
-    expect(curve.map((point) => point.rows)).toEqual([1, 4, 16, 20]);
+    expect(whole.map((point) => point.rows)).toEqual([1, 4, 16, 20]);
+    expect(compute).toEqual([1, 4, 16, 20].map((size) => ({ rows: size, ms: size })));
   });
 
   it('is not measured where that would take long', async () => {
     const { rows, run } = runs(40);
-    expect((await measureCost([x], 64, run)).map((point) => point.rows)).toEqual([1]);
+    expect((await measureCost([x], 64, run)).whole.map((point) => point.rows)).toEqual([1]);
     expect(new Set(rows)).toEqual(new Set([1]));
   });
 
   it('is not known of inputs whose sizes are open', async () => {
     const { rows, run } = runs(0);
-    expect(await measureCost([{ ...x, shape: [-1, -1] }], 64, run)).toEqual([]);
+    expect(await measureCost([{ ...x, shape: [-1, -1] }], 64, run)).toEqual({ whole: [], compute: [] });
     expect(rows).toEqual([]);
   });
 

@@ -9,6 +9,12 @@ const growth = 4;
 const longestMs = 100; // no size is tried that should take longer
 const worthwhile = 1.05;
 
+/** The whole of an execution, and what of it ONNX Runtime took. */
+export interface ExecutionCost {
+  readonly whole: CostCurve;
+  readonly compute: CostCurve;
+}
+
 /**
  * Times executions of 1, 4, 16, … rows of zeros, up to `maxBatch` and while one takes less than about 100 ms. A model
  * whose inputs are of open sizes beyond the batch tells nothing this way.
@@ -16,23 +22,27 @@ const worthwhile = 1.05;
 export async function measureCost(
   inputs: readonly TensorSignature[],
   maxBatch: number,
-  run: (inputs: Tensors) => Promise<unknown>,
-): Promise<CostCurve> {
-  if (inputs.some(({ shape }) => shape.slice(1).includes(-1))) return [];
+  run: (inputs: Tensors) => Promise<{ readonly computeNs: bigint }>,
+): Promise<ExecutionCost> {
+  if (inputs.some(({ shape }) => shape.slice(1).includes(-1))) return { whole: [], compute: [] };
   const curve: { rows: number; ms: number }[] = [];
+  const compute: { rows: number; ms: number }[] = [];
   for (let rows = 1; rows <= maxBatch; rows = rows < maxBatch ? Math.min(rows * growth, maxBatch) : Infinity) {
     const last = curve.at(-1);
     if (last !== undefined && (last.ms / last.rows) * rows > longestMs) break;
     const batch = zeroInputs(inputs, rows);
     const times: number[] = [];
+    const computed: number[] = [];
     for (let take = 0; take < 3; take++) {
       const begun = performance.now();
-      await run(batch);
+      const { computeNs } = await run(batch);
       times.push(performance.now() - begun);
+      computed.push(Number(computeNs) / 1e6);
     }
     curve.push({ rows, ms: Math.max(Math.min(...times), last?.ms ?? 0) });
+    compute.push({ rows, ms: Math.max(Math.min(...computed), compute.at(-1)?.ms ?? 0) });
   }
-  return curve;
+  return { whole: curve, compute };
 }
 
 /** The fewest rows an execution needs to be, per row, about as fast as any measured one; `maxBatch` where none was. */

@@ -15,6 +15,7 @@ import {
 import { createForecast } from './forecast.js';
 import type { CheckedRequest } from './infer-request.js';
 import type { VersionStatistics } from './statistics.js';
+import type { Watch } from './trial.js';
 
 export interface BatcherOptions {
   readonly model: string;
@@ -44,6 +45,8 @@ export interface Caller {
   readonly signal?: AbortSignal;
   /** When the caller goes, in ms of the epoch. */
   readonly deadline?: number;
+  /** Hears of what becomes of the request. */
+  readonly watch?: Watch;
 }
 
 /**
@@ -191,7 +194,7 @@ export function createBatcher(options: BatcherOptions): Batcher {
     try {
       const inputs = gather(batch.map(({ request }) => request));
       const gathered = performance.now();
-      const { outputs } = await execute(inputs, commonOutputs(batch));
+      const { outputs, computeNs } = await execute(inputs, commonOutputs(batch));
       const executed = performance.now();
       const parts = split(outputs, rows);
       if (parts === undefined) {
@@ -201,6 +204,8 @@ export function createBatcher(options: BatcherOptions): Batcher {
       const done = performance.now();
       const total = rows.reduce((sum, count) => sum + count, 0);
       statistics.executed(total, gathered - begun, executed - gathered, done - executed);
+      for (const watch of new Set(batch.map(({ caller }) => caller.watch)))
+        watch?.executed(total, Number(computeNs) / 1e6);
       forecast.learn(batch[0]!.work, done - batch[0]!.since);
       batch.forEach(({ request, since, resolve }, index) => {
         statistics.succeeded(request.rows, begun - since, gathered - begun, executed - gathered, done - executed);

@@ -1,4 +1,6 @@
 import { freemem, totalmem } from 'node:os';
+import { metricFamily } from './metric-family.js';
+import type { Sample } from './metric-family.js';
 import type { ModelMemory } from './model-memory.js';
 import type { ServedVersion } from './served-version.js';
 import { latencyBounds } from './statistics.js';
@@ -10,8 +12,6 @@ export interface RunnerCounts {
   readonly started: number;
   readonly ended: number;
 }
-
-type Sample = readonly [labels: string, value: number | '+Inf'];
 
 const microseconds = (duration: { readonly ms: number }) => Math.round(duration.ms * 1000);
 
@@ -40,10 +40,7 @@ export function metricsText(
 ): string {
   const snapshots = served.map((of) => ({ of, labels: labels(of), snapshot: of.statistics.snapshot() }));
   const lines: string[] = [];
-  const family = (name: string, kind: string, help: string, samples: readonly Sample[]) => {
-    lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${kind}`);
-    for (const [sampleLabels, value] of samples) lines.push(`${name}${sampleLabels} ${value}`);
-  };
+  const family = (...of: Parameters<typeof metricFamily>) => lines.push(...metricFamily(...of));
   for (const [name, kind, help, value] of perVersion) {
     family(
       name,

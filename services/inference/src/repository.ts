@@ -5,6 +5,7 @@ import { emptyEntry, indexOf, isKnown, labelsText, loadedOf, readyOf, wanted } f
 import type { Entry, ModelIndex } from './repository-entry.js';
 import type { ServedVersion } from './served-version.js';
 import { createTrafficSplit, sameTargets } from './traffic-split.js';
+import type { Routed } from './trials.js';
 
 /** What happens to versions, for those who must know. */
 export type RepositoryEvent =
@@ -16,6 +17,8 @@ export interface RepositoryOptions {
   /** `onLost` is called when a loaded version can no longer answer. */
   load(version: registry.Version, onLost: (reason: string) => void): Promise<ServedVersion>;
   onEvent(event: RepositoryEvent): void;
+  /** What answers a request that a label sent to a version, where not the version alone. */
+  through?(routed: Routed): ServedVersion;
   /** How long a version that failed to load rests before it is tried again. */
   readonly retryMs: number;
 }
@@ -42,7 +45,7 @@ export interface Repository extends AsyncDisposable {
   settled(): Promise<void>;
 }
 
-export function createRepository({ load, onEvent, retryMs }: RepositoryOptions): Repository {
+export function createRepository({ load, onEvent, through, retryMs }: RepositoryOptions): Repository {
   const entries = new Map<string, Entry>();
   const busy = new Set<Promise<void>>();
 
@@ -126,8 +129,12 @@ export function createRepository({ load, onEvent, retryMs }: RepositoryOptions):
     const direct = entry.held.get(version);
     if (direct?.kind === 'ready') return direct.served;
     const label = version === '' ? 'stable' : version;
-    const target = entry.routes.get(label)?.next();
-    if (target !== undefined) return readyOf(entry, target);
+    const route = entry.routes.get(label);
+    if (route !== undefined) {
+      const served = readyOf(entry, route.next());
+      if (served === undefined || through === undefined) return served;
+      return through({ model: entry.known, label, targets: route.targets, served });
+    }
     return version === '' ? loadedOf(entry).at(-1) : undefined;
   }
 

@@ -17,6 +17,7 @@ import { createModelMemory } from './model-memory.js';
 import { pageVersion } from './paged-version.js';
 import { createRepository } from './repository.js';
 import type { RepositoryEvent } from './repository.js';
+import { createRollBacks } from './roll-back.js';
 import { countRunners } from './runner-counts.js';
 import { loadVersion } from './served-version.js';
 import type { ServedVersion } from './served-version.js';
@@ -103,7 +104,8 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
       },
     });
   };
-  await using repository = createRepository({ load, onEvent, retryMs });
+  const rollBacks = createRollBacks(store.registry, (event, fields) => log.warn(fields, event), trouble);
+  await using repository = createRepository({ load, onEvent, through: rollBacks.through, retryMs });
 
   await using admission = createAdmission({
     store,
@@ -116,14 +118,16 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
     store.registry,
     (models) => {
       repository.follow(latestFirst(models, changedAt));
+      rollBacks.follow(models);
       admission.consider(models);
       announce();
     },
     trouble('registry not listed'),
   );
 
-  await using metrics = await serveMetrics(config.MILL_METRICS_LISTEN, () =>
-    metricsText(repository.loaded(), counted.counts(), memory),
+  await using metrics = await serveMetrics(
+    config.MILL_METRICS_LISTEN,
+    () => metricsText(repository.loaded(), counted.counts(), memory) + rollBacks.metricsText(),
   );
 
   const deps = {

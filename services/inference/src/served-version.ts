@@ -4,7 +4,7 @@ import type { LoadedModel, RunResult, RunnerPool, TensorData, TensorSignature } 
 import { RpcError } from '@modelmill/service-kit';
 import { status } from '@grpc/grpc-js';
 import { measureCost, preferredBatch } from './batch-cost.js';
-import type { CostCurve } from './batch-cost.js';
+import type { CostCurve, ExecutionCost } from './batch-cost.js';
 import { rowsAreIndependent } from './batch-probe.js';
 import type { Tensors } from './batch.js';
 import { createBatcher } from './batcher.js';
@@ -27,7 +27,7 @@ export interface VersionLimits {
 /** What is found out about a version when it is loaded for the first time. */
 export interface Measured {
   readonly batched: boolean;
-  readonly curve: CostCurve;
+  readonly cost: ExecutionCost;
 }
 
 /** A version that is loaded, warmed and answering. */
@@ -40,6 +40,8 @@ export interface LoadedVersion extends Fitting {
   /** Rows that requests are put together to; 0: not batched. */
   readonly preferredBatch: number;
   readonly statistics: VersionStatistics;
+  /** What ONNX Runtime takes for an execution by its rows; empty where it could not be measured. */
+  readonly computeCost: CostCurve;
   /** Requests that wait. */
   waiting(): number;
   infer(request: inference.ModelInferRequest, caller?: Caller): Promise<inference.ModelInferResponse>;
@@ -82,15 +84,15 @@ export async function loadVersion(
     await pool.unload(id);
     throw error;
   }
-  const { batched, curve } = measured;
-  const preferred = preferredBatch(curve, limits.maxBatch);
+  const { batched, cost } = measured;
+  const preferred = preferredBatch(cost.whole, limits.maxBatch);
   const batcher = createBatcher({
     model,
     batched,
     ...limits,
     maxBatch: preferred,
     lanes: 2 * limits.runners, // each has one ahead while its last one is taken apart
-    curve,
+    curve: cost.whole,
     statistics,
     execute: (inputs, outputs) => pool.run(id, inputs, outputs),
   });
@@ -106,19 +108,24 @@ export async function loadVersion(
     inputs: byName(loaded.inputs),
     outputs: byName(loaded.outputs),
     statistics,
+    computeCost: cost.compute,
     waiting: batcher.waiting,
     async infer(request, caller) {
       const begun = performance.now();
       try {
         const checked = checkRequest(served, request);
         const outputs = await batcher.infer(checked, caller);
+        caller?.watch?.ran(false);
         statistics.answered(performance.now() - begun);
         for (const [name, most] of checked.classes) {
           outputs.set(name, classified(name, outputs.get(name)!, most, served.batched));
         }
         return response(model, version, request.id, checked.outputs ?? outputNames, outputs);
       } catch (error) {
-        if (error instanceof RunnerError && error.kind === 'refused') onLost(error.message);
+        if (error instanceof RunnerError) {
+          if (error.kind === 'refused') onLost(error.message);
+          if (error.kind !== 'cancelled') caller?.watch?.ran(true);
+        }
         const told = toRpcError(model, version, error);
         statistics.failed(failureReason(told), performance.now() - begun);
         throw told;
@@ -148,7 +155,7 @@ async function measure(
   maxBatch: number,
 ): Promise<Measured> {
   const batched = hasBatchDimension(loaded) && (await rowsAreIndependent(loaded.inputs, run));
-  return { batched, curve: await measureCost(loaded.inputs, batched ? maxBatch : 1, run) };
+  return { batched, cost: await measureCost(loaded.inputs, batched ? maxBatch : 1, run) };
 }
 
 export const hasBatchDimension = ({ inputs, outputs }: Pick<LoadedModel, 'inputs' | 'outputs'>) =>

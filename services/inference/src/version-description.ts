@@ -6,12 +6,12 @@ import type { ServedVersion } from './served-version.js';
 /** What clients are told of a version, in memory or not. */
 export type VersionDescription = Pick<
   ServedVersion,
-  'loaded' | 'batched' | 'maxBatch' | 'preferredBatch' | 'inputs' | 'outputs'
+  'loaded' | 'batched' | 'maxBatch' | 'preferredBatch' | 'inputs' | 'outputs' | 'computeCost'
 >;
 
 export const descriptionOf = (version: VersionDescription): VersionDescription => {
-  const { loaded, batched, maxBatch, preferredBatch, inputs, outputs } = version;
-  return { loaded, batched, maxBatch, preferredBatch, inputs, outputs };
+  const { loaded, batched, maxBatch, preferredBatch, inputs, outputs, computeCost } = version;
+  return { loaded, batched, maxBatch, preferredBatch, inputs, outputs, computeCost };
 };
 
 /** By its signature, where it was never loaded here. Whether its rows are independent is not known, and taken for granted. */
@@ -22,7 +22,7 @@ export function describedBy({ signature }: registry.Version, maxBatch: number, p
   const batched = hasBatchDimension(loaded);
   const rows = batched ? maxBatch : 0;
   const [inputs, outputs] = [byName(loaded.inputs), byName(loaded.outputs)];
-  return { loaded, batched, maxBatch: rows, preferredBatch: rows, inputs, outputs };
+  return { loaded, batched, maxBatch: rows, preferredBatch: rows, inputs, outputs, computeCost: [] };
 }
 
 /**

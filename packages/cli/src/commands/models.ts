@@ -8,6 +8,7 @@ import { age, bytes, count, figure } from '../terminal/format.js';
 import { table } from '../terminal/table.js';
 import { analyze } from './analyze-model.js';
 import { download, upload } from './model-files.js';
+import { rollBackFlags, rollBackOf, rollBackText } from './roll-back-flags.js';
 
 const flags = { ...connectionFlags, json: { type: 'boolean' } } as const;
 
@@ -22,13 +23,21 @@ mill models upload MODEL FILE.onnx [--data FILE …]
 mill models download MODEL VERSION [FILE.onnx]
 mill models report MODEL VERSION
 mill models analyze MODEL VERSION [--dataset NAME] [--rows 256] [--seconds 15]
-mill models label MODEL LABEL VERSION[=WEIGHT] …
+mill models label MODEL LABEL VERSION[=WEIGHT] … [--roll-back-errors SHARE] [--roll-back-p50 TIMES] [--roll-back-p99 TIMES]
+                   [--roll-back-after 200] [--on-trial VERSION]
 mill models unlabel MODEL LABEL
 mill models promote MODEL LABEL [--baseline VERSION] [--max-drop 0.01] [--metric accuracy] [--minimize size_bytes]
 mill models delete MODEL [VERSION]
 
   VERSION              a version number, or a label's name
   --data FILE          a file that the ONNX file keeps weights in
+  --roll-back-errors SHARE
+                       the version of less weight leaves the label when it fails so much more often than the other:
+                       0.05 is 5 of 100
+  --roll-back-p50 TIMES, --roll-back-p99 TIMES
+                       or when its executions take so many times as long
+  --roll-back-after N  requests to it that a decision takes
+  --on-trial VERSION   the version that may leave, where it is not the one of less weight
   --baseline VERSION   what accuracy is measured against, default the most accurate version
   --max-drop SHARE     how much accuracy or r2 may be lost, or by which share perplexity may rise: 0.01 is one point
   --metric NAME        accuracy, r2 or perplexity
@@ -75,13 +84,13 @@ async function report(args: readonly string[], cli: Cli): Promise<void> {
 }
 
 async function label(args: readonly string[], cli: Cli): Promise<void> {
-  const { values, positionals } = readArgs(args, flags);
+  const { values, positionals } = readArgs(args, { ...flags, ...rollBackFlags });
   const [model, name, ...targets] = positionals;
   if (model === undefined || name === undefined || targets.length === 0) {
     throw new UsageError('MODEL, LABEL or VERSION is missing');
   }
+  const wanted = { name, targets: targets.map(targetOf), rollBack: rollBackOf(values) };
   await using mill = await connect(values, cli);
-  const wanted = { name, targets: targets.map(targetOf) };
   show(await mill.registry.setLabel(model, wanted), values.json ?? false, cli);
 }
 
@@ -139,6 +148,7 @@ function show(model: registry.Model, asJson: boolean, cli: Cli): void {
   ]);
   const header = ['version', 'state', 'made', 'accuracy', 'size', 'p50 ms', 'p99 ms', 'labels', 'age'];
   cli.out.print(table(header, rows, cli.out.paint.dim));
+  for (const line of model.labels.flatMap((label) => rollBackText(label) ?? [])) cli.out.print(line);
 }
 
 const stateNames: Readonly<Record<registry.VersionState, string>> = {
