@@ -24,16 +24,28 @@ export async function* twoWayStream<Q, S>(
   const cancel = () => call.cancel();
   signal?.addEventListener('abort', cancel, { once: true });
   if (signal?.aborted) cancel();
-  const over = new Promise<void>((done) => call.once('status', () => done()));
+  let over = false;
+  let wake = () => {};
+  call.once('status', () => {
+    over = true;
+    wake();
+  });
   call.on('error', () => {}); // the loop below throws it; this keeps a late one from ending the process
 
   const source = requests[Symbol.asyncIterator]();
   let broken: { readonly error: unknown } | undefined;
+  /** Undefined where the call is over first. One promise for each wait: one for all would keep every wait until the end. */
+  const untilOver = <T>(waited: Promise<T>) =>
+    new Promise<T | undefined>((resolve, reject) => {
+      wake = () => resolve(undefined);
+      if (over) wake();
+      waited.then(resolve, reject);
+    });
   async function send() {
     for (;;) {
-      const next = await Promise.race([source.next(), over]);
+      const next = await untilOver(source.next());
       if (!next || next.done) break;
-      if (!call.write(next.value)) await Promise.race([new Promise((drained) => call.once('drain', drained)), over]);
+      if (!call.write(next.value)) await untilOver(new Promise((drained) => call.once('drain', drained)));
     }
     call.end();
   }

@@ -204,8 +204,10 @@ export function createBatcher(options: BatcherOptions): Batcher {
       const done = performance.now();
       const total = rows.reduce((sum, count) => sum + count, 0);
       statistics.executed(total, gathered - begun, executed - gathered, done - executed);
-      for (const watch of new Set(batch.map(({ caller }) => caller.watch)))
-        watch?.executed(total, Number(computeNs) / 1e6);
+      if (batch.some(({ caller }) => caller.watch)) {
+        const watches = new Set(batch.map(({ caller }) => caller.watch));
+        for (const watch of watches) watch?.executed(total, Number(computeNs) / 1e6);
+      }
       forecast.learn(batch[0]!.work, done - batch[0]!.since);
       batch.forEach(({ request, since, resolve }, index) => {
         statistics.succeeded(request.rows, begun - since, gathered - begun, executed - gathered, done - executed);

@@ -52,8 +52,14 @@ const throughputBatch = 32;
 /** Two versions in one runner of their own: the same examples through both, and their latencies in alternation. */
 export async function compareVersions(options: ComparisonOptions): Promise<Compared> {
   const { artifacts, versions, examples, signal, onMeasuring } = options;
-  const weightBytes = await Promise.all(sides.map((side) => sizeOf(options, side)));
-  await using runner = await startOwnRunner(sum(weightBytes), threads);
+  using parentFiles = openModelFiles(await artifacts.path(versions.parent.sha256));
+  using candidateFiles = openModelFiles(await artifacts.path(versions.candidate.sha256));
+  const files = { parent: parentFiles, candidate: candidateFiles };
+  const models = {
+    parent: readOnnx(parentFiles.file, parentFiles.beside),
+    candidate: readOnnx(candidateFiles.file, candidateFiles.beside),
+  };
+  await using runner = await startOwnRunner(sum(sides.map((side) => weightBytesOf(models[side]))), threads);
   let provider = '';
   let left: Leftovers;
   const folder = await mkdtemp(join(tmpdir(), 'mill-comparison-'));
@@ -69,7 +75,8 @@ export async function compareVersions(options: ComparisonOptions): Promise<Compa
     await rm(folder, { recursive: true, force: true });
   }
   const { heldOut } = examples;
-  const atOnce = await examplesAtOnce(options);
+  // of both alike, so that neither is favoured: what the parent can take
+  const atOnce = examplesInRun(models.parent, examples.atOnce);
   const paced = { ...examples, atOnce };
   const measured = {
     parent: await evaluate(runner, { id: 'parent', ...versions.parent }, paced, signal),
@@ -86,14 +93,13 @@ export async function compareVersions(options: ComparisonOptions): Promise<Compa
   const batch = Math.min(throughputBatch, atOnce);
   const batched = await measure(runner, casesOf(batch), 500, signal);
 
-  const figuresOf = async (side: Side): Promise<Figures> => {
-    using files = openModelFiles(await artifacts.path(versions[side].sha256));
-    const model = readOnnx(files.file, files.beside);
+  const figuresOf = (side: Side): Figures => {
+    const model = models[side];
     const multiplyAdds = multiplyAddsOf(model);
     const times = single[sides.indexOf(side)]!;
     return {
       ...measured[side],
-      size_bytes: files.size,
+      size_bytes: files[side].size,
       ...weightFigures(model),
       ...(multiplyAdds === 0 ? {} : { multiply_adds: multiplyAdds }),
       p50_ms: percentile(times, 0.5),
@@ -102,24 +108,13 @@ export async function compareVersions(options: ComparisonOptions): Promise<Compa
     };
   };
   return {
-    parent: await figuresOf('parent'),
-    candidate: await figuresOf('candidate'),
+    parent: figuresOf('parent'),
+    candidate: figuresOf('candidate'),
     speed: speedOf(single[0]!, single[1]!),
     batchSpeed: speedOf(batched[0]!, batched[1]!),
     left,
     engine: { provider, threads, batch, ...workplace() },
   };
-}
-
-async function sizeOf({ artifacts, versions }: ComparisonOptions, side: Side): Promise<number> {
-  using files = openModelFiles(await artifacts.path(versions[side].sha256));
-  return weightBytesOf(readOnnx(files.file, files.beside));
-}
-
-/** Of both versions, so that neither is favoured: what the parent can take. */
-async function examplesAtOnce({ artifacts, versions, examples }: ComparisonOptions): Promise<number> {
-  using files = openModelFiles(await artifacts.path(versions.parent.sha256));
-  return examplesInRun(readOnnx(files.file, files.beside), examples.atOnce);
 }
 
 /** Nobody looks at the weights of a graph whose nodes are counted. */
