@@ -1,7 +1,17 @@
 import tseslint from 'typescript-eslint';
 
 export default tseslint.config(
-  { ignores: ['**/dist/', '**/gen/', '**/node_modules/', '.tools/', '.mill/', 'examples/'] },
+  {
+    ignores: [
+      '**/dist/',
+      '**/gen/',
+      '**/node_modules/',
+      '.tools/',
+      '.mill/',
+      'examples/',
+      'services/optimizer/assembly/',
+    ],
+  },
   {
     files: ['**/*.ts'],
     extends: [tseslint.configs.base],

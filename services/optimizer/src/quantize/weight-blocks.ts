@@ -1,3 +1,6 @@
+import { columnsTogether, kernelColumns } from './block-kernel.js';
+import type { KernelColumns } from './block-kernel.js';
+
 /** A matrix [k, n], row-major, as a MatMul takes it on its right. */
 export interface Matrix {
   /** May be read and computed at every look. */
@@ -104,45 +107,52 @@ export const halfQuadraticGrid: GridOf = (values, form) => {
   return best;
 };
 
-/** Columns looked at together: cache lines of each row that lie side by side, which the processor fetches ahead. */
-const abreast = 64;
-/** Bytes: blocks of one column that share one are written one after the other. */
-const cacheLine = 64;
-
-/** Writes a matrix in blocks. */
-export function quantizeBlocks({ values, k, n }: Matrix, form: BlockForm, gridOf: GridOf = nearestGrid): Blocks {
-  const { block } = form;
+/** Writes a matrix in blocks; with another grid than round to nearest, each block's is looked for on its own. */
+export function quantizeBlocks({ values, k, n }: Matrix, form: BlockForm, gridOf?: GridOf): Blocks {
+  const { bits, block, symmetric } = form;
   const blocks = blockCount(k, form);
-  const made = emptyBlocks(n, blocks, form);
-  const tile = new Float32Array(abreast * block);
-  const whole = Array.from({ length: abreast }, (_, c) => tile.subarray(c * block, (c + 1) * block));
-  const together = Math.max(1, Math.floor((cacheLine * 8) / (block * form.bits)));
-  for (let start = 0; start < blocks; start += together) {
-    const end = Math.min(start + together, blocks);
-    for (let first = 0; first < n; first += abreast) {
-      const columns = Math.min(abreast, n - first);
-      for (let b = start; b < end; b++) {
-        const from = b * block;
-        const rows = Math.min(block, k - from);
-        turn(values.subarray(from * n + first), tile, { rows, columns, from: n, to: block });
-        for (let c = 0; c < columns; c++) {
-          const part = rows === block ? whole[c]! : whole[c]!.subarray(0, rows);
-          writeBlock(made, (first + c) * blocks + b, part, gridOf(part, form), form);
-        }
+  const bytes = (block * bits) / 8;
+  const packed = new Uint8Array(n * blocks * bytes);
+  const scales = new Float32Array(n * blocks);
+  const zeros = new Float32Array(n * blocks);
+  const together = columnsTogether(k, n);
+  for (let first = 0; first < n; first += together) {
+    const columns = Math.min(together, n - first);
+    const part = kernelColumns({ k, block, bits }, columns);
+    if (columns === n && part.width === n) part.values.set(values);
+    else {
+      for (let i = 0; i < k; i++) {
+        part.values.set(values.subarray(i * n + first, i * n + first + columns), i * part.width);
       }
     }
+    if (gridOf) findGrids(part, { k, columns }, form, gridOf);
+    else part.findGrids(symmetric);
+    part.write();
+    const to = first * blocks;
+    scales.set(part.scales.subarray(0, columns * blocks), to);
+    zeros.set(part.zeros.subarray(0, columns * blocks), to);
+    packed.set(part.packed.subarray(0, columns * blocks * bytes), to * bytes);
   }
-  return finished(made, n, blocks, form);
+  return finished({ packed, scales, zeros }, n, blocks, form);
 }
 
-/** Columns of a matrix whose rows are `from` apart, one after the other, `to` apart. */
-function turn(
-  values: Readonly<Float32Array>,
-  turned: Float32Array,
-  { rows, columns, from, to }: Readonly<Record<'rows' | 'columns' | 'from' | 'to', number>>,
+/** Of each block of some columns, by a search in JavaScript. */
+function findGrids(
+  { values, width, scales, zeros }: KernelColumns,
+  { k, columns }: Readonly<Record<'k' | 'columns', number>>,
+  form: BlockForm,
+  gridOf: GridOf,
 ): void {
-  for (let i = 0; i < rows; i++) {
-    for (let c = 0, at = i * from, into = i; c < columns; c++, into += to) turned[into] = values[at + c]!;
+  const { block } = form;
+  const blocks = blockCount(k, form);
+  const gathered = new Float32Array(block);
+  for (let at = 0; at < columns * blocks; at++) {
+    const [column, from] = [Math.floor(at / blocks), (at % blocks) * block];
+    const part = gathered.subarray(0, Math.min(block, k - from));
+    for (let i = 0; i < part.length; i++) part[i] = values[(from + i) * width + column]!;
+    const { scale, zeroPoint } = gridOf(part, form);
+    scales[at] = scale;
+    zeros[at] = zeroPoint;
   }
 }
 
@@ -151,38 +161,6 @@ interface Unfinished {
   readonly packed: Uint8Array;
   readonly scales: Float32Array;
   readonly zeros: Float32Array;
-}
-
-const emptyBlocks = (n: number, blocks: number, { bits, block }: BlockForm): Unfinished => ({
-  packed: new Uint8Array((n * blocks * block * bits) / 8),
-  scales: new Float32Array(n * blocks),
-  zeros: new Float32Array(n * blocks),
-});
-
-function writeBlock(
-  { packed, scales, zeros }: Unfinished,
-  at: number,
-  part: Float32Array,
-  grid: Grid,
-  form: BlockForm,
-) {
-  const { bits, block } = form;
-  scales[at] = grid.scale;
-  zeros[at] = grid.zeroPoint;
-  const { scale, zeroPoint } = grid;
-  const inverse = scale === 0 ? 0 : fround(1 / scale);
-  const most = 2 ** bits - 1;
-  let to = (at * block * bits) / 8;
-  // bytes are put together before they are stored: adding to a stored one waits for it
-  for (let i = 0; i < part.length; to++) {
-    let byte = 0;
-    for (let place = 0; place < 8 && i < part.length; place += bits, i++) {
-      // stepOf, with what is the same for the whole block taken out
-      const step = (fround(fround(part[i]! * inverse) + zeroPoint) + 0.5) | 0;
-      byte |= (step < 0 ? 0 : step > most ? most : step) << place;
-    }
-    packed[to] = byte;
-  }
 }
 
 function finished({ packed, scales, zeros }: Unfinished, n: number, blocks: number, form: BlockForm): Blocks {

@@ -1,0 +1,110 @@
+import { kernelBase64 } from '../gen/weight-blocks-kernel.js';
+
+/** What of WebAssembly is used here; Node's types leave it out. */
+declare const WebAssembly: {
+  readonly Memory: new (size: { initial: number }) => KernelMemory;
+  readonly Module: new (bytes: Uint8Array) => object;
+  readonly Instance: new (module: object, imports: object) => { readonly exports: object };
+};
+
+interface KernelMemory {
+  readonly buffer: ArrayBuffer;
+  grow(pages: number): number;
+}
+
+/** services/optimizer/assembly/weight-blocks.ts; places are in bytes. */
+interface Kernel {
+  nearestGrids(
+    ...of: [
+      values: number,
+      k: number,
+      width: number,
+      block: number,
+      bits: number,
+      symmetric: 0 | 1,
+      scales: number,
+      zeros: number,
+    ]
+  ): void;
+  writeSteps(
+    ...of: [
+      values: number,
+      k: number,
+      width: number,
+      block: number,
+      bits: number,
+      scales: number,
+      zeros: number,
+      packed: number,
+    ]
+  ): void;
+}
+
+let opened: { readonly kernel: Kernel; readonly memory: KernelMemory } | undefined;
+
+/** Once for all: four columns at a time take a tenth of what JavaScript takes. */
+function open() {
+  const memory = new WebAssembly.Memory({ initial: 1 });
+  const module = new WebAssembly.Module(Buffer.from(kernelBase64, 'base64'));
+  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  return { kernel: exports as Kernel, memory };
+}
+
+const pageBytes = 65_536;
+/** Columns that the kernel takes together. */
+const lanes = 4;
+/** What values of the columns looked at together take, where four columns do not take more. */
+const valueBytes = 4 * 1024 * 1024;
+
+/** Some columns of a matrix in the kernel's memory, until the next are brought there. */
+export interface KernelColumns {
+  /** [k, width]: the columns, and zeros up to a multiple of four. */
+  readonly values: Float32Array;
+  readonly width: number;
+  /** [width, blocks] */
+  readonly scales: Float32Array;
+  readonly zeros: Float32Array;
+  /** [width, blocks, bytes of a block] */
+  readonly packed: Uint8Array;
+  /** Round to nearest: fills in `scales` and `zeros`. */
+  findGrids(symmetric: boolean): void;
+  /** Fills in `packed`, given the grids. */
+  write(): void;
+}
+
+export interface BlockSizes {
+  readonly k: number;
+  readonly block: number;
+  readonly bits: number;
+}
+
+/** How many of n columns are looked at together. */
+export const columnsTogether = (k: number, n: number): number =>
+  Math.min(n, Math.max(lanes, Math.floor(valueBytes / (4 * k * lanes)) * lanes));
+
+/** A place for so many columns. */
+export function kernelColumns({ k, block, bits }: BlockSizes, columns: number): KernelColumns {
+  const { kernel, memory } = (opened ??= open());
+  const width = Math.ceil(columns / lanes) * lanes;
+  const grids = width * Math.ceil(k / block);
+  const packedBytes = (grids * block * bits) / 8;
+  // the first page is the compiler's
+  const values = pageBytes;
+  const scales = values + 4 * k * width;
+  const zeros = scales + 4 * grids;
+  const packed = zeros + 4 * grids;
+  const missing = packed + packedBytes - memory.buffer.byteLength;
+  if (missing > 0) memory.grow(Math.ceil(missing / pageBytes));
+  const { buffer } = memory;
+  const columnsInside = new Float32Array(buffer, values, k * width);
+  if (width > columns) columnsInside.fill(0);
+  return {
+    values: columnsInside,
+    width,
+    scales: new Float32Array(buffer, scales, grids),
+    zeros: new Float32Array(buffer, zeros, grids),
+    packed: new Uint8Array(buffer, packed, packedBytes),
+    findGrids: (symmetric) => kernel.nearestGrids(values, k, width, block, bits, symmetric ? 1 : 0, scales, zeros),
+    write: () => kernel.writeSteps(values, k, width, block, bits, scales, zeros, packed),
+  };
+}
