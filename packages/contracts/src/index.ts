@@ -2,6 +2,7 @@
 export * as inference from './gen/inference/grpc_service.js';
 export * as modelConfig from './gen/inference/model_config.js';
 export * as registry from './gen/modelmill/v1/registry.js';
+export * as serving from './gen/modelmill/v1/serving.js';
 export * as datasets from './gen/modelmill/v1/datasets.js';
 export * as jobs from './gen/modelmill/v1/jobs.js';
 export * as layers from './gen/modelmill/v1/layers.js';

@@ -3,6 +3,7 @@ export type { Store, StoreOptions } from './open-store.js';
 export type { StoreStatus } from './connection.js';
 export type { AdmissionDecision, NewVersion, Registry } from './registry.js';
 export type { NewLabel } from './labels.js';
+export { versionsOf } from './labels.js';
 export type { RollBackDecision } from './roll-back.js';
 export type { DatasetStore, NewDatasetVersion } from './datasets.js';
 export type { Jobs } from './jobs.js';

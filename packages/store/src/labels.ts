@@ -2,15 +2,20 @@ import type { registry } from '@modelmill/contracts';
 import { ConflictError, InvalidLabelError, NotFoundError } from './errors.js';
 import type { ModelRecord } from './model-records.js';
 import { completeRule } from './roll-back.js';
+import { completeShadow } from './shadow.js';
 
 /** A label as it is set: what it did before is not part of it. */
-export type NewLabel = Pick<registry.Label, 'name' | 'targets'> & Partial<Pick<registry.Label, 'rollBack'>>;
+export type NewLabel = Pick<registry.Label, 'name' | 'targets'> & Partial<Pick<registry.Label, 'rollBack' | 'shadow'>>;
 
 /** The label as it is kept. Throws InvalidLabelError. */
-export function completeLabel({ name, targets, rollBack }: NewLabel, now: Date): registry.Label {
-  const label = { name, targets, rollBack, rolledBack: undefined };
+export function completeLabel({ name, targets, rollBack, shadow }: NewLabel, now: Date): registry.Label {
+  const label = { name, targets, rollBack, rolledBack: undefined, shadow };
   checkTargets(label);
-  return rollBack === undefined ? label : { ...label, rollBack: completeRule(label, now) };
+  return {
+    ...label,
+    rollBack: rollBack && completeRule(label, now),
+    shadow: shadow && completeShadow(label, now),
+  };
 }
 
 function checkTargets({ name, targets }: registry.Label): void {
@@ -26,14 +31,20 @@ function checkTargets({ name, targets }: registry.Label): void {
 
 /** Adds or replaces a label. Throws ConflictError when a target has been deleted meanwhile. */
 export function withLabel(model: string, record: ModelRecord, label: registry.Label): ModelRecord {
-  const { name, targets } = label;
-  for (const { version } of targets) {
+  const { name } = label;
+  for (const version of versionsOf(label)) {
     if (record.deletedVersions.includes(Number(version))) {
       throw new ConflictError(`version '${version}' of model '${model}' is being deleted`);
     }
   }
   return { ...record, labels: [...record.labels.filter((known) => known.name !== name), label] };
 }
+
+/** Every version that a label keeps: its targets and its shadow. */
+export const versionsOf = ({ targets, shadow }: registry.Label): string[] => [
+  ...targets.map(({ version }) => version),
+  ...(shadow === undefined ? [] : [shadow.version]),
+];
 
 /** Removes a label; throws NotFoundError. */
 export function withoutLabel(model: string, record: ModelRecord, label: string): ModelRecord {

@@ -3,7 +3,7 @@ import { registry } from '@modelmill/contracts';
 import type { ModelRef } from './artifacts.js';
 import { ConflictError, NotFoundError } from './errors.js';
 import type { Events } from './event.js';
-import { completeLabel, withLabel, withoutLabel } from './labels.js';
+import { completeLabel, versionsOf, withLabel, withoutLabel } from './labels.js';
 import type { NewLabel } from './labels.js';
 import { newModel, versionKey } from './model-records.js';
 import type { ModelRecord, RegistryRecord, VersionRecord } from './model-records.js';
@@ -12,6 +12,7 @@ import { changeAndTell, withEvent } from './outbox.js';
 import type { Entry, RecordTable } from './record-table.js';
 import { withRolledBack } from './roll-back.js';
 import type { RollBackDecision } from './roll-back.js';
+import { checkTakesSame } from './shadow.js';
 
 /** A version to register. */
 export interface NewVersion {
@@ -44,7 +45,10 @@ export interface Registry {
   settleAdmission(model: string, version: string, decision: AdmissionDecision): Promise<registry.Version>;
   /** Adds figures to those it has; the same name replaces. */
   updateMetrics(model: string, version: string, metrics: Readonly<Record<string, number>>): Promise<registry.Version>;
-  /** Throws ConflictError when a target is not admitted, InvalidLabelError when it has no target or a weight of 0. */
+  /**
+   * Throws ConflictError when a target or the shadow is not admitted, InvalidLabelError when it has no target or a weight of
+   * 0, or its shadow does not take what its targets take.
+   */
   setLabel(model: string, label: NewLabel): Promise<registry.Model>;
   /**
    * Gives a label back to the target that is not on trial, and publishes `rolled-back`, where the rule is still the label's.
@@ -52,7 +56,7 @@ export interface Registry {
    */
   rollBack(decision: RollBackDecision): Promise<boolean>;
   deleteLabel(model: string, label: string): Promise<void>;
-  /** Throws ConflictError when a label points at it. */
+  /** Throws ConflictError when a label points at it or has it as its shadow. */
   deleteVersion(model: string, version: string): Promise<void>;
   deleteModel(model: string): Promise<void>;
   /** Calls after every change, after reconnects and every 30 s: a hint to list again. */
@@ -115,15 +119,21 @@ export function createRegistry(
     return found.record.version;
   }
 
+  async function admitted(name: string, number: string): Promise<registry.Version> {
+    if (!isVersionNumber(number)) throw versionNotFound(name, number);
+    const found = await version(name, number);
+    if (found.state === VERSION_STATE_ADMITTED) return found;
+    throw new ConflictError(`version '${number}' of model '${name}' is not admitted`);
+  }
+
   async function setLabel(name: string, wanted: NewLabel): Promise<registry.Model> {
     checkName('label', wanted.name);
     const label = completeLabel(wanted, new Date());
-    for (const target of label.targets) {
-      if (!isVersionNumber(target.version)) throw versionNotFound(name, target.version);
-      const { state } = await version(name, target.version);
-      if (state !== VERSION_STATE_ADMITTED) {
-        throw new ConflictError(`version '${target.version}' of model '${name}' is not admitted`);
-      }
+    const targets: registry.Version[] = [];
+    for (const target of label.targets) targets.push(await admitted(name, target.version));
+    if (label.shadow !== undefined) {
+      const shadow = await admitted(name, label.shadow.version);
+      for (const target of targets) checkTakesSame(label.name, target, shadow);
     }
     await changeModel(name, (now) => withLabel(name, now, label));
     return model(name);
@@ -201,8 +211,11 @@ export function createRegistry(
         throw error instanceof NotFoundError ? versionNotFound(name, number) : error;
       });
       await changeModel(name, (now) => {
-        const label = now.labels.find(({ targets }) => targets.some((target) => target.version === number));
-        if (label) throw new ConflictError(`label '${label.name}' points at version '${number}' of model '${name}'`);
+        const label = now.labels.find((known) => versionsOf(known).includes(number));
+        if (label) {
+          const keeps = label.shadow?.version === number ? 'has as its shadow' : 'points at';
+          throw new ConflictError(`label '${label.name}' ${keeps} version '${number}' of model '${name}'`);
+        }
         if (now.deletedVersions.includes(Number(number))) return undefined;
         return { ...now, deletedVersions: [...now.deletedVersions, Number(number)] };
       });

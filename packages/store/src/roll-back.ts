@@ -86,6 +86,7 @@ export function withRolledBack(
     targets: left.map(({ version }) => ({ version, weight: 1 })),
     rollBack: undefined,
     rolledBack: { version: rule.version, reason, ...by },
+    shadow: label!.shadow,
   };
   const event = {
     subject: `model.${model}.${rule.version}.rolled-back`,

@@ -203,6 +203,19 @@ export interface RollBack {
   time: Date | undefined;
 }
 
+/**
+ * A version that runs a share of a label's requests again, to be compared with the version that answered. Callers get nothing
+ * of it.
+ */
+export interface Shadow {
+  /** An admitted version that is no target of the label and takes the same inputs. */
+  version: string;
+  /** The share of the label's requests, above 0 and at most 1. 0 in a request: 1. */
+  share: number;
+  /** When it was set. Not for requests. */
+  setAt: Date | undefined;
+}
+
 /** A movable name on a model. */
 export interface Label {
   /** Such as `stable` or `canary`. */
@@ -214,7 +227,14 @@ export interface Label {
     | RollBackRule
     | undefined;
   /** What its rule did; goes with the next setting of the label. Not for requests. */
-  rolledBack: RollBack | undefined;
+  rolledBack:
+    | RollBack
+    | undefined;
+  /**
+   * The version that runs its requests again for comparison; goes with the next setting of the label, and stays through a
+   * roll-back. Unset: none.
+   */
+  shadow: Shadow | undefined;
 }
 
 /** A name with versions and labels. */
@@ -1659,8 +1679,113 @@ export const RollBack: MessageFns<RollBack> = {
   },
 };
 
+function createBaseShadow(): Shadow {
+  return { version: "", share: 0, setAt: undefined };
+}
+
+export const Shadow: MessageFns<Shadow> = {
+  encode(message: Shadow, writer: BinaryWriter = new BinaryWriter()): BinaryWriter {
+    if (message.version !== "") {
+      writer.uint32(10).string(message.version);
+    }
+    if (message.share !== 0) {
+      writer.uint32(17).double(message.share);
+    }
+    if (message.setAt !== undefined) {
+      Timestamp.encode(toTimestamp(message.setAt), writer.uint32(26).fork()).join();
+    }
+    return writer;
+  },
+
+  decode(input: BinaryReader | Uint8Array, length?: number): Shadow {
+    const reader = input instanceof BinaryReader ? input : new BinaryReader(input);
+    const previousRecursionDepth = (reader as any).__tsProtoDecodeDepth ?? 0;
+    if (previousRecursionDepth >= 100) {
+      throw new globalThis.Error("protobuf decode recursion limit exceeded");
+    }
+    (reader as any).__tsProtoDecodeDepth = previousRecursionDepth + 1;
+    try {
+      const end = length === undefined ? reader.len : reader.pos + length;
+      const message = createBaseShadow();
+      while (reader.pos < end) {
+        const tag = reader.uint32();
+        switch (tag >>> 3) {
+          case 1: {
+            if (tag !== 10) {
+              break;
+            }
+
+            message.version = reader.string();
+            continue;
+          }
+          case 2: {
+            if (tag !== 17) {
+              break;
+            }
+
+            message.share = reader.double();
+            continue;
+          }
+          case 3: {
+            if (tag !== 26) {
+              break;
+            }
+
+            message.setAt = fromTimestamp(Timestamp.decode(reader, reader.uint32()));
+            continue;
+          }
+        }
+        if ((tag & 7) === 4 || tag === 0) {
+          break;
+        }
+        reader.skip(tag & 7);
+      }
+      return message;
+    } finally {
+      (reader as any).__tsProtoDecodeDepth = previousRecursionDepth;
+    }
+  },
+
+  fromJSON(object: any): Shadow {
+    return {
+      version: isSet(object.version) ? globalThis.String(object.version) : "",
+      share: isSet(object.share) ? globalThis.Number(object.share) : 0,
+      setAt: isSet(object.setAt)
+        ? fromJsonTimestamp(object.setAt)
+        : isSet(object.set_at)
+        ? fromJsonTimestamp(object.set_at)
+        : undefined,
+    };
+  },
+
+  toJSON(message: Shadow): unknown {
+    const obj: any = {};
+    if (message.version !== "") {
+      obj.version = message.version;
+    }
+    if (message.share !== 0) {
+      obj.share = floatToJson(message.share);
+    }
+    if (message.setAt !== undefined) {
+      obj.setAt = message.setAt.toISOString();
+    }
+    return obj;
+  },
+
+  create(base?: DeepPartial<Shadow>): Shadow {
+    return Shadow.fromPartial(base ?? {});
+  },
+  fromPartial(object: DeepPartial<Shadow>): Shadow {
+    const message = createBaseShadow();
+    message.version = object.version ?? "";
+    message.share = object.share ?? 0;
+    message.setAt = object.setAt ?? undefined;
+    return message;
+  },
+};
+
 function createBaseLabel(): Label {
-  return { name: "", targets: [], rollBack: undefined, rolledBack: undefined };
+  return { name: "", targets: [], rollBack: undefined, rolledBack: undefined, shadow: undefined };
 }
 
 export const Label: MessageFns<Label> = {
@@ -1676,6 +1801,9 @@ export const Label: MessageFns<Label> = {
     }
     if (message.rolledBack !== undefined) {
       RollBack.encode(message.rolledBack, writer.uint32(34).fork()).join();
+    }
+    if (message.shadow !== undefined) {
+      Shadow.encode(message.shadow, writer.uint32(42).fork()).join();
     }
     return writer;
   },
@@ -1725,6 +1853,14 @@ export const Label: MessageFns<Label> = {
             message.rolledBack = RollBack.decode(reader, reader.uint32());
             continue;
           }
+          case 5: {
+            if (tag !== 42) {
+              break;
+            }
+
+            message.shadow = Shadow.decode(reader, reader.uint32());
+            continue;
+          }
         }
         if ((tag & 7) === 4 || tag === 0) {
           break;
@@ -1751,6 +1887,7 @@ export const Label: MessageFns<Label> = {
         : isSet(object.rolled_back)
         ? RollBack.fromJSON(object.rolled_back)
         : undefined,
+      shadow: isSet(object.shadow) ? Shadow.fromJSON(object.shadow) : undefined,
     };
   },
 
@@ -1768,6 +1905,9 @@ export const Label: MessageFns<Label> = {
     if (message.rolledBack !== undefined) {
       obj.rolledBack = RollBack.toJSON(message.rolledBack);
     }
+    if (message.shadow !== undefined) {
+      obj.shadow = Shadow.toJSON(message.shadow);
+    }
     return obj;
   },
 
@@ -1783,6 +1923,9 @@ export const Label: MessageFns<Label> = {
       : undefined;
     message.rolledBack = (object.rolledBack !== undefined && object.rolledBack !== null)
       ? RollBack.fromPartial(object.rolledBack)
+      : undefined;
+    message.shadow = (object.shadow !== undefined && object.shadow !== null)
+      ? Shadow.fromPartial(object.shadow)
       : undefined;
     return message;
   },
@@ -4086,7 +4229,7 @@ export const ModelRegistryService = {
     responseSerialize: (value: DeleteLabelResponse): Buffer => Buffer.from(DeleteLabelResponse.encode(value).finish()),
     responseDeserialize: (value: Buffer): DeleteLabelResponse => DeleteLabelResponse.decode(value),
   },
-  /** Removes a version that no label points at. */
+  /** Removes a version that no label points at or has as its shadow. */
   deleteVersion: {
     path: "/modelmill.v1.ModelRegistry/DeleteVersion" as const,
     requestStream: false as const,
@@ -4131,7 +4274,7 @@ export interface ModelRegistryServer extends UntypedServiceImplementation {
   promoteVersion: handleUnaryCall<PromoteVersionRequest, PromoteVersionResponse>;
   /** Removes a label. */
   deleteLabel: handleUnaryCall<DeleteLabelRequest, DeleteLabelResponse>;
-  /** Removes a version that no label points at. */
+  /** Removes a version that no label points at or has as its shadow. */
   deleteVersion: handleUnaryCall<DeleteVersionRequest, DeleteVersionResponse>;
   /** Removes a model with its labels and versions. */
   deleteModel: handleUnaryCall<DeleteModelRequest, DeleteModelResponse>;
@@ -4280,7 +4423,7 @@ export interface ModelRegistryClient extends Client {
     options: Partial<CallOptions>,
     callback: (error: ServiceError | null, response: DeleteLabelResponse) => void,
   ): ClientUnaryCall;
-  /** Removes a version that no label points at. */
+  /** Removes a version that no label points at or has as its shadow. */
   deleteVersion(
     request: DeleteVersionRequest,
     callback: (error: ServiceError | null, response: DeleteVersionResponse) => void,
