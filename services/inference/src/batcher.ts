@@ -47,6 +47,10 @@ export interface Caller {
   readonly deadline?: number;
   /** Hears of what becomes of the request. */
   readonly watch?: Watch;
+  /** Sees its outputs, before classification, and the time in ONNX Runtime of the execution that it was part of. */
+  readonly observe?: (outputs: Tensors, executionMs: number) => void;
+  /** Nobody waits for the answer: all others go first, and nothing is loaded for it. */
+  readonly background?: boolean;
 }
 
 /**
@@ -209,8 +213,9 @@ export function createBatcher(options: BatcherOptions): Batcher {
         for (const watch of watches) watch?.executed(total, Number(computeNs) / 1e6);
       }
       forecast.learn(batch[0]!.work, done - batch[0]!.since);
-      batch.forEach(({ request, since, resolve }, index) => {
+      batch.forEach(({ request, caller, since, resolve }, index) => {
         statistics.succeeded(request.rows, begun - since, gathered - begun, executed - gathered, done - executed);
+        caller.observe?.(parts[index]!, Number(computeNs) / 1e6);
         resolve(parts[index]!);
       });
     } catch (error) {

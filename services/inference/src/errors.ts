@@ -36,6 +36,11 @@ export const deadlineWhileLoading = (model: string, version: string) =>
 export const loadsTooLong = (model: string, version: string) =>
   new RpcError(status.UNAVAILABLE, `model '${model}' version ${version} is still being loaded`);
 
+export const notInMemory = (model: string, version: string) =>
+  new RpcError(status.FAILED_PRECONDITION, `model '${model}' version ${version} is not in memory`);
+export const noShadow = (model: string, label: string) =>
+  new RpcError(status.NOT_FOUND, `label '${label}' of model '${model}' has no shadow on this replica`);
+
 export const unexpectedInput = (model: string, input: string) =>
   invalid(`unexpected inference input '${input}' for model '${model}'`);
 export const missingInputs = (model: string, want: number, got: readonly string[], missing: readonly string[]) =>

@@ -157,10 +157,15 @@ export async function pageVersion(options: PagedOptions): Promise<ServedVersion>
     },
     waiting: () => room.waiting() + (state.kind === 'present' ? state.now.waiting() : 0),
     bringIn: () => enter(true),
+    bringInBeside() {
+      if (state.kind === 'cold' && !closed && memory.hasRoom(bytes, false)) enter(true).catch(() => {}); // onLost tells
+    },
     async infer(request, caller = {}) {
       if (closed) throw errors.stopping();
+      const { background = false } = caller;
+      if (background && current().kind !== 'present') throw errors.notInMemory(model, version);
       inUse++;
-      lastUsed = performance.now();
+      if (!background) lastUsed = performance.now();
       try {
         let now = current();
         while (now.kind !== 'present') {
@@ -170,7 +175,7 @@ export async function pageVersion(options: PagedOptions): Promise<ServedVersion>
         return await now.now.infer(request, caller);
       } finally {
         inUse--;
-        lastUsed = performance.now();
+        if (!background) lastUsed = performance.now();
         if (inUse === 0) {
           memory.idle();
           onIdle();

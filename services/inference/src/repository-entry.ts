@@ -1,6 +1,7 @@
 import type { registry } from '@modelmill/contracts';
 import { registry as contract } from '@modelmill/contracts';
 import type { RpcError } from '@modelmill/service-kit';
+import { versionsOf } from '@modelmill/store';
 import type { ServedVersion } from './served-version.js';
 import type { TrafficSplit } from './traffic-split.js';
 
@@ -42,7 +43,7 @@ export const emptyEntry = (known: registry.Model): Entry => ({
 
 export function wanted({ known, all, unloadedAt }: Entry): registry.Version[] {
   if (unloadedAt !== undefined) return [];
-  const named = new Set(known.labels.flatMap(({ targets }) => targets.map(({ version }) => version)));
+  const named = new Set(known.labels.flatMap(versionsOf));
   return known.versions.filter(
     ({ version, state }) => state === contract.VersionState.VERSION_STATE_ADMITTED && (all || named.has(version)),
   );
@@ -58,6 +59,12 @@ export const loadedOf = ({ held }: Entry): ServedVersion[] =>
   [...held.values()]
     .flatMap((of) => (of.kind === 'ready' ? [of.served] : []))
     .sort((a, b) => Number(a.version) - Number(b.version));
+
+/** Whether a version runs other versions' requests for comparison, and has none of its own. */
+export const isShadowAlone = ({ known: { labels }, all }: Entry, version: string): boolean =>
+  !all &&
+  labels.some(({ shadow }) => shadow?.version === version) &&
+  !labels.some(({ targets }) => targets.some((target) => target.version === version));
 
 export const isKnown = ({ known }: Entry, version: string) =>
   known.versions.some((of) => of.version === version) || known.labels.some(({ name }) => name === version);
@@ -85,4 +92,9 @@ function stateOf(version: registry.Version, held: Held | undefined): { state: st
 const coldReason = 'not in memory: its next request loads it';
 
 export const labelsText = ({ labels }: registry.Model) =>
-  labels.map(({ name, targets }) => `${name}:${targets.map((t) => `${t.version}*${t.weight}`).join()}`).join(';');
+  labels
+    .map(({ name, targets, shadow }) => {
+      const weights = targets.map(({ version, weight }) => `${version}*${weight}`).join();
+      return `${name}:${weights}/${shadow?.version ?? ''}`;
+    })
+    .join(';');

@@ -1,7 +1,16 @@
 import type { registry } from '@modelmill/contracts';
 import { RpcError } from '@modelmill/service-kit';
 import * as errors from './errors.js';
-import { emptyEntry, indexOf, isKnown, labelsText, loadedOf, readyOf, wanted } from './repository-entry.js';
+import {
+  emptyEntry,
+  indexOf,
+  isKnown,
+  isShadowAlone,
+  labelsText,
+  loadedOf,
+  readyOf,
+  wanted,
+} from './repository-entry.js';
 import type { Entry, ModelIndex } from './repository-entry.js';
 import type { ServedVersion } from './served-version.js';
 import { createTrafficSplit, sameTargets } from './traffic-split.js';
@@ -14,8 +23,8 @@ export type RepositoryEvent =
   | { readonly kind: 'failed'; readonly model: string; readonly version: string; readonly reason: string };
 
 export interface RepositoryOptions {
-  /** `onLost` is called when a loaded version can no longer answer. */
-  load(version: registry.Version, onLost: (reason: string) => void): Promise<ServedVersion>;
+  /** `onLost` is called when a loaded version can no longer answer. `aside`: nothing may leave the memory for it. */
+  load(version: registry.Version, onLost: (reason: string) => void, aside: boolean): Promise<ServedVersion>;
   onEvent(event: RepositoryEvent): void;
   /** What answers a request that a label sent to a version, where not the version alone. */
   through?(routed: Routed): ServedVersion;
@@ -31,6 +40,8 @@ export interface Repository extends AsyncDisposable {
   find(model: string, version: string): ServedVersion;
   /** Like `find`, and undefined for what is known but not answered for. */
   findLoaded(model: string, version: string): ServedVersion | undefined;
+  /** By number, whoever it answers. */
+  ready(model: string, version: string): ServedVersion | undefined;
   /** Every version that is answered for, in memory or not, of one model or of all. */
   loaded(model?: string): ServedVersion[];
   knows(model: string): boolean;
@@ -69,9 +80,10 @@ export function createRepository({ load, onEvent, through, retryMs }: Repository
   async function bring(entry: Entry, version: registry.Version): Promise<void> {
     entry.held.set(version.version, { kind: 'loading' });
     try {
-      const served = await load(version, (reason) => {
+      const lost = (reason: string) => {
         if (readyOf(entry, version.version) === served) failed(reason);
-      });
+      };
+      const served = await load(version, lost, isShadowAlone(entry, version.version));
       entry.held.set(version.version, { kind: 'ready', served });
       route(entry);
       onEvent({ kind: 'ready', served });
@@ -135,7 +147,11 @@ export function createRepository({ load, onEvent, through, retryMs }: Repository
       if (served === undefined || through === undefined) return served;
       return through({ model: entry.known, label, targets: route.targets, served });
     }
-    return version === '' ? loadedOf(entry).at(-1) : undefined;
+    return version === ''
+      ? loadedOf(entry)
+          .filter((served) => !isShadowAlone(entry, served.version))
+          .at(-1)
+      : undefined;
   }
 
   const repository: Repository = {
@@ -168,6 +184,10 @@ export function createRepository({ load, onEvent, through, retryMs }: Repository
         throw errors.versionNotFound(model, version);
       }
       return served;
+    },
+    ready(model, version) {
+      const entry = entries.get(model);
+      return entry && readyOf(entry, version);
     },
     loaded: (model) =>
       [...entries.values()].filter(({ known }) => model === undefined || known.name === model).flatMap(loadedOf),

@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { descriptorSet } from '@modelmill/contracts';
+import { descriptorSet, serving as servingContract } from '@modelmill/contracts';
 import type { registry } from '@modelmill/contracts';
 import { chosenProviders, deviceEnvironment, startRunnerPool } from '@modelmill/runtime';
 import { aborted, serve, startTelemetry } from '@modelmill/service-kit';
@@ -21,6 +21,10 @@ import { createRollBacks } from './roll-back.js';
 import { countRunners } from './runner-counts.js';
 import { loadVersion } from './served-version.js';
 import type { ServedVersion } from './served-version.js';
+import { servingHandlers } from './serving-handlers.js';
+import { shadowMetricsText } from './shadow-metrics.js';
+import { createShadows } from './shadows.js';
+import type { Routed } from './trials.js';
 
 const serverVersion = '0.1.0';
 const retryMs = 5_000;
@@ -85,14 +89,14 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
     loadsAtOnce: runners,
     restMs,
   });
-  const load = (found: registry.Version, onLost: (reason: string) => void) => {
+  const load = (found: registry.Version, onLost: (reason: string) => void, aside: boolean) => {
     const { model, version, artifactSha256, externalData } = found;
     return pageVersion({
       found,
       memory,
       limits,
       provider: chosenProviders(providers)[0] ?? 'cpu',
-      mayDisplace: serving, // at start there is a first come for everyone
+      mayDisplace: serving && !aside, // at start there is a first come for everyone
       async load(kept, whenLost) {
         const path = await store.artifacts.modelPath(artifactSha256, externalData?.sha256);
         return loadVersion(pool, { model, version, path }, limits, whenLost, kept);
@@ -105,7 +109,13 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
     });
   };
   const rollBacks = createRollBacks(store.registry, (event, fields) => log.warn(fields, event), trouble);
-  await using repository = createRepository({ load, onEvent, through: rollBacks.through, retryMs });
+  using shadows = createShadows({
+    atOnce: Math.max(1, runners - 1),
+    find: (model, version) => repository.ready(model, version),
+    isBusy: () => repository.loaded().some((served) => served.waiting() > 0),
+  });
+  const through = (routed: Routed) => shadows.through(routed, rollBacks.through(routed));
+  await using repository = createRepository({ load, onEvent, through, retryMs });
 
   await using admission = createAdmission({
     store,
@@ -119,6 +129,7 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
     (models) => {
       repository.follow(latestFirst(models, changedAt));
       rollBacks.follow(models);
+      shadows.follow(models);
       admission.consider(models);
       announce();
     },
@@ -127,7 +138,10 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
 
   await using metrics = await serveMetrics(
     config.MILL_METRICS_LISTEN,
-    () => metricsText(repository.loaded(), counted.counts(), memory) + rollBacks.metricsText(),
+    () =>
+      metricsText(repository.loaded(), counted.counts(), memory) +
+      rollBacks.metricsText() +
+      shadowMetricsText(shadows.all()),
   );
 
   const deps = {
@@ -148,7 +162,10 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
       descriptorSet,
       telemetry,
     },
-    [[inferenceService, inferenceHandlers(deps, telemetry)]],
+    [
+      [inferenceService, inferenceHandlers(deps, telemetry)],
+      [servingContract.ServingService, servingHandlers(shadows, telemetry)],
+    ],
   );
 
   const held = () => repository.loaded().map((served) => heldBy(served, repository.labelsOf(served)));

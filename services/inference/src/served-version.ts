@@ -55,6 +55,8 @@ export interface ServedVersion extends Omit<LoadedVersion, 'measured'> {
   readonly memoryBytes: number;
   /** Loads it where it is not in memory. */
   bringIn(): Promise<void>;
+  /** Begins to load it where it is not in memory and nothing has to leave for it. */
+  bringInBeside(): void;
 }
 
 /**
@@ -113,7 +115,8 @@ export async function loadVersion(
     async infer(request, caller) {
       const begun = performance.now();
       try {
-        const checked = checkRequest(served, request);
+        const wanted = checkRequest(served, request);
+        const checked = caller?.background === true ? { ...wanted, priority: Infinity } : wanted;
         const outputs = await batcher.infer(checked, caller);
         caller?.watch?.ran(false);
         statistics.answered(performance.now() - begun);
