@@ -10,6 +10,8 @@ import { createOptimizerClient } from './optimizer-client.js';
 import type { OptimizerClient } from './optimizer-client.js';
 import { createRegistryClient } from './registry-client.js';
 import type { RegistryClient } from './registry-client.js';
+import { createServingClient } from './serving-client.js';
+import type { ServingClient } from './serving-client.js';
 import { createTrainerClient } from './trainer-client.js';
 import type { TrainerClient } from './trainer-client.js';
 
@@ -22,6 +24,7 @@ export interface Mill extends AsyncDisposable {
   readonly optimizer: OptimizerClient;
   readonly events: EventsClient;
   readonly inference: InferenceClient;
+  readonly serving: ServingClient;
 }
 
 /** Calls reject with MillError. */
@@ -35,6 +38,7 @@ export function connectMill(options: ChannelOptions): Mill {
     optimizer: createOptimizerClient(channel),
     events: createEventsClient(channel),
     inference: createInferenceClient(channel),
+    serving: createServingClient(channel),
     [Symbol.asyncDispose]: () => channel[Symbol.asyncDispose](),
   };
 }

@@ -5,6 +5,7 @@ export { MillError } from './mill-error.js';
 export type { CallOptions, ChannelOptions } from './channel.js';
 export type { Content } from './upload.js';
 export type { LabelSetting, RegistryClient, VersionUpload } from './registry-client.js';
+export type { ServingClient } from './serving-client.js';
 export type { DatasetUpload, DatasetsClient } from './datasets-client.js';
 export { hasEnded } from './job.js';
 export type { SubmitOptions } from './job.js';
@@ -19,7 +20,17 @@ export { fromJson, parseOptimizationSpec, parseTrainingSpec, toJson } from './js
 export type { JsonValue } from './json.js';
 export { SpecError } from './spec-error.js';
 export type { MessageName, MessageOf } from './messages.js';
-export { datasets, events, inference, jobs, modelConfig, optimizer, registry, trainer } from '@modelmill/contracts';
+export {
+  datasets,
+  events,
+  inference,
+  jobs,
+  modelConfig,
+  optimizer,
+  registry,
+  serving,
+  trainer,
+} from '@modelmill/contracts';
 
 // For the gateway, which forwards bytes.
 export { createChannel } from './channel.js';

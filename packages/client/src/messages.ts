@@ -1,12 +1,28 @@
-import { datasets, events, inference, jobs, modelConfig, optimizer, registry, trainer } from '@modelmill/contracts';
+import {
+  datasets,
+  events,
+  inference,
+  jobs,
+  modelConfig,
+  optimizer,
+  registry,
+  serving,
+  trainer,
+} from '@modelmill/contracts';
 
 interface Packages {
-  'modelmill.v1': typeof registry & typeof datasets & typeof jobs & typeof trainer & typeof optimizer & typeof events;
+  'modelmill.v1': typeof registry &
+    typeof serving &
+    typeof datasets &
+    typeof jobs &
+    typeof trainer &
+    typeof optimizer &
+    typeof events;
   inference: typeof inference & typeof modelConfig;
 }
 
 const packages: Packages = {
-  'modelmill.v1': { ...registry, ...datasets, ...jobs, ...trainer, ...optimizer, ...events },
+  'modelmill.v1': { ...registry, ...serving, ...datasets, ...jobs, ...trainer, ...optimizer, ...events },
   inference: { ...inference, ...modelConfig },
 };
 

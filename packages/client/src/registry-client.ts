@@ -18,11 +18,12 @@ export interface VersionUpload {
   readonly externalData?: readonly { readonly location: string; readonly bytes: number }[];
 }
 
-/** A label to set; `rollBack`: when it leaves one of two targets by itself. */
+/** A label to set; `rollBack`: when it leaves one of two targets by itself; `shadow`: what runs its requests for comparison. */
 export interface LabelSetting {
   readonly name: string;
   readonly targets: readonly registry.LabelTarget[];
   readonly rollBack?: Partial<Omit<registry.RollBackRule, 'setAt'>> | undefined;
+  readonly shadow?: Partial<Omit<registry.Shadow, 'setAt'>> | undefined;
 }
 
 /** Models, versions and labels. `version` takes a number or a label's name. */

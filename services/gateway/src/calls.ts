@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import type { MethodDefinition, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
-import { datasets, events, inference, optimizer, registry, trainer } from '@modelmill/contracts';
+import { datasets, events, inference, optimizer, registry, serving, trainer } from '@modelmill/contracts';
 import { RpcError, bidi, clientStream, serverStream, translate, unary } from '@modelmill/service-kit';
 import type { AdapterOptions, CallContext, Registration } from '@modelmill/service-kit';
 import {
@@ -20,6 +20,7 @@ import type { Caller, Route } from './forward.js';
 import { readNamed } from './model-name.js';
 import type { RegistryCalls } from './registry-calls.js';
 import type { ReplicaSet } from './replica-set.js';
+import type { ServingCalls } from './serving-calls.js';
 
 /** An rpc as bytes in, bytes out: what both doors call. */
 export type UnaryCall = (request: Buffer, caller: Caller) => Promise<Buffer>;
@@ -37,6 +38,7 @@ export interface Calls {
 
 export interface CallsDeps {
   readonly registry: RegistryCalls;
+  readonly serving: ServingCalls;
   readonly datasets: DatasetsCalls;
   readonly events: EventsCalls;
   readonly inference: ReplicaSet;
@@ -66,6 +68,7 @@ const oip = inference.GRPCInferenceServiceService;
 const services: readonly ServiceDefinition[] = [
   oip,
   registry.ModelRegistryService,
+  serving.ServingService,
   datasets.DatasetsService,
   events.EventsService,
   trainer.TrainerService,
@@ -87,6 +90,7 @@ export function createCalls(deps: CallsDeps): Calls {
   const streams = new Map<string, StreamCall>();
 
   host(registry.ModelRegistryService, deps.registry);
+  host(serving.ServingService, deps.serving);
   host(datasets.DatasetsService, deps.datasets);
   host(events.EventsService, deps.events);
   forward(oip, deps.inference);

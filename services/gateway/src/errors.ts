@@ -87,6 +87,10 @@ export const noSuchVersion = (model: string, version: string) =>
   notFound(`model '${model}' has no version '${version}'`);
 export const notAdmitted = (model: string, version: string, state: string) =>
   precondition(`version ${version} of model '${model}' is ${state}, a label wants admitted versions`);
+export const noLabel = (model: string, label: string) =>
+  notFound(`model '${model}' has no label '${label.slice(0, 80)}'`);
+export const noShadow = (model: string, label: string) =>
+  notFound(`label '${label}' of model '${model}' has no shadow`);
 export const noReport = (model: string, version: string) =>
   notFound(`version ${version} of model '${model}' has no report`);
 export const noExternalData = (model: string, version: string) =>

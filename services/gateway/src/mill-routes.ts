@@ -46,6 +46,11 @@ export const transcodings: readonly Transcoding[] = [
     rpc: 'ModelRegistry/PromoteVersion',
     body: 'rule',
   },
+  {
+    verb: 'GET',
+    path: '/mill/v1/models/{model}/labels/{label}/shadow',
+    rpc: 'Serving/GetShadowComparison',
+  },
   { verb: 'GET', path: '/mill/v1/datasets', rpc: 'Datasets/ListDatasets' },
   { verb: 'GET', path: '/mill/v1/datasets/{dataset}', rpc: 'Datasets/GetDataset' },
   { verb: 'DELETE', path: '/mill/v1/datasets/{dataset}', rpc: 'Datasets/DeleteDataset' },

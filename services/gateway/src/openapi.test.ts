@@ -1,4 +1,4 @@
-import { datasets, events, optimizer, registry, trainer } from '@modelmill/contracts';
+import { datasets, events, optimizer, registry, serving, trainer } from '@modelmill/contracts';
 import { openApi } from './openapi.js';
 import { transcodings } from './mill-routes.js';
 import type { RestRoute } from './rest-request.js';
@@ -50,6 +50,7 @@ describe('the OpenAPI document', () => {
   it('has every rpc of modelmill.v1: those that stream bytes or events by routes of their own', () => {
     const rpcs = Object.values({
       ...registry.ModelRegistryService,
+      ...serving.ServingService,
       ...datasets.DatasetsService,
       ...trainer.TrainerService,
       ...optimizer.OptimizerService,

@@ -15,6 +15,7 @@ import { createOip } from './oip.js';
 import { registryCalls } from './registry-calls.js';
 import { followReplicas } from './replica-set.js';
 import { openRestDoor } from './rest-door.js';
+import { servingCalls } from './serving-calls.js';
 import { v1Routes } from './v1-routes.js';
 import { v2Routes } from './v2-routes.js';
 
@@ -69,7 +70,8 @@ export async function run(config: Config, signal: AbortSignal, ready: (ports: Po
   const datasets = datasetsCalls({ store, limits });
   const stopping = new AbortController();
   const events = eventsCalls(store, stopping.signal);
-  const calls = createCalls({ registry, datasets, events, inference, trainer, optimizer });
+  const serving = servingCalls(store.registry, inference);
+  const calls = createCalls({ registry, serving, datasets, events, inference, trainer, optimizer });
   const checkKey = createKeyCheck(config.MILL_API_KEYS);
 
   await using grpc = await serve(

@@ -9,10 +9,12 @@ import { table } from '../terminal/table.js';
 import { analyze } from './analyze-model.js';
 import { download, upload } from './model-files.js';
 import { rollBackFlags, rollBackOf, rollBackText } from './roll-back-flags.js';
+import { shadowFlags, shadowOf, shadowText } from './shadow-flags.js';
+import { comparisonText } from './shadow-text.js';
 
 const flags = { ...connectionFlags, json: { type: 'boolean' } } as const;
 
-const actions = { list, get, upload, download, report, analyze, label, unlabel, promote, delete: remove };
+const actions = { list, get, upload, download, report, analyze, label, unlabel, shadow, promote, delete: remove };
 
 export const models: Command = {
   name: 'models',
@@ -24,7 +26,8 @@ mill models download MODEL VERSION [FILE.onnx]
 mill models report MODEL VERSION
 mill models analyze MODEL VERSION [--dataset NAME] [--rows 256] [--seconds 15]
 mill models label MODEL LABEL VERSION[=WEIGHT] … [--roll-back-errors SHARE] [--roll-back-p50 TIMES] [--roll-back-p99 TIMES]
-                   [--roll-back-after 200] [--on-trial VERSION]
+                   [--roll-back-after 200] [--on-trial VERSION] [--shadow VERSION] [--shadow-share 1]
+mill models shadow MODEL LABEL
 mill models unlabel MODEL LABEL
 mill models promote MODEL LABEL [--baseline VERSION] [--max-drop 0.01] [--metric accuracy] [--minimize size_bytes]
 mill models delete MODEL [VERSION]
@@ -38,6 +41,9 @@ mill models delete MODEL [VERSION]
                        or when its executions take so many times as long
   --roll-back-after N  requests to it that a decision takes
   --on-trial VERSION   the version that may leave, where it is not the one of less weight
+  --shadow VERSION     runs the label's requests again after they are answered, for comparison alone; without it none does
+  --shadow-share SHARE
+                       so many of them: 0.2 is every fifth; 'models shadow' tells how its outputs compare
   --baseline VERSION   what accuracy is measured against, default the most accurate version
   --max-drop SHARE     how much accuracy or r2 may be lost, or by which share perplexity may rise: 0.01 is one point
   --metric NAME        accuracy, r2 or perplexity
@@ -84,12 +90,12 @@ async function report(args: readonly string[], cli: Cli): Promise<void> {
 }
 
 async function label(args: readonly string[], cli: Cli): Promise<void> {
-  const { values, positionals } = readArgs(args, { ...flags, ...rollBackFlags });
+  const { values, positionals } = readArgs(args, { ...flags, ...rollBackFlags, ...shadowFlags });
   const [model, name, ...targets] = positionals;
   if (model === undefined || name === undefined || targets.length === 0) {
     throw new UsageError('MODEL, LABEL or VERSION is missing');
   }
-  const wanted = { name, targets: targets.map(targetOf), rollBack: rollBackOf(values) };
+  const wanted = { name, targets: targets.map(targetOf), rollBack: rollBackOf(values), shadow: shadowOf(values) };
   await using mill = await connect(values, cli);
   show(await mill.registry.setLabel(model, wanted), values.json ?? false, cli);
 }
@@ -100,6 +106,15 @@ async function unlabel(args: readonly string[], cli: Cli): Promise<void> {
   await using mill = await connect(values, cli);
   await mill.registry.deleteLabel(model, name);
   cli.out.print(`${model} has no label ${name} any more`);
+}
+
+async function shadow(args: readonly string[], cli: Cli): Promise<void> {
+  const { values, positionals } = readArgs(args, flags);
+  const [model, name] = words(positionals, 'MODEL', 'LABEL');
+  await using mill = await connect(values, cli);
+  const comparison = await mill.serving.shadowComparison(model, name);
+  if (values.json) return printMessage(cli, 'modelmill.v1.ShadowComparison', comparison);
+  for (const line of comparisonText(comparison)) cli.out.print(line);
 }
 
 async function promote(args: readonly string[], cli: Cli): Promise<void> {
@@ -148,7 +163,9 @@ function show(model: registry.Model, asJson: boolean, cli: Cli): void {
   ]);
   const header = ['version', 'state', 'made', 'accuracy', 'size', 'p50 ms', 'p99 ms', 'labels', 'age'];
   cli.out.print(table(header, rows, cli.out.paint.dim));
-  for (const line of model.labels.flatMap((label) => rollBackText(label) ?? [])) cli.out.print(line);
+  for (const label of model.labels) {
+    for (const line of [rollBackText(label), shadowText(label)]) if (line !== undefined) cli.out.print(line);
+  }
 }
 
 const stateNames: Readonly<Record<registry.VersionState, string>> = {
