@@ -15,6 +15,7 @@ import {
 } from './ops.js';
 import { constant, size } from './value.js';
 import type { Shape, Value } from './value.js';
+import { columnsPay, convolving, cutting, examplesFirst, examplesLast, windowColumns } from './window-columns.js';
 import { leftOver } from './windows.js';
 import type { Windows } from './windows.js';
 
@@ -28,6 +29,14 @@ export function convolutionInput(g: Value, weight: Value, x: Shape, windows: Win
   const fits = reach.every((r, i) => r >= before[i]! && r >= after[i]!);
   // one input channel leaves a flipped convolution too little to do at once
   if (strides.every((stride) => stride === 1) && fits && x[1]! > groups) {
+    const [, channels = 0, ...places] = x;
+    const [outputs = 0] = weight.shape;
+    if (channels >= fewChannels && columnsPay(g.shape, places, windows, convolving)) {
+      const byInput = transpose(reshape(weight, [outputs, channels, size(kernel)]), [1, 0, 2]);
+      const around = { ...windows, before: reach.map((r, i) => r - before[i]!) };
+      const columns = windowColumns(g, places, around, true);
+      return examplesFirst(gemm(reshape(byInput, [channels, outputs * size(kernel)]), columns, false, false), x);
+    }
     return make('Conv', [g, flipped(weight, groups)], x, g.dataType, {
       kernel_shape: intList(kernel),
       dilations: intList(dilations),
@@ -59,7 +68,10 @@ function flipped(weight: Value, groups: number): Value {
   return reshape(turned, [groups * inputs, outputs / groups, ...kernel]);
 }
 
-/** Gradient of Conv's weight [o, c/groups, …kernel]: for each tap one product of the output's gradient and a shifted x. */
+/**
+ * Gradient of Conv's weight [o, c/groups, …kernel]: of the output's gradient and what the windows see, one product, or one
+ * for each tap.
+ */
 export function convolutionWeight(g: Value, x: Value, weight: Shape, windows: Windows): Value {
   const { groups } = windows;
   if (groups === 1) return oneGroup(g, x, weight, windows);
@@ -82,8 +94,13 @@ function oneGroup(g: Value, x: Value, weight: Shape, windows: Windows): Value {
   const [outputs = 0, channels = 0] = weight;
   const swap = [1, 0, ...windows.kernel.map((_, i) => i + 2)];
   const examples = size(g.shape) / outputs;
+  const places = g.shape.slice(2);
+  if (columnsPay(x.shape, places, windows, cutting)) {
+    const rows = reshape(examplesLast(g), [outputs, examples]);
+    return reshape(gemm(rows, windowColumns(x, places, windows), false, true), weight);
+  }
   const rows = reshape(transpose(g, swap), [outputs, examples]);
-  const seen = shifts(transpose(padded(x, windows), swap), g.shape.slice(2), windows);
+  const seen = shifts(transpose(padded(x, windows), swap), places, windows);
   if (channels < fewChannels) {
     // products of so few columns leave most of a vector register idle: one product over all taps
     const columns = reshape(concat(seen, 0), [seen.length * channels, examples]);

@@ -57,6 +57,11 @@ export const windowCases: readonly NodeCase[] = [
   forward('auto_pad SAME_UPPER', [1, 2, 5, 4], [2, 2, 2, 3], { auto_pad: 'SAME_UPPER', strides: [2, 1] }),
   forward('auto_pad SAME_LOWER', [1, 2, 5, 4], [2, 2, 2, 2], { auto_pad: 'SAME_LOWER' }),
   forward('auto_pad VALID', [1, 2, 5, 4], [2, 2, 2, 3], { auto_pad: 'VALID', strides: [2, 1] }),
+  forward('many examples and channels, strides and dilations', [16, 16, 4], [1, 16, 2], {
+    strides: [2],
+    dilations: [2],
+    pads: [1, 0],
+  }),
   {
     op: 'MaxUnpool',
     x: [[1, 1, 2, 2], int64Tensor('', [1, 1, 2, 2], [1, 2, 12, 11]), int64Tensor('', [4], [1, 1, 4, 4])],

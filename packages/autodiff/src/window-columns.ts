@@ -1,0 +1,76 @@
+import { concat, gather, reshape, transpose, zeros } from './ops.js';
+import { constant, size } from './value.js';
+import type { Shape, Value } from './value.js';
+import type { Windows } from './windows.js';
+
+/** Examples from which their numbers of one place make pieces that are worth copying. */
+const fewExamples = 16;
+/** Channels from which a product has enough to do. */
+const fewChannels = 16;
+/** Numbers that columns may have: 64 MiB. */
+const mostNumbers = 2 ** 24;
+
+/** Places up to which the columns of windows are made faster than what each tap sees is cut out. */
+export const cutting = 256;
+/** Places up to which a convolution by columns is faster than the operator, which takes its examples one by one. */
+export const convolving = 64;
+
+/** Whether a product with the columns of x's windows at the outputs is the fastest, up to so many places. */
+export function columnsPay(x: Shape, outputs: Shape, { kernel, groups }: Windows, most: number): boolean {
+  const [batch = 0, channels = 0] = x;
+  const [places, taps] = [size(outputs), size(kernel)];
+  const fits = places <= most && channels * taps * places * batch <= mostNumbers;
+  return fits && groups === 1 && taps > 1 && batch >= fewExamples && channels >= fewChannels;
+}
+
+/** [n, c, …spatial] with the examples last: [c, places, n]. */
+export function examplesLast(x: Value): Value {
+  const [batch = 0, channels = 0, ...spatial] = x.shape;
+  const turned = transpose(reshape(x, [batch, channels * size(spatial)]), [1, 0]);
+  return reshape(turned, [channels, size(spatial), batch]);
+}
+
+/** The other way round: [c, places · n] as [n, c, …spatial]. */
+export function examplesFirst(rows: Value, x: Shape): Value {
+  const [batch = 0, channels = 0, ...spatial] = x;
+  return reshape(transpose(reshape(rows, [channels * size(spatial), batch]), [1, 0]), x);
+}
+
+/**
+ * What every tap of the kernel sees of x [n, c, …spatial] at every one of the outputs: [c · taps, outputs · n]
+ * (im2col; Chellapilla et al. 2006). With the examples last, what is copied lies in one piece, whatever the strides.
+ * `turned` is for a kernel that is turned around in space: its taps go from the last to the first.
+ */
+export function windowColumns(x: Value, outputs: Shape, windows: Windows, turned = false): Value {
+  const [batch = 0, channels = 0, ...spatial] = x.shape;
+  const outside = size(spatial);
+  const byTap = seenPositions(spatial, outputs, windows);
+  const positions = (turned ? byTap.reverse() : byTap).flat().map((position) => position ?? outside);
+  const within = examplesLast(x);
+  const around = positions.includes(outside) ? concat([within, zeros([channels, 1, batch])], 1) : within;
+  const columns = gather(around, constant(positions, [positions.length], 'int64'), 1);
+  return reshape(columns, [channels * size(windows.kernel), size(outputs) * batch]);
+}
+
+/** For each tap the places it sees, one per output, undefined outside; all in row-major order. */
+function seenPositions(spatial: Shape, outputs: Shape, windows: Windows): (number | undefined)[][] {
+  const { kernel, strides, dilations, before } = windows;
+  let seen: (number | undefined)[][] = [[0]];
+  kernel.forEach((k, axis) => {
+    const length = spatial[axis]!;
+    const of = Array.from({ length: k }, (_, tap) =>
+      Array.from({ length: outputs[axis]! }, (_, output) => {
+        const at = output * strides[axis]! + tap * dilations[axis]! - before[axis]!;
+        return at < 0 || at >= length ? undefined : at;
+      }),
+    );
+    seen = seen.flatMap((outer) =>
+      of.map((inner) =>
+        outer.flatMap((row) =>
+          inner.map((at) => (row === undefined || at === undefined ? undefined : row * length + at)),
+        ),
+      ),
+    );
+  });
+  return seen;
+}
