@@ -238,3 +238,23 @@ it('streams go both ways at the same time', async () => {
   call.end();
   expect((await answers.next()).done).toBe(true);
 });
+
+it('a stream that fails while its requests are waited for ends with its status, behind the answers before', async () => {
+  await using echo = await startEcho((telemetry) => ({
+    bidi: bidi(async function* (requests: AsyncIterable<string>) {
+      const source = requests[Symbol.asyncIterator]();
+      yield (await source.next()).value as string;
+      void source.next().catch(() => {}); // never comes
+      throw new RpcError(status.FAILED_PRECONDITION, 'no more than one');
+    }, telemetry),
+  }));
+  const { path } = EchoService.bidi;
+  const deadline = Date.now() + 20_000;
+  const call = echo.client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, { deadline });
+  const answers: string[] = [];
+  call.on('data', (answer: string) => answers.push(answer));
+  const failed = new Promise<ServiceError>((resolve) => call.once('error', resolve));
+  call.write('one'); // and is not ended
+  expect(await failed).toMatchObject({ code: status.FAILED_PRECONDITION, details: 'no more than one' });
+  expect(answers).toEqual(['one']);
+});

@@ -134,15 +134,42 @@ const goneError = (call: Call) =>
     : new RpcError(status.CANCELLED, 'the caller has gone away');
 
 interface ReadableCall extends Call {
-  iterator(options: { destroyOnReturn: boolean }): AsyncIterableIterator<unknown>;
+  readonly readableEnded: boolean;
+  readonly destroyed: boolean;
+  read(): unknown;
+  on(event: 'readable' | 'end' | 'close' | 'cancelled', listener: () => unknown): unknown;
+  on(event: 'error', listener: (error: Error) => unknown): unknown;
+  off(event: string, listener: (error: Error) => unknown): unknown;
 }
 
+const changes = ['readable', 'end', 'close', 'cancelled'] as const;
+
+/**
+ * Not Node's own iterator: that destroys the stream when it fails, and so loses the status that has still to go out on it, as
+ * the answers before it do.
+ */
 async function* requestsOf<Request>(call: ReadableCall): AsyncGenerator<Request> {
+  let broken: Error | undefined;
+  let wake = () => {};
+  const changed = () => wake();
+  const failed = (error: Error) => {
+    broken = error;
+    wake();
+  };
+  for (const event of changes) call.on(event, changed);
+  call.on('error', failed);
   try {
-    // the stream must stay whole when its reader stops: the answer goes out on it
-    for await (const request of call.iterator({ destroyOnReturn: false })) yield request as Request;
-  } catch (error) {
-    throw call.cancelled ? goneError(call) : error;
+    for (;;) {
+      const request = call.read();
+      if (request !== null) yield request as Request;
+      else if (call.readableEnded) break;
+      else if (call.cancelled) throw goneError(call);
+      else if (broken || call.destroyed) throw broken ?? goneError(call);
+      else await new Promise<void>((resolve) => (wake = resolve));
+    }
+  } finally {
+    for (const event of changes) call.off(event, changed);
+    call.off('error', failed);
   }
   await nextTurn(); // grpc-js tells of the end first and of the cancellation that caused it afterwards
   if (call.cancelled) throw goneError(call);
