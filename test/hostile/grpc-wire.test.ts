@@ -156,9 +156,11 @@ describe('what no gRPC client sends', () => {
 
 const waited = (stream: NodeJS.EventEmitter, ms: number) =>
   new Promise<void>((resolve) => {
-    const late = setTimeout(resolve, ms);
-    stream.once('drain', () => {
+    const done = () => {
       clearTimeout(late);
+      stream.off('drain', done);
       resolve();
-    });
+    };
+    const late = setTimeout(done, ms);
+    stream.once('drain', done);
   });
