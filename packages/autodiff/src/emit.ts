@@ -16,16 +16,19 @@ export interface Roots {
   readonly inputs: readonly Value[];
   /** Output names and values, in order; a value may have several names. */
   readonly outputs: ReadonlyMap<string, Value>;
+  /** Another form of a value, which is written in its place. */
+  readonly formOf?: (value: Value) => Value | undefined;
 }
 
 /** Writes values down as an ONNX model of plain operators. */
-export function emit({ name, inputs, outputs }: Roots): Model {
+export function emit({ name, inputs, outputs, formOf = () => undefined }: Roots): Model {
   const graph = emptyGraph(name);
   const names = new Map<Value, string>();
   const constants = new Map<string, string>();
   const rootNames = new Map<Value, string>();
   for (const [output, value] of outputs) if (!rootNames.has(value)) rootNames.set(value, output);
-  const order = topological([...outputs.values()]);
+  const { order, forms, owners } = withForms(topological([...outputs.values()]), formOf);
+  for (const [value, form] of forms) if (rootNames.has(value)) rootNames.set(form, rootNames.get(value)!);
   const used = new Set(order);
   const fresh = freshNames([...inputs.map(inputName), ...outputs.keys()]);
 
@@ -55,6 +58,11 @@ export function emit({ name, inputs, outputs }: Roots): Model {
   const written = new Set<object>();
   for (const value of order) {
     const { source } = value;
+    const form = forms.get(value);
+    if (form) {
+      names.set(value, names.get(form)!);
+      continue;
+    }
     switch (source.kind) {
       case 'input':
         names.set(value, source.name);
@@ -76,7 +84,7 @@ export function emit({ name, inputs, outputs }: Roots): Model {
         });
         while (outputNames.at(-1) === '') outputNames.pop();
         const node: Node = {
-          name: operation.node === '' ? `${operation.opType}.${graph.nodes.length}` : operation.node,
+          name: operation.node || `${owners.get(value) ?? ''}${operation.opType}.${graph.nodes.length}`,
           opType: operation.opType,
           domain: operation.domain,
           inputs: operation.inputs.map((operand) => (operand === undefined ? '' : names.get(operand)!)),
@@ -132,4 +140,25 @@ function tensorOf(name: string, { dataType, shape }: Value, values: ArrayLike<nu
     default:
       throw new TrainingFormError(`constants are float or int64, got ${dataType} (${dataTypes[dataType]})`);
   }
+}
+
+/** The order with each value's other form before it, and what the new values' nodes are named after. */
+function withForms(values: readonly Value[], formOf: (value: Value) => Value | undefined) {
+  const order = new Set<Value>();
+  const forms = new Map<Value, Value>();
+  const owners = new Map<Value, string>();
+  for (const value of values) {
+    const form = formOf(value);
+    if (form) {
+      forms.set(value, form);
+      const owner = value.source.kind === 'operation' ? value.source.operation.node : '';
+      for (const part of topological([form])) {
+        if (order.has(part)) continue;
+        order.add(part);
+        if (owner !== '') owners.set(part, `${owner}.`);
+      }
+    }
+    order.add(value);
+  }
+  return { order: [...order], forms, owners };
 }

@@ -2,6 +2,7 @@ import { floatsOf, freshNames } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { gatheredOf } from './accumulation.js';
 import { emit } from './emit.js';
+import { fasterForm } from './faster-forms.js';
 import { TrainingFormError } from './errors.js';
 import { featureTerms } from './feature-losses.js';
 import { gradients } from './gradients.js';
@@ -81,7 +82,7 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
   const { name, inputs, tell, update, gather, described } = stepValues(forward, options, (found) => found);
   const outputs = (told: readonly Named[]) => new Map([...told, ...update]);
   return {
-    model: emit({ name: `${name}.training`, inputs, outputs: outputs(tell('update')) }),
+    model: emit({ name: `${name}.training`, inputs, outputs: outputs(tell('update')), formOf: fasterForm }),
     ...(gather ? { gather: gatherForm(gather) } : {}),
     ...described,
   };
@@ -89,7 +90,8 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
   /** Keeps the gradients of a batch, and statistics, and nothing else. */
   function gatherForm({ state, next }: NonNullable<StepValues['gather']>): NonNullable<TrainingStep['gather']> {
     const roots = new Map([...tell('gather'), ...next]);
-    return { model: emit({ name: `${name}.gathering`, inputs: usedBy(roots, inputs), outputs: roots }), state };
+    const inputsOf = usedBy(roots, inputs);
+    return { model: emit({ name: `${name}.gathering`, inputs: inputsOf, outputs: roots, formOf: fasterForm }), state };
   }
 }
 
