@@ -26,6 +26,9 @@ export function createShadowTally() {
     counts,
     dropped,
     times,
+    /** Requests that are picked, and nothing has come of them yet. */
+    waiting: () =>
+      counts.picked - counts.compared - counts.failed - [...dropped.values()].reduce((sum, count) => sum + count, 0),
     drop: (reason: DropReason, requests = 1) => void dropped.set(reason, dropped.get(reason)! + requests),
     fail(message: string) {
       counts.failed++;

@@ -119,10 +119,10 @@ describe('a shadow', () => {
     // rows of one at a time, so that it gains nothing by batches
     await shadowed(mesh, 'slow', [lookup(64, 0, 1), lookup(64, 4000, 1)], 1, 1n);
     const versions = new Set<string>();
-    for (let index = 0; index < 400; index++) versions.add((await ask(mesh, 'slow', index % 64)).modelVersion);
+    for (let index = 0; index < 600; index++) versions.add((await ask(mesh, 'slow', index % 64)).modelVersion);
     expect(versions).toEqual(new Set(['1']));
     const told = await comparisonOf(mesh, 'slow');
-    expect(told.answered).toBe(400n);
+    expect(told.answered).toBe(600n);
     expect(told.waiting).toBeGreaterThan(100n); // nobody waited for these
     expect(told.dropped['busy']).toBeGreaterThan(0n);
     await mesh.store.registry.setLabel('slow', { name: 'stable', targets: [{ version: '1', weight: 1 }] });
@@ -146,6 +146,20 @@ describe('a shadow', () => {
     expect((await ask(mesh, 'newest', 1)).modelVersion).toBe('1');
     expect((await ask(mesh, 'newest', 1, { modelVersion: '2' })).modelVersion).toBe('2');
   });
+});
+
+it('a shadow that takes too long fails that once, rests, and its runner is replaced without anyone noticing', async () => {
+  await using mesh = await startServing({ MILL_REQUEST_TIMEOUT_MS: '2000', MILL_RUNNER_THREADS: '1' });
+  await shadowed(mesh, 'long', [lookup(64), lookup(64, 2000)]);
+  const rows = 8000; // 262 billion multiplications for the shadow
+  const inputs = [{ name: 'x', datatype: 'INT64', shape: [BigInt(rows)], contents: undefined, parameters: {} }];
+  const rawInputContents = [Buffer.alloc(8 * rows)];
+  expect((await ask(mesh, 'long', 0, { inputs, rawInputContents })).modelVersion).toBe('1');
+  const told = await settled(mesh, 'long');
+  expect(told).toMatchObject({ picked: 1n, compared: 0n, failed: 1n });
+  expect(told.lastFailure).toContain("model 'long' version 2 was stopped");
+  for (let index = 0; index < 10; index++) expect((await ask(mesh, 'long', index)).modelVersion).toBe('1');
+  expect(await settled(mesh, 'long')).toMatchObject({ picked: 11n, failed: 1n, dropped: { resting: 10n } });
 });
 
 it('a shadow that the memory budget has no room for is not loaded, and nothing leaves for it', async () => {

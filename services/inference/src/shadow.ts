@@ -26,7 +26,6 @@ export interface Shadow extends Disposable {
   readonly tally: ShadowTally;
   /** The version, with its answers passed on to the shadow. */
   over(served: ServedVersion): ServedVersion;
-  waiting(): number;
   /** Goes on where it had to wait. */
   proceed(): void;
 }
@@ -140,7 +139,6 @@ export function createShadow(setting: registry.Shadow, ground: ShadowGround): Sh
     setting,
     tally,
     over,
-    waiting: () => backlog.size(),
     proceed,
     [Symbol.dispose]() {
       ended = true;

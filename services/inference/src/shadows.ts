@@ -84,7 +84,7 @@ export function createShadows({ atOnce, find, isBusy }: ShadowsOptions): Shadows
 const isSame = (a: registry.Shadow, b: registry.Shadow) => a.setAt?.getTime() === b.setAt?.getTime();
 
 /** What this replica tells of a shadow. */
-export function comparisonMessage({ model, label, setting, tally, waiting }: LabelShadow): serving.ShadowComparison {
+export function comparisonMessage({ model, label, setting, tally }: LabelShadow): serving.ShadowComparison {
   const { answered, picked, compared, failed, lastFailure } = tally.counts;
   return {
     model,
@@ -97,7 +97,7 @@ export function comparisonMessage({ model, label, setting, tally, waiting }: Lab
     failed: BigInt(failed),
     lastFailure,
     dropped: Object.fromEntries([...tally.dropped].map(([reason, requests]) => [reason, BigInt(requests)])),
-    waiting: BigInt(waiting()),
+    waiting: BigInt(tally.waiting()),
     outputs: tally.outputs(),
     answeredTimes: tally.times.answered.message(),
     shadowTimes: tally.times.shadow.message(),

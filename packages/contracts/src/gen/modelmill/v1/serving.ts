@@ -54,7 +54,7 @@ export interface Times {
 
 /** How long the requests that were compared took one of the sides. */
 export interface SideTimes {
-  /** From the request to its answer, waiting included. A shadow waits behind all others. */
+  /** From the request to its answer, waiting for a runner included. A shadow's begin when its turn has come. */
   answer:
     | Times
     | undefined;
@@ -128,7 +128,7 @@ export interface ShadowComparison {
    * `resting`: it ended a runner or took too long of late.
    */
   dropped: { [key: string]: bigint };
-  /** Requests that wait for the shadow now. */
+  /** Requests that wait for the shadow now, or run there. */
   waiting: bigint;
   /** By name. */
   outputs: OutputComparison[];
