@@ -1,3 +1,4 @@
+import { once } from 'node:events';
 import { DiagLogLevel, context, diag, metrics, propagation, trace } from '@opentelemetry/api';
 import type { Histogram, Meter, Tracer } from '@opentelemetry/api';
 import { pino } from 'pino';
@@ -25,13 +26,17 @@ export async function startTelemetry(
   const { BatchSpanProcessor, PrometheusExporter, PrometheusSerializer, exporters, startNodeSdk } =
     await import('./telemetry-sdk.js');
   const endpoint = config.OTEL_EXPORTER_OTLP_ENDPOINT.replace(/\/$/, '');
-  const log = pino({
-    level: config.MILL_LOG_LEVEL,
-    base: { service, replica: config.MILL_REPLICA },
-    messageKey: 'event',
-    timestamp: pino.stdTimeFunctions.isoTime,
-    formatters: { level: (level) => ({ level }) },
-  });
+  const output = logOutput();
+  const log = pino(
+    {
+      level: config.MILL_LOG_LEVEL,
+      base: { service, replica: config.MILL_REPLICA },
+      messageKey: 'event',
+      timestamp: pino.stdTimeFunctions.isoTime,
+      formatters: { level: (level) => ({ level }) },
+    },
+    output.out,
+  );
   const prometheus = new PrometheusExporter({ preventServerStart: true });
   const collector = endpoint === '' ? undefined : exporters(endpoint);
   const sdk = startNodeSdk({
@@ -62,6 +67,29 @@ export async function startTelemetry(
       await sdk.shutdown().catch((error: unknown) => log.warn({ error: String(error) }, 'telemetry not flushed'));
       // the next one in this process, as tests have, starts from nothing
       for (const api of [trace, metrics, propagation, context, diag]) api.disable();
+      await output.end();
+    },
+  };
+}
+
+const mostFlushMs = 1_000;
+
+/** JSON lines on stdout; nobody may be reading there any more. */
+function logOutput() {
+  const out = pino.destination({ fd: 1, sync: false });
+  let isRead = true;
+  out.on('error', () => (isRead = false));
+  return {
+    out,
+    /**
+     * Waits until all of it is written or its reader has turned out to be gone: what is left at the exit is tried again
+     * and again there, for ever where nobody reads.
+     */
+    async end(): Promise<void> {
+      if (!isRead) return;
+      const ended = once(out, 'drain', { signal: AbortSignal.timeout(mostFlushMs) });
+      out.write(''); // so that there is something to be done with
+      await ended.catch(() => {});
     },
   };
 }
