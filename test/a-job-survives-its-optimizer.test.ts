@@ -35,3 +35,38 @@ it('an optimization job survives its optimizer being killed: one fine-tuning, on
     [training.status!.jobId, `${status!.jobId}-pass0`].sort(),
   );
 });
+
+it('a search survives its optimizer being killed: no candidate is tried twice, and nothing is trained twice', async () => {
+  await using mesh = await startMesh();
+  await using events = await listen(mesh.natsUrl);
+  await uploadDigits(mesh.mill);
+  const training = await mesh.mill.trainer.submit(smallSpec());
+  await succeeded(mesh.mill.trainer.watch(training.status!.jobId));
+  await events.heard(/\.admitted$/);
+
+  const spec = parseOptimizationSpec({
+    model: 'digits',
+    version: '1',
+    data: { dataset: 'digits' },
+    goal: { optimize: 'smallest', time_budget_seconds: 45 },
+    max_accuracy_drop: 0.05,
+  });
+  const { status } = await mesh.mill.optimizer.submit(spec);
+  const searchId = status!.jobId;
+  // candidates before it are kept with the job, and this one is being fine-tuned
+  await events.heard(new RegExp(`job\\.${searchId}-c\\d+-pass0\\.(progress|checkpointed|started)$`));
+  await mesh.restart('optimizer');
+
+  const { version } = await succeeded(mesh.mill.optimizer.watch(searchId));
+  const { json } = await mesh.mill.registry.getReport('digits', version);
+  const { search } = JSON.parse(json) as { search: { name: string; outcome: string }[] };
+  const names = search.map(({ name }) => name);
+  expect(names).toEqual(expect.arrayContaining(['16 shared weights', '90 % zeros']));
+  expect(new Set(names).size).toBe(names.length);
+  expect(search.filter(({ outcome }) => outcome.includes('optimizer ended'))).toEqual([]);
+  const trainings = (await mesh.mill.trainer.list()).filter((job) => job.status!.jobId.startsWith(searchId));
+  expect(trainings.length).toBeGreaterThan(0);
+  expect(new Set(trainings.map((job) => JSON.stringify(job.spec, exact))).size).toBe(trainings.length);
+});
+
+const exact = (_: string, value: unknown) => (typeof value === 'bigint' ? String(value) : value);
