@@ -105,42 +105,75 @@ describe('figures that others publish are reached', () => {
   });
 
   describe('handwritten digits, 8,000 to learn from and 2,000 held out (needs ../shared/data/mnist-10k)', () => {
-    let accuracy = 0;
+    const accuracies = new Map<string, number>();
 
-    whereItIs('are 98.7 % right', async () => {
-      accuracy = (await learnHandwriting())['accuracy']!;
-      expect(accuracy).toBeGreaterThanOrEqual(0.987);
+    whereItIs('are 98.7 % right, within three minutes on two cores at rest', async () => {
+      const begun = performance.now();
+      await learn('quick', quick, 20);
+      const seconds = (performance.now() - begun) / 1000;
+      console.log(`${accuracies.get('quick')} in ${seconds} s`);
+      expect(accuracies.get('quick')).toBeGreaterThanOrEqual(0.987);
+      if (process.env['MILL_TEST_FIGURES']) expect(seconds).toBeLessThan(180);
+    });
+    whenAsked('are 98.7 % right with a wider network (needs MILL_TEST_FIGURES)', async () => {
+      await learn('mnist', wide, 18);
+      expect(accuracies.get('mnist')).toBeGreaterThanOrEqual(0.987);
     });
 
-    whereItIs.each([
+    const small = [
       ['in eight bits', { passes: [{ quantize_static: {} }] }, 0.003, 0.27],
       ['with 16 values a layer', { passes: [{ share_weights: {} }] }, 0.003, 0.14],
-    ])('are nearly as right %s', (_, how, points, share) => nearlyAsRight(how, points, share));
-
+    ] as const;
+    whereItIs.each(small)('are nearly as right %s', (_, how, points, share) =>
+      nearlyAsRight('quick', how, points, share),
+    );
     whenAsked.each([
+      ...small,
       ['with 90 % zeros', { passes: [{ prune_magnitude: { sparsity: 0.9, finetune_epochs: 10 } }] }, 0.005, 0.21],
       ['twenty times smaller', { preset: 'compact' }, 0.007, 0.05],
-    ])('are nearly as right %s (needs MILL_TEST_FIGURES)', (_, how, points, share) =>
-      nearlyAsRight(how, points, share),
+    ] as const)('are nearly as right with the wider network %s (needs MILL_TEST_FIGURES)', (_, how, points, share) =>
+      nearlyAsRight('mnist', how, points, share),
     );
 
-    async function nearlyAsRight(how: object, points: number, share: number): Promise<void> {
-      const { version, metrics } = await optimized(how);
-      const [parent, made] = await Promise.all(['1', version].map((of) => mesh.mill.registry.getVersion('mnist', of)));
-      expect(accuracy - metrics['accuracy']!).toBeLessThanOrEqual(points);
-      expect(Number(made!.sizeBytes) / Number(parent!.sizeBytes)).toBeLessThanOrEqual(share);
+    async function learn(model: string, layers: readonly object[], epochs: number): Promise<void> {
+      if (accuracies.size === 0) await uploadMnist(mesh.mill);
+      const { accuracy } = await trained({
+        model,
+        data: { dataset: 'mnist', normalize: 'minmax' },
+        layers: [{ reshape: { shape: [1, 28, 28] } }, ...layers, { dense: { units: 10 } }],
+        losses: [{ kind: 'cross_entropy', label_smoothing: 0.1 }],
+        optimizer: {
+          adam_w: { learning_rate: 0.003, weight_decay: 0.02 },
+          decay_on: 'matrices',
+          scheduled: { kind: 'one_cycle' },
+          ema: 0.98,
+        },
+        epochs,
+        batch_size: 64,
+      });
+      accuracies.set(model, accuracy!);
+    }
+
+    async function nearlyAsRight(model: string, how: object, points: number, share: number): Promise<void> {
+      const { version, metrics } = await optimized(model, how);
+      const [parent, made] = await Promise.all(['1', version].map((of) => mesh.mill.registry.getVersion(model, of)));
+      const lost = accuracies.get(model)! - metrics['accuracy']!;
+      const left = Number(made!.sizeBytes) / Number(parent!.sizeBytes);
+      console.log(`${model} ${JSON.stringify(how)}: ${lost} lost, ${left} of the bytes`);
+      expect(lost).toBeLessThanOrEqual(points);
+      expect(left).toBeLessThanOrEqual(share);
     }
 
     whenAsked(
       'are nearly as right at half the multiply-adds, 1.6 times as fast (needs MILL_TEST_FIGURES)',
       async () => {
         const pass = { multiply_adds: 0.5, round_to: 16, parent_weight: 0.7, finetune_epochs: 8 };
-        const { version, metrics } = await optimized({ passes: [{ prune_structured: pass }] });
+        const { version, metrics } = await optimized('mnist', { passes: [{ prune_structured: pass }] });
         const [dense, cut] = await Promise.all(['1', version].map((of) => mesh.mill.optimizer.analyze('mnist', of)));
         const total = ({ layers }: NonNullable<typeof dense>) =>
           layers.reduce((sum, { multiplyAdds }) => sum + Number(multiplyAdds), 0);
         expect(total(cut!) / total(dense!)).toBeLessThanOrEqual(0.5);
-        expect(accuracy - metrics['accuracy']!).toBeLessThanOrEqual(0.007);
+        expect(accuracies.get('mnist')! - metrics['accuracy']!).toBeLessThanOrEqual(0.007);
         expect(await timesFaster(mesh.mill, 'mnist', ['1', version], 1.6)).toBeGreaterThanOrEqual(1.6);
       },
     );
@@ -175,44 +208,34 @@ describe('figures that others publish are reached', () => {
       return { mean: seen.reduce((a, b) => a + b) / seen.length, least, most };
     }
 
-    async function optimized(how: object): Promise<jobs.JobSucceeded> {
-      const spec = { model: 'mnist', version: '1', data: { dataset: 'mnist', normalize: 'minmax' } };
+    async function optimized(model: string, how: object): Promise<jobs.JobSucceeded> {
+      const spec = { model, version: '1', data: { dataset: 'mnist', normalize: 'minmax' } };
       const { status } = await mesh.mill.optimizer.submit(
         parseOptimizationSpec({ ...spec, ...how, max_accuracy_drop: 0.05 }),
       );
       return succeeded(mesh.mill.optimizer.watch(status!.jobId));
     }
   });
-
-  async function learnHandwriting(): Promise<Readonly<Record<string, number>>> {
-    await uploadMnist(mesh.mill);
-    const conv = (filters: number, stride: number) => [
-      { conv2d: { filters, kernel: [3], stride: [stride] } },
-      { batch_norm: {} },
-      { activation: { function: 'relu' } },
-    ];
-    const stage = (filters: number) => [...conv(filters, 1), ...conv(filters, 2), { dropout: { rate: 0.4 } }];
-    return trained({
-      model: 'mnist',
-      data: { dataset: 'mnist', normalize: 'minmax' },
-      layers: [
-        { reshape: { shape: [1, 28, 28] } },
-        ...stage(32),
-        ...stage(64),
-        { flatten: {} },
-        { dense: { units: 128, activation: 'relu' } },
-        { dropout: { rate: 0.4 } },
-        { dense: { units: 10 } },
-      ],
-      losses: [{ kind: 'cross_entropy', label_smoothing: 0.1 }],
-      optimizer: {
-        adam_w: { learning_rate: 0.003, weight_decay: 0.02 },
-        decay_on: 'matrices',
-        scheduled: { kind: 'one_cycle' },
-        ema: 0.98,
-      },
-      epochs: 18,
-      batch_size: 64,
-    });
-  }
 });
+
+const conv = (filters: number, kernel: number, more: object = {}) => [
+  { conv2d: { filters, kernel: [kernel], ...more } },
+  { batch_norm: {} },
+  { activation: { function: 'relu' } },
+];
+const pool = { max_pool2d: { kernel: [2] } };
+const dropout = (rate: number) => ({ dropout: { rate } });
+const dense = (units: number) => ({ dense: { units, activation: 'relu' } });
+
+const valid = { padding: 'valid' };
+/** 61,000 weights. */
+const quick = [
+  ...[...conv(16, 5, valid), pool, dropout(0.1)],
+  ...[...conv(32, 3, valid), pool, dropout(0.2)],
+  ...[...conv(64, 3, valid), dropout(0.3), { flatten: {} }],
+  ...[dense(64), dropout(0.3)],
+];
+
+const stage = (filters: number) => [...conv(filters, 3), ...conv(filters, 3, { stride: [2] }), dropout(0.4)];
+/** 468,000 weights. */
+const wide = [...stage(32), ...stage(64), { flatten: {} }, dense(128), dropout(0.4)];
