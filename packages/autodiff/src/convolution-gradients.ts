@@ -15,12 +15,16 @@ import {
 } from './ops.js';
 import { constant, size } from './value.js';
 import type { Shape, Value } from './value.js';
-import { columnsPay, convolving, cutting, examplesFirst, examplesLast, windowColumns } from './window-columns.js';
+import {
+  columnsPayForConvolution,
+  columnsPayForWeight,
+  examplesFirst,
+  examplesLast,
+  fewChannels,
+  windowColumns,
+} from './window-columns.js';
 import { leftOver } from './windows.js';
 import type { Windows } from './windows.js';
-
-/** Below this, the weight's gradient is one product over all taps. */
-const fewChannels = 16;
 
 /** Gradient of Conv's input [n, c, …spatial] from that of its output [n, o, …]. */
 export function convolutionInput(g: Value, weight: Value, x: Shape, windows: Windows): Value {
@@ -30,12 +34,12 @@ export function convolutionInput(g: Value, weight: Value, x: Shape, windows: Win
   // one input channel leaves a flipped convolution too little to do at once
   if (strides.every((stride) => stride === 1) && fits && x[1]! > groups) {
     const [, channels = 0, ...places] = x;
-    const [outputs = 0] = weight.shape;
-    if (channels >= fewChannels && columnsPay(g.shape, places, windows, convolving)) {
-      const byInput = transpose(reshape(weight, [outputs, channels, size(kernel)]), [1, 0, 2]);
+    const [filters = 0] = weight.shape;
+    if (columnsPayForConvolution(g.shape, places, windows, channels)) {
+      const byInput = transpose(reshape(weight, [filters, channels, size(kernel)]), [1, 0, 2]);
       const around = { ...windows, before: reach.map((r, i) => r - before[i]!) };
       const columns = windowColumns(g, places, around, true);
-      return examplesFirst(gemm(reshape(byInput, [channels, outputs * size(kernel)]), columns, false, false), x);
+      return examplesFirst(gemm(reshape(byInput, [channels, filters * size(kernel)]), columns, false, false), x);
     }
     return make('Conv', [g, flipped(weight, groups)], x, g.dataType, {
       kernel_shape: intList(kernel),
@@ -56,16 +60,16 @@ export function convolutionInput(g: Value, weight: Value, x: Shape, windows: Win
 
 /** [o, c/groups, …kernel] turned around in space, inputs and outputs exchanged within each group: [c, o/groups, …]. */
 function flipped(weight: Value, groups: number): Value {
-  const [outputs = 0, inputs = 0, ...kernel] = weight.shape;
+  const [filters = 0, inputs = 0, ...kernel] = weight.shape;
   const taps = size(kernel);
-  const swapped = transpose(reshape(weight, [groups, outputs / groups, inputs, taps]), [0, 2, 1, 3]);
+  const swapped = transpose(reshape(weight, [groups, filters / groups, inputs, taps]), [0, 2, 1, 3]);
   // a product with the mirrored identity: slices that run backwards go element by element
   const mirror = constant(
     Array.from({ length: taps * taps }, (_, i) => Number(Math.floor(i / taps) + (i % taps) === taps - 1)),
     [taps, taps],
   );
   const turned = taps === 1 ? swapped : matMul(reshape(swapped, [size(weight.shape) / taps, taps]), mirror);
-  return reshape(turned, [groups * inputs, outputs / groups, ...kernel]);
+  return reshape(turned, [groups * inputs, filters / groups, ...kernel]);
 }
 
 /**
@@ -91,24 +95,24 @@ export function convolutionWeight(g: Value, x: Value, weight: Shape, windows: Wi
 }
 
 function oneGroup(g: Value, x: Value, weight: Shape, windows: Windows): Value {
-  const [outputs = 0, channels = 0] = weight;
+  const [filters = 0, channels = 0] = weight;
   const swap = [1, 0, ...windows.kernel.map((_, i) => i + 2)];
-  const examples = size(g.shape) / outputs;
+  const examples = size(g.shape) / filters;
   const places = g.shape.slice(2);
-  if (columnsPay(x.shape, places, windows, cutting)) {
-    const rows = reshape(examplesLast(g), [outputs, examples]);
+  if (columnsPayForWeight(x.shape, places, windows)) {
+    const rows = reshape(examplesLast(g), [filters, examples]);
     return reshape(gemm(rows, windowColumns(x, places, windows), false, true), weight);
   }
-  const rows = reshape(transpose(g, swap), [outputs, examples]);
+  const rows = reshape(transpose(g, swap), [filters, examples]);
   const seen = shifts(transpose(padded(x, windows), swap), places, windows);
   if (channels < fewChannels) {
     // products of so few columns leave most of a vector register idle: one product over all taps
     const columns = reshape(concat(seen, 0), [seen.length * channels, examples]);
-    const product = reshape(gemm(rows, columns, false, true), [outputs, seen.length, channels]);
+    const product = reshape(gemm(rows, columns, false, true), [filters, seen.length, channels]);
     return reshape(transpose(product, [0, 2, 1]), weight);
   }
   const taps = seen.map((shifted) =>
-    reshape(gemm(rows, reshape(shifted, [channels, examples]), false, true), [outputs, channels, 1]),
+    reshape(gemm(rows, reshape(shifted, [channels, examples]), false, true), [filters, channels, 1]),
   );
   return reshape(concat(taps, 2), weight);
 }
@@ -129,7 +133,7 @@ function depthwise(g: Value, x: Value, weight: Shape, windows: Windows): Value {
 const padded = (x: Value, { before, after }: Windows): Value => pad(x, [0, 0, ...before], [0, 0, ...after]);
 
 /** What each tap of the kernel sees of x, in row-major order of the taps. */
-function shifts(x: Value, outputs: Shape, { kernel, strides, dilations }: Windows): Value[] {
+function shifts(x: Value, places: Shape, { kernel, strides, dilations }: Windows): Value[] {
   let starts: number[][] = [[]];
   kernel.forEach((k, i) => {
     starts = starts.flatMap((at) => Array.from({ length: k }, (_, tap) => [...at, tap * dilations[i]!]));
@@ -140,7 +144,7 @@ function shifts(x: Value, outputs: Shape, { kernel, strides, dilations }: Window
       at.map((start, i) => ({
         axis: i + 2,
         start,
-        end: start + (outputs[i]! - 1) * strides[i]! + 1,
+        end: start + (places[i]! - 1) * strides[i]! + 1,
         step: strides[i]!,
       })),
     ),

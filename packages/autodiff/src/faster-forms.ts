@@ -1,7 +1,7 @@
 import { gemm, reshape } from './ops.js';
 import { size } from './value.js';
 import type { Operation, Value } from './value.js';
-import { columnsPay, convolving, examplesFirst, windowColumns } from './window-columns.js';
+import { columnsPayForConvolution, examplesFirst, windowColumns } from './window-columns.js';
 import { windowsOf } from './windows.js';
 
 /** A value that a step computes faster by other operators, from the same operands; undefined where there is no such way. */
@@ -18,8 +18,9 @@ function convolutionByColumns(convolution: Operation): Value | undefined {
   const [filters = 0, , ...kernel] = weight.shape;
   const windows = windowsOf(convolution, x.shape, kernel);
   const y = outputs[0]!.shape;
-  if (!columnsPay(x.shape, y.slice(2), windows, convolving)) return undefined;
+  const places = y.slice(2);
+  if (!columnsPayForConvolution(x.shape, places, windows, filters)) return undefined;
   const rows = reshape(weight, [filters, size(weight.shape) / filters]);
   const offset = bias && reshape(bias, [filters, 1]);
-  return examplesFirst(gemm(rows, windowColumns(x, y.slice(2), windows), false, false, 1, offset), y);
+  return examplesFirst(gemm(rows, windowColumns(x, places, windows), false, false, 1, offset), y);
 }
