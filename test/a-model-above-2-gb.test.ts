@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs';
 import { emptyGraph, floatTensor, makeNode, splitOnnx } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { parseOptimizationSpec } from '@modelmill/client';
+import { registry } from '@modelmill/contracts';
 import { uploadDigits } from './digits.js';
 import { succeeded } from './jobs.js';
 import { startMesh } from './start-mesh.js';
@@ -10,6 +11,8 @@ import type { Mesh } from './start-mesh.js';
 jest.setTimeout(1_800_000);
 
 const whenAsked = process.env['MILL_TEST_FIGURES'] ? it : it.skip;
+
+const states = registry.VersionState;
 
 const [width, layers] = [4_096, 34];
 /** A runner and a pass hold a model of this size and what it computes into. */
@@ -71,8 +74,8 @@ describe('a model of 2.28 GB (needs MILL_TEST_FIGURES)', () => {
       const { mill } = mesh;
       await uploadDigits(mill);
       const at = stopwatch();
-      const { registry, optimizer } = mill;
-      await registry.uploadVersion({
+      const { registry: versions, optimizer } = mill;
+      await versions.uploadVersion({
         model: 'large',
         content: (async function* () {
           yield file;
@@ -101,7 +104,7 @@ describe('a model of 2.28 GB (needs MILL_TEST_FIGURES)', () => {
         );
         const { version } = await succeeded(optimizer.watch(status!.jobId));
         at(`${kind} (version ${version})`);
-        const made = await registry.getVersion('large', version);
+        const made = await versions.getVersion('large', version);
         expect(Number(made.sizeBytes) / bytes).toBeLessThan(share + 0.005);
         expect(made.externalData !== undefined).toBe(share === 1);
       }
@@ -111,7 +114,7 @@ describe('a model of 2.28 GB (needs MILL_TEST_FIGURES)', () => {
         ],
       });
       for (const version of ['1', '2', '3']) {
-        await registry.setLabel('large', { name: 'stable', targets: [{ version, weight: 1 }] });
+        await versions.setLabel('large', { name: 'stable', targets: [{ version, weight: 1 }] });
         expect(await answer(`/v2/models/large/versions/${version}/infer`, body)).toHaveLength(10);
         at(`version ${version} has answered`);
       }
@@ -121,18 +124,20 @@ describe('a model of 2.28 GB (needs MILL_TEST_FIGURES)', () => {
   async function admitted(version: string): Promise<void> {
     for (;;) {
       const { state, rejectionReason } = await mesh!.mill.registry.getVersion('large', version);
-      if (state === 2) return;
-      if (state === 3) throw new Error(rejectionReason);
+      if (state === states.VERSION_STATE_ADMITTED) return;
+      if (state === states.VERSION_STATE_REJECTED) throw new Error(rejectionReason);
       await new Promise((done) => setTimeout(done, 500));
     }
   }
 
+  /** When it is loaded. */
   async function answer(path: string, body: string): Promise<number[]> {
     for (;;) {
       const response = await mesh!.fetch(path, { method: 'POST', body });
       const answered = (await response.json()) as { outputs?: { data: number[] }[] };
       if (answered.outputs) return answered.outputs[0]!.data;
-      await new Promise((done) => setTimeout(done, 500)); // it is being loaded
+      if (response.status !== 503) throw new Error(`${response.status} ${JSON.stringify(answered)}`);
+      await new Promise((done) => setTimeout(done, 500));
     }
   }
 });

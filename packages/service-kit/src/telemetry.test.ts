@@ -39,6 +39,17 @@ describe('what a process logs', () => {
     }
   });
 
+  it('does not keep it from ending where its reader has stopped reading', async () => {
+    const child = logging(`for (let i = 0; i < 20_000; i++) log.info({ i }, 'a line that stays in the pipe');`);
+    try {
+      child.stdout.pause();
+      expect(await once(child, 'exit', { signal: AbortSignal.timeout(20_000) })).toEqual([0, null]);
+    } finally {
+      child.kill('SIGKILL');
+      child.stdout.destroy();
+    }
+  });
+
   it('is there to the last line when it ends', async () => {
     const child = logging(`for (let i = 1; i <= 2_000; i++) log.info({ i }, 'line');`);
     const parts: Buffer[] = [];

@@ -77,19 +77,16 @@ const mostFlushMs = 1_000;
 /** JSON lines on stdout; nobody may be reading there any more. */
 function logOutput() {
   const out = pino.destination({ fd: 1, sync: false });
-  let isRead = true;
-  out.on('error', () => (isRead = false));
+  /** What is left at the exit is tried again and again there, for ever where nobody reads. */
+  const giveUp = () => void (out.flushSync = () => {});
+  out.on('error', giveUp);
   return {
     out,
-    /**
-     * Waits until all of it is written or its reader has turned out to be gone: what is left at the exit is tried again
-     * and again there, for ever where nobody reads.
-     */
+    /** Waits until all of it is written, or nobody has read for a second. */
     async end(): Promise<void> {
-      if (!isRead) return;
       const ended = once(out, 'drain', { signal: AbortSignal.timeout(mostFlushMs) });
       out.write(''); // so that there is something to be done with
-      await ended.catch(() => {});
+      await ended.catch(giveUp);
     },
   };
 }

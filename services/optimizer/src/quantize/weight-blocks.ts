@@ -59,7 +59,8 @@ export const nearestGrid: GridOf = (values, { bits, symmetric }) => {
     max = value > max ? value : max;
   }
   if (symmetric) {
-    const most = -min === max ? (values.find((value) => Math.abs(value) === max) ?? 0) : -min > max ? min : max;
+    const isTie = -min === max && max > 0;
+    const most = isTie ? values.find((value) => Math.abs(value) === max)! : -min > max ? min : max;
     return { scale: fround(most / -(2 ** (bits - 1))), zeroPoint: 2 ** (bits - 1) };
   }
   const scale = fround(fround(max - min) / (2 ** bits - 1));
