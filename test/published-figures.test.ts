@@ -107,7 +107,7 @@ describe('figures that others publish are reached', () => {
   describe('handwritten digits, 8,000 to learn from and 2,000 held out (needs ../shared/data/mnist-10k)', () => {
     const accuracies = new Map<string, number>();
 
-    whereItIs('are 98.7 % right, within three minutes where MILL_TEST_FIGURES asks for it on two cores at rest', async () => {
+    whereItIs('are 98.7 % right (and within three minutes, where MILL_TEST_FIGURES says that the machine is at rest)', async () => {
       const begun = performance.now();
       await learn('quick', quick, 20);
       const seconds = (performance.now() - begun) / 1000;
