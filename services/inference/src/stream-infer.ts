@@ -19,24 +19,29 @@ export async function* answerInOrder(
     });
   const underway: Promise<inference.ModelStreamInferResponse>[] = [];
   const source = requests[Symbol.asyncIterator]();
-  let next: Promise<IteratorResult<inference.ModelInferRequest>> | undefined = source.next();
+  const read = () => {
+    const result = source.next();
+    result.catch(() => {}); // it is thrown in its turn, which may be long after
+    return result;
+  };
+  let next: Promise<IteratorResult<inference.ModelInferRequest>> | undefined = read();
   while (next !== undefined || underway.length > 0) {
     const mayRead: typeof next = underway.length < lookAhead ? next : undefined;
     const first = await Promise.race([
-      ...(mayRead === undefined ? [] : [mayRead.then((read) => ({ kind: 'read' as const, read }))]),
+      ...(mayRead === undefined ? [] : [mayRead.then((result) => ({ kind: 'read' as const, result }))]),
       ...(underway[0] === undefined ? [] : [underway[0].then((answer) => ({ kind: 'answer' as const, answer }))]),
     ]);
     if (first.kind === 'answer') {
       void underway.shift();
       yield first.answer;
-    } else if (first.read.done === true) {
+    } else if (first.result.done === true) {
       next = undefined;
     } else {
-      const request = first.read.value;
+      const request = first.result.value;
       const answer = inOneMessage(request);
       answer.catch(() => {}); // it is thrown in its turn
       underway.push(answer);
-      next = source.next();
+      next = read();
     }
   }
 }
