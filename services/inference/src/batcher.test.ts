@@ -1,4 +1,5 @@
 import { status } from '@grpc/grpc-js';
+import { RunnerError } from '@modelmill/runtime';
 import type { RunResult, TensorData } from '@modelmill/runtime';
 import { gather, split } from './batch.js';
 import type { Tensors } from './batch.js';
@@ -284,6 +285,39 @@ describe('a batcher', () => {
     executions[0]!.finish();
     expect(valuesOf((await answer).get('y')!)).toEqual([-1]);
     await drained;
+  });
+
+  it('runs what nobody waits for behind all others, with none of them, and counts it against none of them', async () => {
+    const { batcher, executions } = heldModel({ maxQueue: 2 });
+    const first = batcher.infer(request([1, 1], [1]));
+    await reaching(executions, 1);
+    const shadows = [2, 3].map((value) => batcher.infer(request([1, 1], [value]), { background: true }));
+    expect(batcher.demand()).toBe(1);
+    const others = [4, 5].map((value) => batcher.infer(request([1, 1], [value])));
+    expect(batcher.demand()).toBe(3);
+    await expect(batcher.infer(request([1, 1], [6]), { background: true })).rejects.toThrow('maximum queue size');
+    executions[0]!.finish();
+    await reaching(executions, 2);
+    expect(valuesOf(executions[1]!.inputs.get('x')!)).toEqual([4, 5]);
+    executions[1]!.finish();
+    await reaching(executions, 3);
+    expect(valuesOf(executions[2]!.inputs.get('x')!)).toEqual([2, 3]);
+    expect(batcher.demand()).toBe(0);
+    executions[2]!.finish();
+    await Promise.all([first, ...shadows, ...others]);
+  });
+
+  it('ends one runner and no more for a batch that nobody waits for', async () => {
+    const { batcher, executions } = heldModel();
+    const told = Promise.allSettled(
+      [1, 2, 3].map((value) => batcher.infer(request([1, 1], [value]), { background: true })),
+    );
+    await reaching(executions, 1);
+    expect(executions[0]!.inputs.get('x')!.shape).toEqual([3, 1]);
+    const timeout = new RunnerError('timeout', 'it took longer than 1 s');
+    executions[0]!.finish(timeout);
+    expect(await told).toEqual([1, 2, 3].map(() => ({ status: 'rejected', reason: timeout })));
+    expect(executions).toHaveLength(1);
   });
 });
 

@@ -1,3 +1,4 @@
+import { RunnerError } from '@modelmill/runtime';
 import type { RunResult } from '@modelmill/runtime';
 import { RpcError } from '@modelmill/service-kit';
 import { batchKey, gather, split } from './batch.js';
@@ -49,7 +50,7 @@ export interface Caller {
   readonly watch?: Watch;
   /** Sees its outputs, before classification, and the time in ONNX Runtime of the execution that it was part of. */
   readonly observe?: (outputs: Tensors, executionMs: number) => void;
-  /** Nobody waits for the answer: all others go first, and nothing is loaded for it. */
+  /** Nobody waits for the answer: all others go first and share no execution with it, and nothing is loaded for it. */
   readonly background?: boolean;
 }
 
@@ -62,6 +63,8 @@ export interface Batcher {
   infer(request: CheckedRequest, caller?: Caller): Promise<Tensors>;
   /** Requests that wait. */
   waiting(): number;
+  /** Requests that wait and executions under way, without those in the background. */
+  demand(): number;
   /** Takes no more; resolves when what it had taken is answered. */
   drain(): Promise<void>;
 }
@@ -83,10 +86,10 @@ export function createBatcher(options: BatcherOptions): Batcher {
   const forecast = createForecast(options);
   let { batched } = options;
   let queue: Waiting[] = [];
-  let queuedRows = 0;
-  let queuedBytes = 0;
-  let queuedSince = 0;
-  const executing = new Set<{ readonly rows: number }>();
+  const queued = { requests: 0, rows: 0, bytes: 0 };
+  const wanted = { requests: 0, rows: 0, bytes: 0 }; // of these, what somebody waits for
+  let wantedSince = 0;
+  const executing = new Set<{ readonly rows: number; readonly background: boolean }>();
   let planned = false;
   let draining = false;
   let drained = () => {};
@@ -94,16 +97,20 @@ export function createBatcher(options: BatcherOptions): Batcher {
   /** Behind all that go first or came first. */
   function enqueue(waiting: Waiting) {
     let at = queue.length;
-    while (at > 0 && queue[at - 1]!.request.priority > waiting.request.priority) at--;
+    while (at > 0 && goesBefore(waiting, queue[at - 1]!)) at--;
     queue.splice(at, 0, waiting);
-    if (queue.length === 1) queuedSince = waiting.since;
-    queuedRows += waiting.request.rows;
-    queuedBytes += waiting.bytes;
+    count(waiting, 1);
+    if (wanted.requests === 1 && !isBackground(waiting)) wantedSince = waiting.since;
   }
 
-  function dequeued({ request, bytes }: Waiting) {
-    queuedRows -= request.rows;
-    queuedBytes -= bytes;
+  const dequeued = (waiting: Waiting) => count(waiting, -1);
+
+  function count(waiting: Waiting, by: 1 | -1) {
+    for (const sums of isBackground(waiting) ? [queued] : [queued, wanted]) {
+      sums.requests += by;
+      sums.rows += by * waiting.request.rows;
+      sums.bytes += by * waiting.bytes;
+    }
   }
 
   /** Whether somebody waits for it; who does not is told, and gone from the queue. */
@@ -115,9 +122,9 @@ export function createBatcher(options: BatcherOptions): Batcher {
     return false;
   }
 
-  /** Rows that go before a request of this priority. */
-  function rowsBefore(priority: number): number {
-    if (priority === Infinity) return queuedRows;
+  /** Rows that go before a request of this priority, which has so many before it without one. */
+  function rowsBefore(priority: number, without: number): number {
+    if (priority === Infinity) return without;
     return queue.reduce((rows, { request }) => (request.priority <= priority ? rows + request.rows : rows), 0);
   }
 
@@ -126,21 +133,23 @@ export function createBatcher(options: BatcherOptions): Batcher {
    * answer come at the last moment (as in CoDel, Nichols and Jacobson 2012).
    */
   function isStanding(patienceMs: number): boolean {
-    return queue.length > 0 && performance.now() - queuedSince > patienceMs;
+    return wanted.requests > 0 && performance.now() - wantedSince > patienceMs;
   }
 
   /** Throws where the request cannot be taken; else the work until its answer. */
-  function admit({ rows, priority }: CheckedRequest, bytes: number, { deadline = Infinity }: Caller): number {
+  function admit({ rows, priority }: CheckedRequest, bytes: number, caller: Caller): number {
     if (draining) throw stopping();
-    const isFull = () => queue.length >= maxQueue || (queuedBytes + bytes > maxQueueBytes && queue.length > 0);
+    const { deadline = Infinity, background = false } = caller;
+    const ahead = background ? queued : wanted;
+    const isFull = () => ahead.requests >= maxQueue || (ahead.bytes + bytes > maxQueueBytes && ahead.requests > 0);
     if (isFull()) queue = queue.filter(isWanted);
-    if (isFull()) throw queue.length >= maxQueue ? queueFull(model, maxQueue) : queueBytesFull(model, maxQueueBytes);
+    if (isFull()) throw ahead.requests >= maxQueue ? queueFull(model, maxQueue) : queueBytesFull(model, maxQueueBytes);
     const under = [...executing].map((execution) => execution.rows);
-    const work = forecast.work({ executing: under, waiting: rowsBefore(priority) + rows, own: rows });
+    const work = forecast.work({ executing: under, waiting: rowsBefore(priority, ahead.rows) + rows, own: rows });
     const patienceMs = Math.min(deadline - Date.now(), maxWaitMs);
     const expectedMs = forecast.milliseconds(work);
     // where a runner is free it is tried, whatever the forecast says: it learns from answers alone
-    const mustWait = queue.length > 0 || executing.size >= lanes;
+    const mustWait = ahead.requests > 0 || executing.size >= lanes;
     if (mustWait && expectedMs > (isStanding(patienceMs) ? patienceMs / 2 : patienceMs)) {
       throw answerTooLate(model, expectedMs, patienceMs);
     }
@@ -161,7 +170,8 @@ export function createBatcher(options: BatcherOptions): Batcher {
   function launch() {
     const batch = take();
     if (batch.length === 0) return;
-    const execution = { rows: batch.reduce((sum, { request }) => sum + request.rows, 0) };
+    const rows = batch.reduce((sum, { request }) => sum + request.rows, 0);
+    const execution = { rows, background: isBackground(batch[0]!) };
     executing.add(execution);
     void run(batch).finally(() => {
       executing.delete(execution);
@@ -219,9 +229,9 @@ export function createBatcher(options: BatcherOptions): Batcher {
         resolve(parts[index]!);
       });
     } catch (error) {
-      // one bad request must not fail the others it was put together with
-      if (batch.length > 1) await runApart(batch);
-      else batch[0]!.reject(error);
+      // one bad request must not fail the others it was put together with; but what nobody waits for ends one runner, not many
+      if (batch.length > 1 && !(isBackground(batch[0]!) && endsRunner(error))) await runApart(batch);
+      else for (const { reject } of batch) reject(error);
     }
   }
 
@@ -245,11 +255,12 @@ export function createBatcher(options: BatcherOptions): Batcher {
       new Promise((resolve, reject) => {
         const bytes = bytesOf(request);
         const work = admit(request, bytes, caller);
-        const key = batched ? batchKey(request.inputs) : '';
+        const key = (caller.background ? 'background ' : '') + (batched ? batchKey(request.inputs) : '');
         enqueue({ request, caller, key, bytes, work, since: performance.now(), resolve, reject });
         if (executing.size < lanes) plan();
       }),
     waiting: () => queue.length,
+    demand: () => wanted.requests + [...executing].filter(({ background }) => !background).length,
     drain() {
       draining = true;
       return new Promise((resolve) => {
@@ -259,6 +270,16 @@ export function createBatcher(options: BatcherOptions): Batcher {
     },
   };
 }
+
+const isBackground = ({ caller }: Waiting) => caller.background === true;
+
+function goesBefore(one: Waiting, other: Waiting): boolean {
+  if (isBackground(one) !== isBackground(other)) return isBackground(other);
+  return one.request.priority < other.request.priority;
+}
+
+const endsRunner = (error: unknown) =>
+  error instanceof RunnerError && (error.kind === 'timeout' || error.kind === 'memory' || error.kind === 'crashed');
 
 function bytesOf({ inputs }: CheckedRequest): number {
   let bytes = 0;
