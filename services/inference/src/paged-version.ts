@@ -156,6 +156,7 @@ export async function pageVersion(options: PagedOptions): Promise<ServedVersion>
       return state.kind === 'present' || state.kind === 'leaving' ? bytes : 0;
     },
     waiting: () => room.waiting() + (state.kind === 'present' ? state.now.waiting() : 0),
+    demand: () => (state.kind === 'present' ? state.now.demand() : 0),
     bringIn: () => enter(true),
     bringInBeside() {
       if (state.kind === 'cold' && !closed && memory.hasRoom(bytes, false)) enter(true).catch(() => {}); // onLost tells

@@ -112,7 +112,7 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
   using shadows = createShadows({
     atOnce: Math.max(1, runners - 1),
     find: (model, version) => repository.ready(model, version),
-    isBusy: () => repository.loaded().some((served) => served.waiting() > 0),
+    isBusy: () => repository.loaded().reduce((demand, served) => demand + served.demand(), 0) >= runners,
   });
   const through = (routed: Routed) => shadows.through(routed, rollBacks.through(routed));
   await using repository = createRepository({ load, onEvent, through, retryMs });

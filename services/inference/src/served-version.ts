@@ -44,6 +44,8 @@ export interface LoadedVersion extends Fitting {
   readonly computeCost: CostCurve;
   /** Requests that wait. */
   waiting(): number;
+  /** Requests that wait for a runner and executions under way, without those in the background. */
+  demand(): number;
   infer(request: inference.ModelInferRequest, caller?: Caller): Promise<inference.ModelInferResponse>;
   /** Answers what it has taken, then gives the memory back. */
   unload(): Promise<void>;
@@ -112,6 +114,7 @@ export async function loadVersion(
     statistics,
     computeCost: cost.compute,
     waiting: batcher.waiting,
+    demand: batcher.demand,
     async infer(request, caller) {
       const begun = performance.now();
       try {

@@ -13,7 +13,7 @@ import type { DropReason, ShadowTally } from './shadow-tally.js';
 export interface ShadowGround {
   /** The shadow's version, where it is ready. */
   find(): ServedVersion | undefined;
-  /** Whether requests that somebody waits for wait for a runner. */
+  /** Whether requests that somebody waits for take or want every runner. */
   isBusy(): boolean;
   /** Whether one more shadow may run now; then `leave` has to follow. */
   enter(): boolean;
@@ -61,7 +61,7 @@ export function createShadow(setting: registry.Shadow, ground: ShadowGround): Sh
     else tally.drop('busy');
   }
 
-  /** One group of requests at a time, when nobody else waits for a runner. */
+  /** One group of requests at a time, where a runner is left for it. */
   function proceed() {
     planned = undefined;
     if (ended || running || backlog.size() === 0) return;

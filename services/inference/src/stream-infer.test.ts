@@ -6,7 +6,6 @@ import { answerInOrder } from './stream-infer.js';
 it('tells of a caller that goes while as many requests as may be are under way, and of nothing before', async () => {
   const gone = new RpcError(status.CANCELLED, 'the caller went away');
   let asked = 0;
-  // eslint-disable-next-line @typescript-eslint/require-await
   async function* requests() {
     for (; asked < 64; asked++) yield inference.ModelInferRequest.fromPartial({ id: `${asked}` });
     throw gone;
