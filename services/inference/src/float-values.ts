@@ -3,8 +3,8 @@ import type { TensorData } from '@modelmill/runtime';
 
 export type FloatValues = Float32Array | Float64Array;
 
-/** The elements of a floating-point tensor, over the same memory where they lie aligned in it; undefined for all others. */
-export function floatValues({ datatype, data }: TensorData): FloatValues | undefined {
+/** Floating-point elements, over the same memory where they lie aligned in it; undefined for all others. */
+export function floatValues({ datatype, data }: Pick<TensorData, 'datatype' | 'data'>): FloatValues | undefined {
   if (!datatype.startsWith('FP')) return undefined;
   const size = elementBytes(datatype)!;
   const { buffer, byteOffset, byteLength } = data.byteOffset % size === 0 ? data : new Uint8Array(data);

@@ -18,7 +18,7 @@ const sliceElements = 2 ** 16;
 export function createOutputComparison(name: string): OutputComparison {
   const counts = serving.OutputComparison.fromPartial({ name });
   const plus = (field: 'elements' | 'equalElements' | 'unlikeElements' | 'rows' | 'agreeingRows', by: number) =>
-    (counts[field] += BigInt(by));
+    void (counts[field] += BigInt(by));
   let squares = 0;
   let answeredSquares = 0;
 
@@ -49,6 +49,13 @@ export function createOutputComparison(name: string): OutputComparison {
     plus('agreeingRows', agreeing);
   }
 
+  function addSlice(answered: Slice, shadow: Slice, width: number) {
+    const [ours, theirs] = [floatValues(answered), floatValues(shadow)];
+    if (ours === undefined || theirs === undefined) return plus('equalElements', equalIn(answered, shadow));
+    addFloats(ours, theirs);
+    if (width > 0) addRows(ours, theirs, width);
+  }
+
   return {
     async add(answered, shadow, batched) {
       const { datatype, shape, data } = answered;
@@ -57,24 +64,15 @@ export function createOutputComparison(name: string): OutputComparison {
       if (shadow.datatype !== datatype) return void counts.otherDatatype++;
       if (shadow.shape.join() !== shape.join()) return void counts.otherShape++;
       counts.compared++;
-      const [ours, theirs] = [floatValues(answered), floatValues(shadow)];
-      if (ours === undefined || theirs === undefined) {
-        const elements = shape.reduce((product, size) => product * size, 1);
-        plus('elements', elements);
-        plus(
-          'equalElements',
-          elementBytes(datatype) === 0 ? equalStrings(data, shadow.data) : equalIn(answered, shadow),
-        );
-        return;
-      }
-      plus('elements', ours.length);
+      const elements = shape.reduce((product, size) => product * size, 1);
+      plus('elements', elements);
+      await nextTurn();
+      if (elementBytes(datatype) === 0) return plus('equalElements', equalStrings(data, shadow.data));
       const width = scoresIn(shape, batched);
       const step = width === 0 ? sliceElements : width * Math.max(1, Math.floor(sliceElements / width));
-      for (let at = 0; at < ours.length; at += step) {
+      for (let at = 0; at < elements; at += step) {
         if (at > 0) await nextTurn();
-        const [a, b] = [ours.subarray(at, at + step), theirs.subarray(at, at + step)];
-        addFloats(a, b);
-        if (width > 0) addRows(a, b, width);
+        addSlice(sliceOf(answered, at, at + step), sliceOf(shadow, at, at + step), width);
       }
     },
     message() {
@@ -83,6 +81,14 @@ export function createOutputComparison(name: string): OutputComparison {
       return { ...counts, rmsDifference: rms(squares), rmsAnswered: rms(answeredSquares) };
     },
   };
+}
+
+/** Elements of fixed size of a tensor, without its shape. */
+type Slice = Pick<TensorData, 'datatype' | 'data'>;
+
+function sliceOf({ datatype, data }: TensorData, from: number, to: number): Slice {
+  const size = elementBytes(datatype)!;
+  return { datatype, data: data.subarray(from * size, to * size) };
 }
 
 /** How many scores a row has: the last axis, where it is no axis of rows and has a choice; else 0. */
@@ -105,7 +111,7 @@ function largest(values: FloatValues, row: number, width: number): number {
   return best;
 }
 
-function equalIn({ datatype, data }: TensorData, other: TensorData): number {
+function equalIn({ datatype, data }: Slice, other: Slice): number {
   const size = elementBytes(datatype)!;
   if (Buffer.compare(data, other.data) === 0) return data.byteLength / size;
   let equal = 0;

@@ -7,7 +7,7 @@ import type { ServedVersion } from './served-version.js';
 import { createShadowBacklog } from './shadow-backlog.js';
 import type { Answered } from './shadow-backlog.js';
 import { createShadowTally } from './shadow-tally.js';
-import type { DropReason, ShadowTally } from './shadow-tally.js';
+import type { DropReason, ShadowTally, Shadowed } from './shadow-tally.js';
 
 /** What a shadow stands on. */
 export interface ShadowGround {
@@ -74,7 +74,7 @@ export function createShadow(setting: registry.Shadow, ground: ShadowGround): Sh
     if (ground.isBusy() || !ground.enter()) return lookAgain();
     running = true;
     const group = backlog.take(Math.max(1, version.preferredBatch));
-    void Promise.all(group.map((answered) => run(version, answered))).finally(() => {
+    void runTogether(version, group).finally(() => {
       running = false;
       ground.leave();
     });
@@ -87,9 +87,20 @@ export function createShadow(setting: registry.Shadow, ground: ShadowGround): Sh
     }, lookMs).unref();
   }
 
-  async function run(version: ServedVersion, answered: Answered): Promise<void> {
-    const { request } = answered;
-    const names = request.outputs.length > 0 ? request.outputs.map(({ name }) => name) : [...answered.outputs.keys()];
+  /** They run at once, and are compared one after the other. */
+  async function runTogether(version: ServedVersion, group: readonly Answered[]): Promise<void> {
+    const runs = group.map((answered) => run(version, answered));
+    for (const [index, answered] of group.entries()) {
+      const shadowed = await runs[index];
+      if (shadowed === undefined) continue;
+      const { request, outputs } = answered;
+      const names = request.outputs.length > 0 ? request.outputs.map(({ name }) => name) : [...outputs.keys()];
+      await tally.compare(answered, shadowed, names).catch(missed);
+    }
+  }
+
+  /** Undefined where it could not be run, which is counted. */
+  async function run(version: ServedVersion, { request }: Answered): Promise<Shadowed | undefined> {
     const begun = performance.now();
     let ran: { readonly outputs: Tensors; readonly executionMs: number } | undefined;
     try {
@@ -98,9 +109,10 @@ export function createShadow(setting: registry.Shadow, ground: ShadowGround): Sh
         deadline: Date.now() + patienceMs,
         observe: (outputs, executionMs) => (ran = { outputs, executionMs }),
       });
-      await tally.compare(answered, { ...ran!, answerMs: performance.now() - begun }, names);
+      return { ...ran!, answerMs: performance.now() - begun };
     } catch (error) {
       missed(error);
+      return undefined;
     }
   }
 
