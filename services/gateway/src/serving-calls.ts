@@ -28,8 +28,8 @@ export function servingCalls(models: Pick<Store['registry'], 'model'>, replicas:
           const answer = await callUnary(target, getShadowComparison.path, request, caller);
           return getShadowComparison.responseDeserialize(answer).comparison;
         } catch (error) {
-          // it has not heard of the shadow yet, or is gone
-          if (error instanceof RpcError && absent.has(error.code)) return undefined;
+          // it has not heard of the shadow yet or of shadows at all, is gone, or takes too long
+          if (!signal.aborted && error instanceof RpcError && absent.has(error.code)) return undefined;
           throw error;
         }
       }),
@@ -48,4 +48,4 @@ export function servingCalls(models: Pick<Store['registry'], 'model'>, replicas:
 
 export type ServingCalls = ReturnType<typeof servingCalls>;
 
-const absent = new Set([status.NOT_FOUND, status.UNAVAILABLE]);
+const absent = new Set([status.NOT_FOUND, status.UNAVAILABLE, status.UNIMPLEMENTED, status.DEADLINE_EXCEEDED]);
