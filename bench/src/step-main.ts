@@ -18,11 +18,12 @@ const step = trainingStep(buildRace(name as RaceName).forward, {
   optimizer: race.optimizer ?? { kind: 'adam', beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0 },
   ...(race.clipNorm === undefined ? {} : { clipNorm: race.clipNorm }),
   decayMatricesOnly: true,
+  columns: provider === 'cpu', // as the trainer has it
 });
 await using session = await openStatefulSession(writeOnnx(step.model), step.state, {
   providers: [provider as Provider],
   threads: Number(threads), // as PyTorch gets
-  // as the trainer has it
+  // as there
   keepMemory: true,
   graphOptimization: 'extended',
 });

@@ -27,7 +27,7 @@ import { leftOver } from './windows.js';
 import type { Windows } from './windows.js';
 
 /** Gradient of Conv's input [n, c, …spatial] from that of its output [n, o, …]. */
-export function convolutionInput(g: Value, weight: Value, x: Shape, windows: Windows): Value {
+export function convolutionInput(g: Value, weight: Value, x: Shape, windows: Windows, byColumns: boolean): Value {
   const { kernel, strides, dilations, before, after, groups } = windows;
   const reach = kernel.map((k, i) => dilations[i]! * (k - 1));
   const fits = reach.every((r, i) => r >= before[i]! && r >= after[i]!);
@@ -35,7 +35,7 @@ export function convolutionInput(g: Value, weight: Value, x: Shape, windows: Win
   if (strides.every((stride) => stride === 1) && fits && x[1]! > groups) {
     const [, channels = 0, ...places] = x;
     const [filters = 0] = weight.shape;
-    if (columnsPayForConvolution(g.shape, places, windows, channels)) {
+    if (byColumns && columnsPayForConvolution(g.shape, places, windows, channels)) {
       const byInput = transpose(reshape(weight, [filters, channels, size(kernel)]), [1, 0, 2]);
       const around = { ...windows, before: reach.map((r, i) => r - before[i]!) };
       const columns = windowColumns(g, places, around, true);
@@ -76,9 +76,9 @@ function flipped(weight: Value, groups: number): Value {
  * Gradient of Conv's weight [o, c/groups, …kernel]: of the output's gradient and what the windows see, one product, or one
  * for each tap.
  */
-export function convolutionWeight(g: Value, x: Value, weight: Shape, windows: Windows): Value {
+export function convolutionWeight(g: Value, x: Value, weight: Shape, windows: Windows, byColumns: boolean): Value {
   const { groups } = windows;
-  if (groups === 1) return oneGroup(g, x, weight, windows);
+  if (groups === 1) return oneGroup(g, x, weight, windows, byColumns);
   if (weight[1] === 1) return depthwise(g, x, weight, windows);
   const each = (v: Value) =>
     split(
@@ -89,17 +89,17 @@ export function convolutionWeight(g: Value, x: Value, weight: Shape, windows: Wi
   const xs = each(x);
   const shape = [weight[0]! / groups, ...weight.slice(1)];
   return concat(
-    each(g).map((part, i) => oneGroup(part, xs[i]!, shape, { ...windows, groups: 1 })),
+    each(g).map((part, i) => oneGroup(part, xs[i]!, shape, { ...windows, groups: 1 }, byColumns)),
     0,
   );
 }
 
-function oneGroup(g: Value, x: Value, weight: Shape, windows: Windows): Value {
+function oneGroup(g: Value, x: Value, weight: Shape, windows: Windows, byColumns: boolean): Value {
   const [filters = 0, channels = 0] = weight;
   const swap = [1, 0, ...windows.kernel.map((_, i) => i + 2)];
   const examples = size(g.shape) / filters;
   const places = g.shape.slice(2);
-  if (columnsPayForWeight(x.shape, places, windows)) {
+  if (byColumns && columnsPayForWeight(x.shape, places, windows)) {
     const rows = reshape(examplesLast(g), [filters, examples]);
     return reshape(gemm(rows, windowColumns(x, places, windows), false, true), weight);
   }

@@ -11,6 +11,8 @@ export interface GradientQuestion {
   readonly g: Value;
   /** Gradients of all outputs; undefined where the loss does not depend on one. */
   readonly all: readonly (Value | undefined)[];
+  /** Whether convolutions may be products with the columns of their windows. */
+  readonly columns: boolean;
   int(name: string, otherwise: number): number;
   float(name: string, otherwise: number): number;
   list(name: string): readonly number[] | undefined;

@@ -9,9 +9,9 @@ import type { Operation, Shape, Shortcut, Value } from './value.js';
 /**
  * d loss / d target for each target, as values computed from the same inputs: reverse-mode differentiation, a graph in
  * and a graph out. `loss` is a scalar. A target the loss does not depend on has no entry. Throws UnsupportedOpError
- * for an operator without a rule between a target and the loss; others are never looked at.
+ * for an operator without a rule between a target and the loss; others are never looked at. `columns` as in StepOptions.
  */
-export function gradients(loss: Value, targets: readonly Value[]): Map<Value, Value> {
+export function gradients(loss: Value, targets: readonly Value[], { columns = false } = {}): Map<Value, Value> {
   const order = topological([loss]);
   const wanted = dependents(order, new Set(targets));
   const arrived = new Map<Value, Value>();
@@ -39,7 +39,7 @@ export function gradients(loss: Value, targets: readonly Value[]): Map<Value, Va
     } else if (source.kind === 'operation' && earliest.get(source.operation) === value) {
       const { operation } = source;
       if (!operation.outputs.some((output) => arrived.has(output))) continue;
-      const made = ruleFor(operation)(questionOf(operation, (output) => arrived.get(output)));
+      const made = ruleFor(operation)(questionOf(operation, columns, (output) => arrived.get(output)));
       operation.inputs.forEach((operand, i) => {
         if (operand === undefined || !wanted.has(operand)) return;
         const gradient = made[i];
@@ -68,7 +68,11 @@ function ruleFor({ opType, domain, node }: Operation): GradientRule {
   return rule;
 }
 
-function questionOf(operation: Operation, gradientOf: (output: Value) => Value | undefined): GradientQuestion {
+function questionOf(
+  operation: Operation,
+  columns: boolean,
+  gradientOf: (output: Value) => Value | undefined,
+): GradientQuestion {
   const { inputs, outputs, attributes } = operation;
   return {
     operation,
@@ -76,6 +80,7 @@ function questionOf(operation: Operation, gradientOf: (output: Value) => Value |
     y: outputs[0]!,
     g: gradientOf(outputs[0]!) ?? zeros(outputs[0]!.shape),
     all: outputs.map(gradientOf),
+    columns,
     int(name, otherwise) {
       const found = attributes.get(name);
       return found?.kind === 'int' ? found.value : otherwise;

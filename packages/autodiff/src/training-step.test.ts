@@ -344,4 +344,27 @@ describe('trainingStep', () => {
       trainingStep(perceptron, { ...options, loss: { kind: 'mse' }, distillation: { temperature: 2, mix: 0.5 } }),
     ).toThrow(TrainingFormError);
   });
+
+  it('computes convolutions by columns where it is told to, and the same weights', async () => {
+    const wide = { ...conv, filters: 16 };
+    const layers: LayerSpec[] = [{ kind: 'reshape', shape: [1, 4, 4] }, wide, wide, { kind: 'flatten' }];
+    const forward = build([...layers, { kind: 'dense', units: 3 }], [16]);
+    const recipe = { ...options, loss: { kind: 'mse' }, batchSize: 16, accumulate: 2 } as const;
+    const [usual, columns] = [trainingStep(forward, recipe), trainingStep(forward, { ...recipe, columns: true })];
+    const gathers = ({ model, gather }: TrainingStep) =>
+      [model, gather!.model].map(({ graph }) => graph.nodes.filter(({ opType }) => opType === 'Gather').length);
+    expect(gathers(usual)).toEqual([0, 0]);
+    expect(gathers(columns)).toEqual([3, 3]);
+
+    const feeds = {
+      ...feedsOf(usual, 16),
+      [usual.inputs.features]: { dims: [16, 16], data: numbers(256) },
+      [usual.inputs.targets]: { dims: [16, 3], data: numbers(48, { seed: 2 }) },
+    };
+    const [one, other] = [await (await runnable(usual.model))(feeds), await (await runnable(columns.model))(feeds)];
+    for (const { output } of usual.state) {
+      const furthest = Math.max(...one[output]!.map((value, i) => Math.abs(value - other[output]![i]!)));
+      expect([output, furthest < 1e-5]).toEqual([output, true]);
+    }
+  });
 });

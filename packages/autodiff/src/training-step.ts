@@ -81,8 +81,9 @@ export interface DividedStep extends Omit<TrainingStep, 'model' | 'gather'> {
 export function trainingStep(forward: Model, options: StepOptions): TrainingStep {
   const { name, inputs, tell, update, gather, described } = stepValues(forward, options, (found) => found);
   const outputs = (told: readonly Named[]) => new Map([...told, ...update]);
+  const form = options.columns ? { formOf: fasterForm } : {};
   return {
-    model: emit({ name: `${name}.training`, inputs, outputs: outputs(tell('update')), formOf: fasterForm }),
+    model: emit({ name: `${name}.training`, inputs, outputs: outputs(tell('update')), ...form }),
     ...(gather ? { gather: gatherForm(gather) } : {}),
     ...described,
   };
@@ -91,7 +92,7 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
   function gatherForm({ state, next }: NonNullable<StepValues['gather']>): NonNullable<TrainingStep['gather']> {
     const roots = new Map([...tell('gather'), ...next]);
     const inputsOf = usedBy(roots, inputs);
-    return { model: emit({ name: `${name}.gathering`, inputs: inputsOf, outputs: roots, formOf: fasterForm }), state };
+    return { model: emit({ name: `${name}.gathering`, inputs: inputsOf, outputs: roots, ...form }), state };
   }
 }
 
@@ -171,6 +172,7 @@ function stepValues(
   const found = gradients(
     loss,
     trained.map(([, weight]) => weight),
+    options,
   );
   if (found.size === 0) throw new TrainingFormError('no weight lies between the input and the loss');
   const moving = trained.flatMap(([name, weight]) => {

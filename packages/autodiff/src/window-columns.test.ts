@@ -121,7 +121,7 @@ function convolved(of: Case) {
     pads: op.intList([...of.before, ...of.after]),
     group: op.int(groups),
   });
-  const found = gradients(op.sum(op.mul(y, g)), [x, w]);
+  const found = gradients(op.sum(op.mul(y, g)), [x, w], { columns: true });
   const outputs = new Map([
     ['y', y],
     ['toX', found.get(x)!],

@@ -12,20 +12,20 @@ const zero = scalar(0);
 
 /** Convolution and pooling. */
 export const windowRules: Readonly<Record<string, GradientRule>> = {
-  Conv: ({ operation, x: [x, weight], g }) => {
+  Conv: ({ operation, x: [x, weight], g, columns }) => {
     const windows = windowsOf(operation, x!.shape, weight!.shape.slice(2));
     return [
-      () => convolutionInput(g, weight!, x!.shape, windows),
-      () => convolutionWeight(g, x!, weight!.shape, windows),
+      () => convolutionInput(g, weight!, x!.shape, windows, columns),
+      () => convolutionWeight(g, x!, weight!.shape, windows, columns),
       () => op.reduceSum(g, allButChannels(g.shape), false),
     ];
   },
-  ConvTranspose: ({ operation, x: [x, weight], y, g }) => {
+  ConvTranspose: ({ operation, x: [x, weight], y, g, columns }) => {
     const windows = transposedWindows(operation, x!.shape, weight!.shape.slice(2), y.shape);
     return [
       () => transposedInput(g, weight!, x!.shape, windows),
       // a convolution with input and output exchanged
-      () => convolutionWeight(x!, g, weight!.shape, windows),
+      () => convolutionWeight(x!, g, weight!.shape, windows, columns),
       () => op.reduceSum(g, allButChannels(g.shape), false),
     ];
   },

@@ -75,7 +75,7 @@ export function stepOptions(
   exampleShape: readonly number[],
   features: readonly FeatureTarget[] = [],
 ): StepOptions {
-  const { batchSize, optimizer, groups, decayMatricesOnly, accumulate, clipValue, clipNorm, ema } = plan;
+  const { batchSize, optimizer, groups, decayMatricesOnly, accumulate, clipValue, clipNorm, ema, provider } = plan;
   return {
     batchSize,
     exampleShape,
@@ -91,6 +91,7 @@ export function stepOptions(
     keepZeros: 'keepZeros' in start && start.keepZeros,
     ...(pruning ? { pruned: pruning.groups.flatMap(({ weights }) => weights) } : {}),
     importance,
+    columns: provider === 'cpu',
   };
 }
 
