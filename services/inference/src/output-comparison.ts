@@ -1,6 +1,6 @@
 import { setImmediate as nextTurn } from 'node:timers/promises';
 import { serving } from '@modelmill/contracts';
-import { elementBytes } from '@modelmill/runtime';
+import { decodeStrings, elementBytes } from '@modelmill/runtime';
 import type { TensorData } from '@modelmill/runtime';
 import { floatValues } from './float-values.js';
 import type { FloatValues } from './float-values.js';
@@ -123,19 +123,7 @@ function equalIn({ datatype, data }: Slice, other: Slice): number {
   return equal;
 }
 
-/** Strings are elements with their length before them. */
 function equalStrings(data: Uint8Array, other: Uint8Array): number {
-  const [a, b] = [stringsIn(data), stringsIn(other)];
-  return a.filter((text, index) => text.equals(b[index]!)).length;
-}
-
-function stringsIn(data: Uint8Array): Buffer[] {
-  const bytes = Buffer.from(data.buffer, data.byteOffset, data.byteLength);
-  const strings: Buffer[] = [];
-  for (let at = 0; at < bytes.length;) {
-    const end = at + 4 + bytes.readUInt32LE(at);
-    strings.push(bytes.subarray(at + 4, end));
-    at = end;
-  }
-  return strings;
+  const others = decodeStrings(other);
+  return decodeStrings(data).filter((text, index) => text === others[index]).length;
 }
