@@ -173,9 +173,13 @@ describe('figures that others publish are reached', () => {
         const [dense, cut] = await Promise.all(['1', version].map((of) => mesh.mill.optimizer.analyze('mnist', of)));
         const total = ({ layers }: NonNullable<typeof dense>) =>
           layers.reduce((sum, { multiplyAdds }) => sum + Number(multiplyAdds), 0);
-        expect(total(cut!) / total(dense!)).toBeLessThanOrEqual(0.5);
-        expect(accuracies.get('mnist')! - metrics['accuracy']!).toBeLessThanOrEqual(0.007);
-        expect(await timesFaster(mesh.mill, 'mnist', ['1', version], 1.6)).toBeGreaterThanOrEqual(1.6);
+        const left = total(cut!) / total(dense!);
+        const lost = accuracies.get('mnist')! - metrics['accuracy']!;
+        const faster = await timesFaster(mesh.mill, 'mnist', ['1', version], 1.6);
+        console.log(`${left} of the multiply-adds: ${lost} lost, ${faster} times as fast`);
+        expect(left).toBeLessThanOrEqual(0.5);
+        expect(lost).toBeLessThanOrEqual(0.007);
+        expect(faster).toBeGreaterThanOrEqual(1.6);
       },
     );
 
