@@ -1,3 +1,4 @@
+import { memoryWithRoom } from './memory-with-room.js';
 import type { TensorData } from './tensor.js';
 
 /**
@@ -124,7 +125,7 @@ export function createFrameReader(
       preamble = undefined;
       wanted = preambleBytes;
       let body = bytes.subarray(paddedHeaderBytes);
-      if (file !== undefined) readFile(file, (body = Buffer.allocUnsafeSlow(bodyBytes)));
+      if (file !== undefined) readFile(file, (body = memoryWithRoom(bodyBytes)));
       onFrame(decodeFrame(bytes.subarray(0, headerBytes), body));
     }
   }

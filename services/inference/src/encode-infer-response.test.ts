@@ -1,4 +1,5 @@
 import { inference } from '@modelmill/contracts';
+import { memoryWithRoom } from '@modelmill/runtime';
 import { encodeInferResponse } from './encode-infer-response.js';
 
 const cases: [name: string, response: Partial<inference.ModelInferResponse>][] = [
@@ -24,6 +25,23 @@ describe('the encoder of answers', () => {
   it.each(cases)('writes %s byte for byte as the generated one does', (_, fields) => {
     const response = inference.ModelInferResponse.fromPartial(fields);
     const want = Buffer.from(inference.ModelInferResponse.encode(response).finish());
+    expect(encodeInferResponse(response).equals(want)).toBe(true);
+  });
+
+  it.each([
+    ['a name that fits before it', 'digits', true],
+    ['a name that does not', 'd'.repeat(1100), false],
+  ])('writes a tensor with room before it the same, with %s', (_, modelName, inPlace) => {
+    const tensor = memoryWithRoom(70_000).fill(7);
+    const response = inference.ModelInferResponse.fromPartial({
+      modelName,
+      outputs: [{ name: 'y', datatype: 'UINT8', shape: [70_000n] }],
+      rawOutputContents: [tensor],
+    });
+    const want = Buffer.from(inference.ModelInferResponse.encode(response).finish());
+    const written = encodeInferResponse(response);
+    expect(written.equals(want)).toBe(true);
+    expect(written.buffer === tensor.buffer).toBe(inPlace);
     expect(encodeInferResponse(response).equals(want)).toBe(true);
   });
 });

@@ -1,28 +1,40 @@
 import { inference } from '@modelmill/contracts';
+import { roomBefore } from '@modelmill/runtime';
 
 type Output = inference.ModelInferResponse_InferOutputTensor;
 
-/** The service with an encoder that copies tensor bytes once; the generated one copies them three times. */
-export const inferenceService = {
-  ...inference.GRPCInferenceServiceService,
-  modelInfer: { ...inference.GRPCInferenceServiceService.modelInfer, responseSerialize: encodeInferResponse },
-} as const;
-
-/** Writes the fields an answer of this service has: no parameters, no typed contents. */
+/**
+ * Writes the fields an answer of this service has: no parameters, no typed contents. Tensor bytes are copied once, and not at
+ * all where they are one tensor's with room before it; the generated encoder copies them three times.
+ */
 export function encodeInferResponse(response: inference.ModelInferResponse): Buffer {
   const head: number[] = [];
   text(head, 1, response.modelName);
   text(head, 2, response.modelVersion);
   text(head, 3, response.id);
   for (const output of response.outputs) message(head, 5, tensor(output));
-  const pieces: Uint8Array[] = [Buffer.from(head)];
-  for (const raw of response.rawOutputContents) {
+  const [first, ...others] = response.rawOutputContents;
+  if (!first) return Buffer.from(head);
+  rawPrefix(head, first);
+  if (others.length === 0 && head.length <= roomBefore(first)) return writtenBefore(first, head);
+  const pieces: Uint8Array[] = [Buffer.from(head), first];
+  for (const raw of others) {
     const prefix: number[] = [];
-    key(prefix, 6);
-    varint(prefix, raw.byteLength);
+    rawPrefix(prefix, raw);
     pieces.push(Buffer.from(prefix), raw);
   }
   return Buffer.concat(pieces);
+}
+
+function writtenBefore({ buffer, byteOffset, byteLength }: Uint8Array, head: readonly number[]): Buffer {
+  const whole = Buffer.from(buffer, byteOffset - head.length, head.length + byteLength);
+  whole.set(head);
+  return whole;
+}
+
+function rawPrefix(into: number[], raw: Uint8Array) {
+  key(into, 6);
+  varint(into, raw.byteLength);
 }
 
 function tensor({ name, datatype, shape }: Output): number[] {

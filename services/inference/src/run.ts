@@ -7,7 +7,7 @@ import { openStore } from '@modelmill/store';
 import type { ReplicaModel } from '@modelmill/store';
 import { createAdmission } from './admission.js';
 import type { Config } from './config.js';
-import { inferenceService } from './encode-infer-response.js';
+import { inferenceService } from './inference-service.js';
 import { followRegistry, latestFirst } from './follow-registry.js';
 import { inferenceHandlers } from './handlers.js';
 import { serveMetrics } from './metrics-server.js';
