@@ -160,7 +160,10 @@ function callOn(
       return messageOf(answered, trailers ?? answered, chunks, failure);
     }),
   );
-  stream.end(framed(request));
+  if (request.length < copiedBytes) return void stream.end(framed(request));
+  stream.cork(); // both in one write
+  stream.write(prefixOf(request));
+  stream.end(request);
 }
 
 interface Allowance {
@@ -193,13 +196,16 @@ function timeoutOf(ms: number): string {
 
 const prefixBytes = 5;
 
+/** Below this, one piece of memory costs less than two. */
+const copiedBytes = 2 ** 16;
+
 /** A message as gRPC frames it: not compressed, its length, itself. */
-function framed(message: Buffer): Buffer {
-  const frame = Buffer.allocUnsafe(prefixBytes + message.length);
-  frame[0] = 0;
-  frame.writeUInt32BE(message.length, 1);
-  message.copy(frame, prefixBytes);
-  return frame;
+const framed = (message: Buffer): Buffer => Buffer.concat([prefixOf(message), message]);
+
+function prefixOf(message: Buffer): Buffer {
+  const prefix = Buffer.alloc(prefixBytes);
+  prefix.writeUInt32BE(message.length, 1);
+  return prefix;
 }
 
 function unanswered({ rstCode }: ClientHttp2Stream, cause: Error | undefined, connected: boolean): Error {
