@@ -2,8 +2,8 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { optimizer, trainer as contract } from '@modelmill/contracts';
-import { cloneModel, readOnnx, sparsify, writeOnnx } from '@modelmill/onnx';
-import type { Model } from '@modelmill/onnx';
+import { cloneModel, floatTensor, floatsOf, readOnnx, sparsify, writeOnnx } from '@modelmill/onnx';
+import type { Model, Tensor } from '@modelmill/onnx';
 import { openSession } from '@modelmill/runtime';
 import { JobFailedError, openFileArtifacts } from '@modelmill/store';
 import { bindingFor, registrySignature } from './binding.js';
@@ -149,6 +149,23 @@ describe('every pass', () => {
 
   const names = Object.keys(rows) as PassCase[];
   const pairs = (models: object) => names.flatMap((name) => Object.keys(models).map((model) => [name, model] as const));
+
+  it.each(names.flatMap((name) => [NaN, -Infinity].map((odd) => [name, odd] as const)))(
+    '%s refuses a weight that is %d',
+    async (name, odd) => {
+      const spoilt = usualModels['a network of dense layers']!();
+      const { initializers } = spoilt.graph;
+      const [, weight] = [...initializers.values()].filter(({ dims }) => dims.length === 2) as [Tensor, Tensor];
+      const values = floatsOf(weight);
+      const [rows, columns] = weight.dims as [number, number];
+      values.fill(odd, values.length - columns - 1);
+      initializers.set(weight.name, floatTensor(weight.name, weight.dims, values));
+      await expect(made(name, spoilt)).rejects.toThrow(
+        `initializer '${weight.name}' is NaN or infinite in ${columns + 1} of its ${values.length} numbers, the first is ` +
+          `${odd} at [${rows - 2}, ${columns - 1}]: wants finite weights`,
+      );
+    },
+  );
 
   it.each(pairs({ ...usualModels, ...entwinedModels }))(
     '%s makes of %s what answers the same, optimized or not',

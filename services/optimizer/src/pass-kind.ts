@@ -1,6 +1,7 @@
 import type { optimizer, trainer } from '@modelmill/contracts';
 import { expandFunctions } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
+import { expectFiniteWeights } from './finite-weights.js';
 import type { PassContext, PassResult, PlanSubject } from './pass-context.js';
 
 type Asked = NonNullable<optimizer.Pass['kind']>;
@@ -31,6 +32,7 @@ export interface PlannedPass {
   readonly settings: object;
   readonly isLast: boolean;
   readonly startsAnew: boolean;
+  /** Throws OnnxFormatError where a weight is NaN or infinite. */
   make(parent: Model, context: PassContext): Promise<PassResult>;
   training(plan: PlanSubject): { readonly field: string; readonly spec: trainer.TrainingSpec } | undefined;
 }
@@ -53,7 +55,11 @@ export function definePass<C extends PassCase, Settings extends object>(
         settings,
         isLast,
         startsAnew,
-        make: (parent, context) => definition.make(expandFunctions(parent), settings, context),
+        async make(parent, context) {
+          const model = expandFunctions(parent);
+          expectFiniteWeights(model);
+          return definition.make(model, settings, context);
+        },
         training: (plan) => definition.training?.(settings, plan),
       };
     },

@@ -191,6 +191,16 @@ describe('the optimizer service', () => {
       ofOpset(18, [makeNode('Sub', ['input', 'eight'], ['less']), makeNode('Log', ['less'], ['prepared'])]),
       "tensor 'prepared' became NaN on the calibration examples, wants finite numbers",
     ],
+    [
+      'weights that diverged',
+      modelOf(
+        [64],
+        [makeNode('MatMul', ['input', 'matrix'], ['y'])],
+        [floatTensor('matrix', [64, 10], new Float32Array(640).fill(NaN, 320))],
+        [10],
+      ),
+      "initializer 'matrix' is NaN or infinite in 320 of its 640 numbers, the first is NaN at [32, 0]: wants finite weights",
+    ],
   ])('fails at %s, and registers nothing', async (words, model, reason) => {
     const name = words.replaceAll(' ', '-').slice(0, 40);
     await register(mesh, name, model);

@@ -3,7 +3,7 @@ import type { Graph, Model, Node, Tensor } from '@modelmill/onnx';
 import { lookedUpSigns } from './pack/sign-tables.js';
 
 /** Which inputs of an operator hold weights: what training changes. A MatMul's may stand on either side. */
-const weightInputs: Readonly<Record<string, readonly number[]>> = {
+export const weightInputs: Readonly<Record<string, readonly number[]>> = {
   Conv: [1, 2],
   ConvTranspose: [1, 2],
   Gemm: [1, 2],

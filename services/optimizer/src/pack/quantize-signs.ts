@@ -9,7 +9,6 @@ import { writeBlocks } from '../quantize/quantize-weights.js';
 import { raiseOpset } from '../quantize/raise-opset.js';
 import { blockCount, packBlocks } from '../quantize/weight-blocks.js';
 import type { BlockForm, Blocks, Matrix } from '../quantize/weight-blocks.js';
-import { expectFinite } from './expect-finite.js';
 import { addSignLookup, addSignTable } from './sign-tables.js';
 import { signsOf } from './signs.js';
 import type { Signs, SignValues } from './signs.js';
@@ -44,10 +43,6 @@ export async function quantizeSigns(
   const names = (allLayers ? all : all.slice(1, -1)).filter((name) => lengthOf(graph, name) >= smallest);
   if (names.length === 0) return { tables: 0, blocks: 0 };
   raiseOpset(model);
-  for (const name of names) {
-    const tensor = graph.initializers.get(name)!;
-    expectFinite(tensor, floatsOf(tensor));
-  }
   const chosen = new Set(names);
   const inBlocks = matrixLayers(model).filter(({ weights, matrix }) => blocks && chosen.has(weights.name) && matrix.k >= form.block); // prettier-ignore
   const packed = new Map<Tensor, Blocks>();

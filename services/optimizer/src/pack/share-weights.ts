@@ -53,7 +53,6 @@ export async function findCodebooks(
     await onLayer(name, i, names.length);
     const tensor = model.graph.initializers.get(name)!;
     const values = floatsOf(tensor);
-    expectFinite(tensor, values);
     const random = counterRandom(seed, i);
     const { centroids, assigned } = await cluster(values, clusters, { start, keepZeros: manyZeros(values), random });
     codebooks.push(codebookOf(tensor, centroids, assigned, manyZeros(values)));

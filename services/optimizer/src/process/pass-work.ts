@@ -8,6 +8,7 @@ import type { CandidateDeps } from '../candidate.js';
 import { fitOf } from '../check-optimization.js';
 import { readExamples } from '../examples.js';
 import type { Examples } from '../examples.js';
+import { expectFiniteWeights } from '../finite-weights.js';
 import { never } from '../make-passes.js';
 import { openModel } from '../model-files.js';
 import { planOptimization } from '../optimization-plan.js';
@@ -73,6 +74,7 @@ export function passWork(ask: Ask): Answers<PassWork> {
       const dataset = datasets.DatasetVersion.decode(order.dataset);
       const graph = await openModel(artifacts, parent.artifactSha256);
       const { task, binding } = fitOf(asItComes(parent), parent, dataset, graph);
+      expectFiniteWeights(graph);
       examples ??= await readExamples(artifacts, dataset, task);
       const some = calibrationRows(examples.train, order.rows, 0n);
       return measureForms(graph, { ...order, binding, examples, some, signal: never });

@@ -1,0 +1,56 @@
+import { attribute, floatTensor, makeNode, readOnnx, sparsify, writeOnnx } from '@modelmill/onnx';
+import type { Model, Node, Tensor } from '@modelmill/onnx';
+import { expectFiniteWeights } from './finite-weights.js';
+import { modelOf } from './models-for-tests.js';
+import { entwinedModels, usualModels } from './pass-models-for-tests.js';
+
+const numbers = (count: number) => Array.from({ length: count }, (_, i) => Math.sin(i));
+const matrix = (values: readonly number[]) => floatTensor('w', [64, 10], values);
+const spoilt = (odd: number) => numbers(640).map((value, i) => (i === 37 || i > 630 ? odd : value));
+const product = makeNode('MatMul', ['input', 'w'], ['y']);
+
+/** Ways of a weight into a product. */
+const ways: readonly (readonly [string, (weights: Tensor) => Model])[] = [
+  ['an initializer', (weights) => modelOf([64], [product], [weights], [10])],
+  [
+    'a Constant node',
+    (weights) => modelOf([64], [makeNode('Constant', [], ['w'], { value: attribute(weights) }), product], [], [10]),
+  ],
+  [
+    'a matrix that is turned twice',
+    (weights) =>
+      modelOf(
+        [64],
+        [
+          makeNode('Transpose', ['w'], ['turned']),
+          makeNode('Transpose', ['turned'], ['back']),
+          makeNode('MatMul', ['input', 'back'], ['y']),
+        ],
+        [weights],
+        [10],
+      ),
+  ],
+  ['a file that leaves zeros out', (weights) => readOnnx(writeOnnx(sparsify(ways[0]![1](weights), 0)))],
+];
+
+describe('weights that are NaN or infinite', () => {
+  it.each(ways.flatMap(([way, make]) => [NaN, Infinity, -Infinity].map((odd) => [way, odd, make] as const)))(
+    'are refused in %s, with how many they are and where the first is: %d',
+    (_, odd, make) => {
+      expect(() => expectFiniteWeights(make(matrix(numbers(640))))).not.toThrow();
+      expect(() => expectFiniteWeights(make(matrix(spoilt(odd))))).toThrow(
+        `initializer 'w' is NaN or infinite in 10 of its 640 numbers, the first is ${odd} at [3, 7]: wants finite weights`,
+      );
+    },
+  );
+
+  it.each(Object.entries({ ...usualModels, ...entwinedModels }))('are in none of the usual models: %s', (_, make) =>
+    expect(() => expectFiniteWeights(make())).not.toThrow(),
+  );
+
+  it('are told from a mask, which may be infinite', () => {
+    const mask = floatTensor('mask', [1, 10], [0, -Infinity, ...numbers(8)]);
+    const nodes: Node[] = [makeNode('MatMul', ['input', 'w'], ['z']), makeNode('Add', ['z', 'mask'], ['y'])];
+    expect(() => expectFiniteWeights(modelOf([64], nodes, [matrix(numbers(640)), mask], [10]))).not.toThrow();
+  });
+});
