@@ -22,6 +22,14 @@ describe('an infer request in JSON', () => {
     expect(nested.message.rawInputContents).toEqual(read(body({})).message.rawInputContents);
   });
 
+  it('reads the same numbers beside names that are no ASCII', () => {
+    const [plain, other] = ['x', 'grüße'].map((name) =>
+      read(body({ inputs: [{ ...input, name, datatype: 'FP32', data: [0.1, -2e-7] }] })),
+    );
+    expect(other!.message.rawInputContents).toEqual(plain!.message.rawInputContents);
+    expect(plain!.message.rawInputContents).toEqual([Buffer.from(Float32Array.of(0.1, -2e-7).buffer)]);
+  });
+
   it('takes binary tensors behind the JSON in their order', () => {
     const tensor = (name: string, bytes: number) => ({
       name,

@@ -12,7 +12,7 @@ import {
   stringIn,
   textOf,
 } from './json-node.js';
-import type { JsonNode, JsonObject } from './json-text.js';
+import type { JsonNode, JsonObject, RawRange } from './json-text.js';
 import { JsonTextError } from './json-text.js';
 import type { RestAnswer } from './rest-request.js';
 import { JsonDatatypeError, readTensorJson, writeTensorJson } from './tensor-json.js';
@@ -39,7 +39,7 @@ export function readInferRequest(
   binary: Buffer | undefined,
 ): InferRequest {
   const text = textOf(json);
-  const body = readJsonObject(text, raw);
+  const body = readJsonObject(text, raw, json);
   // KServe's client repeats the names that the path has
   onlyKnown(body, 'the request', ['id', 'model_name', 'model_version', 'parameters', 'inputs', 'outputs']);
   const id = body.has('id') ? stringIn(body, 'the request', 'id') : undefined;
@@ -105,7 +105,7 @@ function readInput(input: JsonObject, text: string, tensors: BinaryCursor) {
   return { tensor, bytes: isRange(data) ? readData(text, data, name, datatype) : Buffer.alloc(0) };
 }
 
-function readData(text: string, range: { from: number; to: number }, name: string, datatype: string): Buffer {
+function readData(text: string, range: RawRange, name: string, datatype: string): Buffer {
   try {
     const { bytes } = readTensorJson(text, range, datatype);
     return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
@@ -171,30 +171,31 @@ export function writeInferAnswer(answer: inference.ModelInferResponse, wish: Out
     const head = `{"name":${JSON.stringify(name)},"datatype":"${datatype}","shape":[${shape.join(',')}]`;
     if (!wish.binary(name)) {
       const shown = Object.keys(parameters).length > 0 ? `,"parameters":${writeParameters(parameters)}` : '';
-      return `${head}${shown},"data":${writeData(name, datatype, bytes)}}`;
+      return [`${head}${shown},"data":`, writeData(name, datatype, bytes), '}'];
     }
     binary.push(bytes);
     const size = { parameterChoice: { $case: 'int64Param' as const, int64Param: BigInt(bytes.length) } };
-    return `${head},"parameters":${writeParameters({ ...parameters, binary_data_size: size })}}`;
+    return [`${head},"parameters":${writeParameters({ ...parameters, binary_data_size: size })}}`];
   });
   const members = [
     ...(wish.id === undefined ? [] : [`"id":${JSON.stringify(wish.id)}`]),
     `"model_name":${JSON.stringify(answer.modelName)}`,
     `"model_version":${JSON.stringify(answer.modelVersion)}`,
     ...(Object.keys(answer.parameters).length > 0 ? [`"parameters":${writeParameters(answer.parameters)}`] : []),
-    `"outputs":[${outputs.join(',')}]`,
   ];
-  const json = `{${members.join(',')}}`;
-  if (binary.every(({ length }) => length === 0)) return { type: 'application/json', body: json };
-  const head = Buffer.from(json);
+  const listed = outputs.flatMap((output, i) => (i === 0 ? output : [',', ...output]));
+  const json = Buffer.concat([`{${members.join(',')},"outputs":[`, ...listed, ']}'].map(asBytes));
+  if (binary.every(({ length }) => length === 0)) return { type: 'application/json; charset=utf-8', body: json };
   return {
     type: 'application/octet-stream',
-    headers: { [inferenceHeader]: String(head.length) },
-    body: Buffer.concat([head, ...binary]),
+    headers: { [inferenceHeader]: String(json.length) },
+    body: Buffer.concat([json, ...binary]),
   };
 }
 
-function writeData(output: string, datatype: string, bytes: Buffer): string {
+const asBytes = (piece: string | Buffer) => (typeof piece === 'string' ? Buffer.from(piece) : piece);
+
+function writeData(output: string, datatype: string, bytes: Buffer): Buffer {
   try {
     return writeTensorJson(datatype, bytes);
   } catch (error) {

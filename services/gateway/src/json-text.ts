@@ -1,3 +1,6 @@
+import { readNumberList } from './number-list.js';
+import type { NumberList } from './number-list.js';
+
 /** A number as it was written: what it means depends on the datatype it is read for. */
 export interface NumberLiteral {
   readonly literal: string;
@@ -7,6 +10,8 @@ export interface NumberLiteral {
 export interface RawRange {
   readonly from: number;
   readonly to: number;
+  /** What it holds, where that is plain numbers. */
+  readonly numbers?: NumberList;
 }
 
 export type JsonObject = ReadonlyMap<string, JsonNode>;
@@ -24,10 +29,12 @@ const literal = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|-?Infinity
 /**
  * Reads JSON without losing digits: numbers stay literals, objects are maps (so that no key is special), and the values
  * of the keys in `raw` are skipped unread. Refuses nesting beyond 100, more than 200,000 values, a key given twice, and
- * text behind the value. Takes the bare tokens NaN, Infinity and -Infinity, as Triton does.
+ * text behind the value. Takes the bare tokens NaN, Infinity and -Infinity, as Triton does. Where it is given the bytes that
+ * the text was, it reads plain numbers from them instead of skipping them.
  */
-export function readJson(text: string, raw: ReadonlySet<string> = new Set()): JsonNode {
-  const cursor = { at: 0, values: 0 };
+export function readJson(text: string, raw: ReadonlySet<string> = new Set(), bytes?: Uint8Array): JsonNode {
+  // in ASCII, and only there, every character is a byte and lies where its byte does
+  const cursor = { at: 0, values: 0, ascii: bytes?.length === text.length ? bytes : undefined };
   const node = readValue(text, cursor, raw, 0);
   skipSpace(text, cursor);
   if (cursor.at < text.length) throw unexpected(text, cursor.at, 'the end');
@@ -40,6 +47,7 @@ interface Cursor {
 
 interface CountingCursor extends Cursor {
   values: number;
+  readonly ascii: Uint8Array | undefined;
 }
 
 /** Where the members of the list lie in the text. */
@@ -95,7 +103,7 @@ function readObject(text: string, cursor: CountingCursor, raw: ReadonlySet<strin
     skipSpace(text, cursor);
     if (text[cursor.at] !== ':') throw unexpected(text, cursor.at, "':'");
     cursor.at++;
-    object.set(key, raw.has(key) ? skipValue(text, cursor) : readValue(text, cursor, raw, depth + 1));
+    object.set(key, raw.has(key) ? readRaw(text, cursor) : readValue(text, cursor, raw, depth + 1));
     skipSpace(text, cursor);
     const next = text[cursor.at++];
     if (next === '}') return object;
@@ -118,6 +126,13 @@ function readArray(text: string, cursor: CountingCursor, raw: ReadonlySet<string
     if (next === ']') return array;
     if (next !== ',') throw unexpected(text, cursor.at - 1, "',' or ']'");
   }
+}
+
+function readRaw(text: string, cursor: CountingCursor): RawRange {
+  skipSpace(text, cursor);
+  const from = cursor.at;
+  const numbers = cursor.ascii && readNumberList(cursor.ascii, from);
+  return numbers ? { from, to: (cursor.at = numbers.to), numbers } : skipValue(text, cursor);
 }
 
 /** Steps over one value by its brackets alone; whoever reads the range checks it. */

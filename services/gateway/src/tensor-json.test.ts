@@ -2,7 +2,7 @@ import { JsonTextError, readJson } from './json-text.js';
 import { JsonDatatypeError, readTensorJson, writeNestedJson, writeTensorJson } from './tensor-json.js';
 
 const read = (text: string, datatype: string) => readTensorJson(text, { from: 0, to: text.length }, datatype);
-const roundTrip = (text: string, datatype: string) => writeTensorJson(datatype, read(text, datatype).bytes);
+const roundTrip = (text: string, datatype: string) => String(writeTensorJson(datatype, read(text, datatype).bytes));
 
 describe('tensor JSON', () => {
   it.each([

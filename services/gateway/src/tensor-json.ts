@@ -1,6 +1,7 @@
-import { readNumbers, shortest32, writeNumbers } from './number-json.js';
+import { floatAsJson } from './float-text.js';
 import { JsonTextError, readLiteral, readString, skipSpace } from './json-text.js';
 import type { RawRange } from './json-text.js';
+import { readNumbers, writeNumbers } from './number-json.js';
 
 interface Codec {
   /** Bytes of one element; 0 for strings. */
@@ -53,8 +54,8 @@ const nonFinite: ReadonlyMap<string, number> = new Map(
 );
 
 /** -0 keeps its sign; what JSON has no number for is a string. */
-const printed = (value: number, digits: (value: number) => string) =>
-  Number.isFinite(value) ? (Object.is(value, -0) ? '-0' : digits(value)) : `"${value}"`;
+const printed = (value: number) =>
+  Number.isFinite(value) ? (Object.is(value, -0) ? '-0' : String(value)) : `"${value}"`;
 
 function finite(text: string, rounded: (value: number) => number): number {
   const value = nonFinite.get(text) ?? Number(text);
@@ -83,12 +84,12 @@ const codecs = new Map<string, Codec>(
     FP32: {
       size: 4,
       write: (view, offset, text) => view.setFloat32(offset, finite(text, Math.fround), true),
-      read: (view, offset) => printed(view.getFloat32(offset, true), (value) => String(shortest32(value))),
+      read: (view, offset) => floatAsJson(view.getFloat32(offset, true)),
     },
     FP64: {
       size: 8,
       write: (view, offset, text) => view.setFloat64(offset, finite(text, Number), true),
-      read: (view, offset) => printed(view.getFloat64(offset, true), String),
+      read: (view, offset) => printed(view.getFloat64(offset, true)),
     },
   }),
 );
@@ -233,8 +234,8 @@ function openSink(datatype: string): Sink {
 const viewOf = ({ buffer, byteOffset, byteLength }: Buffer) => new DataView(buffer, byteOffset, byteLength);
 
 /** The elements, flat, as a JSON array. */
-export function writeTensorJson(datatype: string, bytes: Uint8Array): string {
-  return writeNumbers(datatype, bytes) ?? `[${elementsAsJson(datatype, bytes).join(',')}]`;
+export function writeTensorJson(datatype: string, bytes: Uint8Array): Buffer {
+  return writeNumbers(datatype, bytes) ?? Buffer.from(`[${elementsAsJson(datatype, bytes).join(',')}]`);
 }
 
 /** The elements, nested as the shape says. */
