@@ -125,3 +125,118 @@ export function writeSteps(
     }
   }
 }
+
+const kappa: f64 = 1.01;
+const mostRounds = 20;
+
+function lowHalf(four: v128): v128 {
+  return f64x2.promote_low_f32x4(four);
+}
+
+function highHalf(four: v128): v128 {
+  return f64x2.promote_low_f32x4(v128.shuffle<u32>(four, four, 2, 3, 2, 3));
+}
+
+/** The masks of two pairs as that of four. */
+function maskOfFour(low: v128, high: v128): v128 {
+  return v128.shuffle<u32>(low, high, 0, 2, 4, 6);
+}
+
+/** What is kept of an error: sign(off) · max(|off| − |off|^(0.7 − 1) / β, 0). */
+function shrunk(off: f64, beta: f64): f64 {
+  const size = abs(off);
+  return copysign(max(size - Math.pow(size, 0.7 - 1) / beta, 0), off);
+}
+
+function shrunkPair(off: v128, beta: f64): v128 {
+  return f64x2(shrunk(f64x2.extract_lane(off, 0), beta), shrunk(f64x2.extract_lane(off, 1), beta));
+}
+
+/**
+ * Half-quadratic quantization: moves the zero points of round to nearest, as long as the sum of errors gets less. `quotients`
+ * has room for a block of four columns in float64. In float64 throughout, so that the rounds are those of the definition.
+ */
+export function halfQuadraticZeros(
+  values: usize,
+  k: i32,
+  width: i32,
+  block: i32,
+  bits: i32,
+  scales: usize,
+  zeros: usize,
+  quotients: usize,
+): void {
+  const blocks = (k + block - 1) / block;
+  const most = f32x4.splat(<f32>((1 << bits) - 1));
+  const row = (<usize>width) << 2;
+  const column = (<usize>blocks) << 2;
+  for (let b = 0; b < blocks; b++) {
+    const first = b * block;
+    const rows = min(block, k - first);
+    const count = f64x2.splat(<f64>rows);
+    for (let c = 0; c < width; c += 4) {
+      const grid = (<usize>(c * blocks + b)) << 2;
+      const from = values + <usize>first * row + ((<usize>c) << 2);
+      const scale = loadFour(scales + grid, column);
+      const scaleLow = lowHalf(scale);
+      const scaleHigh = highHalf(scale);
+      const inverse = v128.andnot(f32x4.div(one, scale), f32x4.eq(scale, none));
+      for (let i = 0, at = from, to = quotients; i < rows; i++, at += row, to += 32) {
+        const four = v128.load(at);
+        v128.store(to, f64x2.div(lowHalf(four), scaleLow));
+        v128.store(to, f64x2.div(highHalf(four), scaleHigh), 16);
+      }
+      let zero = loadFour(zeros + grid, column);
+      let best = zero;
+      let open = f32x4.ne(scale, none);
+      let leastLow = f64x2.splat(Infinity);
+      let leastHigh = leastLow;
+      let beta: f64 = 10;
+      for (let round = 0; round < mostRounds && v128.any_true(open); round++) {
+        const zeroLow = lowHalf(zero);
+        const zeroHigh = highHalf(zero);
+        // of smaller errors nothing is kept, where |off|^1.3 ≤ 1 / β
+        const small = f64x2.splat(Math.pow(beta, -1 / 1.3) * 0.999999);
+        let errorLow = f64x2.splat(0);
+        let errorHigh = errorLow;
+        let nextLow = errorLow;
+        let nextHigh = errorLow;
+        for (let i = 0, at = from, by = quotients; i < rows; i++, at += row, by += 32) {
+          const four = v128.load(at);
+          const on = rounded(f32x4.add(f32x4.mul(four, inverse), zero));
+          const step = f32x4.min(f32x4.max(on, none), most);
+          const stepLow = lowHalf(step);
+          const stepHigh = highHalf(step);
+          const offLow = f64x2.sub(lowHalf(four), f64x2.mul(f64x2.sub(stepLow, zeroLow), scaleLow));
+          const offHigh = f64x2.sub(highHalf(four), f64x2.mul(f64x2.sub(stepHigh, zeroHigh), scaleHigh));
+          const sizeLow = f64x2.abs(offLow);
+          const sizeHigh = f64x2.abs(offHigh);
+          errorLow = f64x2.add(errorLow, sizeLow);
+          errorHigh = f64x2.add(errorHigh, sizeHigh);
+          let quotientLow = v128.load(by);
+          let quotientHigh = v128.load(by, 16);
+          if (!v128.all_true<u64>(v128.and(f64x2.lt(sizeLow, small), f64x2.lt(sizeHigh, small)))) {
+            quotientLow = f64x2.div(f64x2.sub(lowHalf(four), shrunkPair(offLow, beta)), scaleLow);
+            quotientHigh = f64x2.div(f64x2.sub(highHalf(four), shrunkPair(offHigh, beta)), scaleHigh);
+          }
+          nextLow = f64x2.add(nextLow, f64x2.sub(stepLow, quotientLow));
+          nextHigh = f64x2.add(nextHigh, f64x2.sub(stepHigh, quotientHigh));
+        }
+        open = v128.andnot(open, maskOfFour(f64x2.ge(errorLow, leastLow), f64x2.ge(errorHigh, leastHigh)));
+        leastLow = errorLow;
+        leastHigh = errorHigh;
+        best = v128.bitselect(zero, best, open);
+        zero = v128.shuffle<u32>(
+          f32x4.demote_f64x2_zero(f64x2.div(nextLow, count)),
+          f32x4.demote_f64x2_zero(f64x2.div(nextHigh, count)),
+          0,
+          1,
+          4,
+          5,
+        );
+        beta *= kappa;
+      }
+      storeFour(zeros + grid, column, best);
+    }
+  }
+}

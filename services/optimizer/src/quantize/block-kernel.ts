@@ -26,6 +26,18 @@ interface Kernel {
       zeros: number,
     ]
   ): void;
+  halfQuadraticZeros(
+    ...of: [
+      values: number,
+      k: number,
+      width: number,
+      block: number,
+      bits: number,
+      scales: number,
+      zeros: number,
+      quotients: number,
+    ]
+  ): void;
   writeSteps(
     ...of: [
       values: number,
@@ -68,6 +80,8 @@ export interface KernelColumns {
   readonly packed: Uint8Array;
   /** Round to nearest: fills in `scales` and `zeros`. */
   findGrids(symmetric: boolean): void;
+  /** Half-quadratic quantization: moves `zeros`, given the grids of round to nearest that are not symmetric. */
+  searchZeros(): void;
   /** Fills in `packed`, given the grids. */
   write(): void;
 }
@@ -93,7 +107,8 @@ export function kernelColumns({ k, block, bits }: BlockSizes, columns: number): 
   const scales = values + 4 * k * width;
   const zeros = scales + 4 * grids;
   const packed = zeros + 4 * grids;
-  const missing = packed + packedBytes - memory.buffer.byteLength;
+  const quotients = packed + packedBytes;
+  const missing = quotients + 8 * lanes * block - memory.buffer.byteLength;
   if (missing > 0) memory.grow(Math.ceil(missing / pageBytes));
   const { buffer } = memory;
   const columnsInside = new Float32Array(buffer, values, k * width);
@@ -105,6 +120,7 @@ export function kernelColumns({ k, block, bits }: BlockSizes, columns: number): 
     zeros: new Float32Array(buffer, zeros, grids),
     packed: new Uint8Array(buffer, packed, packedBytes),
     findGrids: (symmetric) => kernel.nearestGrids(values, k, width, block, bits, symmetric ? 1 : 0, scales, zeros),
+    searchZeros: () => kernel.halfQuadraticZeros(values, k, width, block, bits, scales, zeros, quotients),
     write: () => kernel.writeSteps(values, k, width, block, bits, scales, zeros, packed),
   };
 }

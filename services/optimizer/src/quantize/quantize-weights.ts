@@ -8,7 +8,7 @@ import { gptqBlocks } from './gptq.js';
 import { matrixLayers } from './matrix-layers.js';
 import type { MatrixLayer } from './matrix-layers.js';
 import type { KeepsFloats } from './quantization-plan.js';
-import { blockCount, halfQuadraticGrid, quantizeBlocks } from './weight-blocks.js';
+import { blockCount, quantizeBlocks } from './weight-blocks.js';
 import type { BlockForm, Blocks } from './weight-blocks.js';
 
 export interface WeightOnlyOptions extends BlockForm {
@@ -67,7 +67,7 @@ export const layersInBlocks = (
 
 async function blocksOf(layer: MatrixLayer, options: WeightOnlyOptions): Promise<Blocks> {
   const { method, hessianOf } = options;
-  if (method !== 'gptq') return quantizeBlocks(layer.matrix, options, method === 'hqq' ? halfQuadraticGrid : undefined);
+  if (method !== 'gptq') return quantizeBlocks(layer.matrix, options, method);
   if (!hessianOf) throw new Error('gptq wants Hessians');
   return gptqBlocks(layer.matrix, options, await hessianOf(layer));
 }

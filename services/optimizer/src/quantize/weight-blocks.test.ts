@@ -2,7 +2,8 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { sourceDigest } from '../gen/weight-blocks-kernel.js';
-import { halfQuadraticGrid, nearestGrid, packBlocks, quantizeBlocks, stepOf } from './weight-blocks.js';
+import { halfQuadraticGrid } from './half-quadratic-for-tests.js';
+import { nearestGrid, packBlocks, quantizeBlocks, stepOf } from './weight-blocks.js';
 import type { BlockForm, Blocks, GridOf } from './weight-blocks.js';
 
 interface Vector {
@@ -48,7 +49,7 @@ describe('weights in blocks', () => {
     [33, 3, { bits: 4, block: 32, symmetric: false }, halfQuadraticGrid],
   ] as const)('are those of one block after the other: [%d, %d], %o', (k, n, form, gridOf) => {
     const values = oddValues(k, n);
-    const made = quantizeBlocks({ values, k, n }, form, gridOf === nearestGrid ? undefined : gridOf);
+    const made = quantizeBlocks({ values, k, n }, form, gridOf === nearestGrid ? 'nearest' : 'hqq');
     expect(made).toEqual(oneByOne(values, k, n, form, gridOf));
   });
 

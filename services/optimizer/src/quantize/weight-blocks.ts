@@ -1,5 +1,4 @@
 import { columnsTogether, kernelColumns } from './block-kernel.js';
-import type { KernelColumns } from './block-kernel.js';
 
 /** A matrix [k, n], row-major, as a MatMul takes it on its right. */
 export interface Matrix {
@@ -75,41 +74,16 @@ export function stepOf(value: number, { scale, zeroPoint }: Grid, bits: number):
   return Math.min(Math.max(step, 0), 2 ** bits - 1);
 }
 
-const [norm, kappa, mostRounds] = [0.7, 1.01, 20];
-
 /**
- * Half-quadratic quantization (Badri and Shaji 2023, https://mobiusml.github.io/hqq_blog): the zero point that makes the
- * sum of |error|^0.7 small, so that a few large weights do not spoil the rest. The scale is that of round to nearest.
+ * Writes a matrix in blocks, rounded to nearest or by half-quadratic quantization (Badri and Shaji 2023,
+ * https://mobiusml.github.io/hqq_blog): the zero points that make the sum of |error|^0.7 small, so that a few large weights
+ * of a block do not spoil the rest. The scales are those of round to nearest, not symmetric.
  */
-export const halfQuadraticGrid: GridOf = (values, form) => {
-  const { bits } = form;
-  const { scale, zeroPoint } = nearestGrid(values, { ...form, symmetric: false });
-  if (scale === 0) return { scale, zeroPoint };
-  let best = { scale, zeroPoint };
-  let least = Infinity;
-  let zero = zeroPoint;
-  let beta = 10;
-  for (let round = 0; round < mostRounds; round++) {
-    let error = 0;
-    let next = 0;
-    for (const value of values) {
-      const step = stepOf(value, { scale, zeroPoint: zero }, bits);
-      const off = value - (step - zero) * scale;
-      error += Math.abs(off);
-      const kept = Math.sign(off) * Math.max(Math.abs(off) - Math.abs(off) ** (norm - 1) / beta, 0);
-      next += step - (value - (off === 0 ? 0 : kept)) / scale;
-    }
-    if (error >= least) break;
-    least = error;
-    best = { scale, zeroPoint: zero };
-    zero = fround(next / values.length);
-    beta *= kappa;
-  }
-  return best;
-};
-
-/** Writes a matrix in blocks; with another grid than round to nearest, each block's is looked for on its own. */
-export function quantizeBlocks({ values, k, n }: Matrix, form: BlockForm, gridOf?: GridOf): Blocks {
+export function quantizeBlocks(
+  { values, k, n }: Matrix,
+  form: BlockForm,
+  method: 'nearest' | 'hqq' = 'nearest',
+): Blocks {
   const { bits, block, symmetric } = form;
   const blocks = blockCount(k, form);
   const bytes = (block * bits) / 8;
@@ -126,8 +100,8 @@ export function quantizeBlocks({ values, k, n }: Matrix, form: BlockForm, gridOf
         part.values.set(values.subarray(i * n + first, i * n + first + columns), i * part.width);
       }
     }
-    if (gridOf) findGrids(part, { k, columns }, form, gridOf);
-    else part.findGrids(symmetric);
+    part.findGrids(symmetric);
+    if (method === 'hqq') part.searchZeros();
     part.write();
     const to = first * blocks;
     scales.set(part.scales.subarray(0, columns * blocks), to);
@@ -135,26 +109,6 @@ export function quantizeBlocks({ values, k, n }: Matrix, form: BlockForm, gridOf
     packed.set(part.packed.subarray(0, columns * blocks * bytes), to * bytes);
   }
   return finished({ packed, scales, zeros }, n, blocks, form);
-}
-
-/** Of each block of some columns, by a search in JavaScript. */
-function findGrids(
-  { values, width, scales, zeros }: KernelColumns,
-  { k, columns }: Readonly<Record<'k' | 'columns', number>>,
-  form: BlockForm,
-  gridOf: GridOf,
-): void {
-  const { block } = form;
-  const blocks = blockCount(k, form);
-  const gathered = new Float32Array(block);
-  for (let at = 0; at < columns * blocks; at++) {
-    const [column, from] = [Math.floor(at / blocks), (at % blocks) * block];
-    const part = gathered.subarray(0, Math.min(block, k - from));
-    for (let i = 0; i < part.length; i++) part[i] = values[(from + i) * width + column]!;
-    const { scale, zeroPoint } = gridOf(part, form);
-    scales[at] = scale;
-    zeros[at] = zeroPoint;
-  }
 }
 
 /** Blocks in the making: a float for each zero point. */
