@@ -9,6 +9,7 @@ export default tseslint.config(
       '.tools/',
       '.mill/',
       'examples/',
+      'packages/data/assembly/',
       'services/optimizer/assembly/',
     ],
   },

@@ -1,18 +1,48 @@
+import { createHash } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import { batches } from './batches.js';
-import { counterRandom, philox } from './counter-random.js';
+import { counterRandom } from './counter-random.js';
+import { sourceDigest } from './gen/philox-kernel.js';
 import { fitNormalization } from './normalization.js';
+import { mostWords, philox } from './philox.js';
+import type { Counter, Key } from './philox.js';
 import { calibrationRows, splitRows } from './split.js';
 import { tableOf } from './table.js';
 
 const hex = (words: Uint32Array) => Array.from(words, (word) => word.toString(16).padStart(8, '0')).join(' ');
 
+// toEqual takes seconds for so many
+const sameBits = (a: Float32Array, b: Float32Array) =>
+  Buffer.from(a.buffer, a.byteOffset, a.byteLength).equals(Buffer.from(b.buffer, b.byteOffset, b.byteLength));
+
 describe('philox', () => {
   // the known answers published with Random123 (kat_vectors, philox4x32 10)
-  it.each([
+  it.each<[Counter, Key, string]>([
     [[0, 0, 0, 0], [0, 0], '6627e8d5 e169c58d bc57ac4c 9b00dbd8'],
     [[0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff], [0xffffffff, 0xffffffff], '408f276d 41c83b0e a20bc7c6 6d5451fd'],
     [[0x243f6a88, 0x85a308d3, 0x13198a2e, 0x03707344], [0xa4093822, 0x299f31d0], 'd16cfe09 94fdcceb 5001e420 24126ea1'],
-  ])('gives the published words for %j', (counter, key, words) => expect(hex(philox(counter, key))).toBe(words));
+  ])('gives the published words for %j', (counter, key, words) => expect(hex(philox(4, counter, key))).toBe(words));
+
+  it('gives at every place of a sequence what that counter gives alone', () => {
+    const key: Key = [0x12345678, 0x9abcdef0];
+    // passes 2³² and so begins at 0 again
+    const first = 2 ** 32 - 5;
+    const all = Uint32Array.from(philox(41, [first, 2, 3, 4], key));
+    for (let block = 0; block < 10; block++) {
+      const alone = philox(4, [(first + block) % 2 ** 32, 2, 3, 4], key);
+      expect([...all.subarray(4 * block, 4 * block + 4)]).toEqual([...alone]);
+    }
+    expect(all[40]).toBe(philox(1, [5, 2, 3, 4], key)[0]);
+  });
+
+  it('is a kernel that is compiled from today’s source (sh tools/compile-kernel.sh)', () => {
+    const digest = createHash('sha256');
+    for (const file of ['../assembly/philox.ts', '../../../tools/compile-kernel.sh']) {
+      digest.update(readFileSync(fileURLToPath(new URL(file, import.meta.url))));
+    }
+    expect(sourceDigest).toBe(digest.digest('hex'));
+  });
 });
 
 describe('counterRandom', () => {
@@ -21,6 +51,34 @@ describe('counterRandom', () => {
     expect(random.uniform(3, 5)).toEqual(counterRandom(7n, 1).uniform(3, 5));
     expect(random.uniform(3, 5)).not.toEqual(random.uniform(4, 5));
     expect(random.uniform(3, 5)).not.toEqual(counterRandom(7n, 2).uniform(3, 5));
+  });
+
+  it('gives the numbers of a place whatever is drawn with them', () => {
+    const random = counterRandom(2n ** 63n + 9n, 7);
+    const long = random.uniform(2 ** 40 + 3, 2 * mostWords + 21);
+    for (const count of [1, 4, 17, mostWords, mostWords + 1]) {
+      expect(sameBits(random.uniform(2 ** 40 + 3, count), long.subarray(0, count))).toBe(true);
+    }
+    // where the second piece begins
+    const words = philox(4, [mostWords / 4, 3, 2 ** 8, 7], [9, 2 ** 31]);
+    expect([...long.subarray(mostWords, mostWords + 4)]).toEqual(Array.from(words, (word) => (word >>> 8) / 2 ** 24));
+  });
+
+  it.each([0.1, 0.5, 1 / 3, 2 ** -24, 1 - 2 ** -24, 0])('drops with a share of %d what is below it', (rate) => {
+    const random = counterRandom(5n, 51);
+    const mask = new Float32Array(mostWords + 1_003);
+    random.dropoutMask(3, rate, mask);
+    const kept = Math.fround(1 / (1 - rate));
+    const wanted = random.uniform(3, mask.length).map((number) => (number < rate ? 0 : kept));
+    expect(sameBits(mask, wanted)).toBe(true);
+  });
+
+  it('orders as it always did', () => {
+    expect([...counterRandom(1n, 3).permutation(10, 2)]).toEqual([7, 8, 2, 3, 9, 6, 5, 1, 4, 0]);
+    const order = counterRandom(1n, 3).permutation(70_000);
+    expect(createHash('sha256').update(order).digest('hex')).toBe(
+      'c7653fcefcd4a77f323ef746c4d18dfd1aac351b6d503e41efb72c1106bcb42a',
+    );
   });
 
   it('is uniform on [0, 1)', () => {

@@ -119,10 +119,11 @@ async function run(
   const { step, examples } = prepared;
   await using session = await openSteps(step, plan, threads);
   session.setState(Object.fromEntries(step.state.map(({ input, dims, initial }) => [input, { dims, data: initial }])));
+  const feedsOf = stepFeeds(prepared, plan);
   const losses: number[] = [];
   let milliseconds = Number.POSITIVE_INFINITY;
   for (let at = 0; at < steps; at++) {
-    const feeds = stepFeeds(prepared, examples.at(at), { plan, step: at, learningRate: rateAt(at) });
+    const feeds = feedsOf(examples.at(at), at, rateAt(at));
     const startedAt = performance.now();
     const outputs = await session.run(feeds);
     // others may have waited for the machine

@@ -74,9 +74,10 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
     standing.rateScale *
     rateFactor(plan.schedule, inUpdates(plan, { step: at, steps, stepsPerEpoch }), standing.plateau.factor);
 
+  const feedsOf = stepFeeds(prepared, plan);
   const feedsAt = async (at: number): Promise<Feeds> => {
     const lesson = examples.at(at);
-    const feeds = stepFeeds(prepared, lesson, { plan, step: at, learningRate: rateAt(at) });
+    const feeds = feedsOf(lesson, at, rateAt(at));
     if (!teacher || !step.inputs.teacher) return feeds;
     const { logits, features } = await teacher.teach(lesson);
     feeds[step.inputs.teacher] = { dims: [plan.batchSize, classes], data: logits };
