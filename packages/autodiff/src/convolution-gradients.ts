@@ -25,6 +25,7 @@ import {
 } from './window-columns.js';
 import { leftOver } from './windows.js';
 import type { Windows } from './windows.js';
+import { winogradInput, winogradPays, winogradWeight } from './winograd.js';
 
 /** Gradient of Conv's input [n, c, …spatial] from that of its output [n, o, …]. */
 export function convolutionInput(g: Value, weight: Value, x: Shape, windows: Windows, byColumns: boolean): Value {
@@ -35,6 +36,7 @@ export function convolutionInput(g: Value, weight: Value, x: Shape, windows: Win
   if (strides.every((stride) => stride === 1) && fits && x[1]! > groups) {
     const [, channels = 0, ...places] = x;
     const [filters = 0] = weight.shape;
+    if (byColumns && winogradPays(g.shape, places, windows, channels)) return winogradInput(g, weight, x, windows);
     if (byColumns && columnsPayForConvolution(g.shape, places, windows, channels)) {
       const byInput = transpose(reshape(weight, [filters, channels, size(kernel)]), [1, 0, 2]);
       const around = { ...windows, before: reach.map((r, i) => r - before[i]!) };
@@ -99,6 +101,7 @@ function oneGroup(g: Value, x: Value, weight: Shape, windows: Windows, byColumns
   const swap = [1, 0, ...windows.kernel.map((_, i) => i + 2)];
   const examples = size(g.shape) / filters;
   const places = g.shape.slice(2);
+  if (byColumns && winogradPays(x.shape, places, windows, filters)) return winogradWeight(g, x, weight, windows);
   if (byColumns && columnsPayForWeight(x.shape, places, windows)) {
     const rows = reshape(examplesLast(g), [filters, examples]);
     return reshape(gemm(rows, windowColumns(x, places, windows), false, true), weight);

@@ -4,7 +4,7 @@ import type { Shape, Value } from './value.js';
 import type { Windows } from './windows.js';
 
 /** Examples from which their numbers of one place make pieces that are worth copying. */
-const fewExamples = 16;
+export const fewExamples = 16;
 /** Below this, a product has too little to do at once: as many channels, or filters. */
 export const fewChannels = 16;
 /** Numbers that columns may have: 64 MiB. */
