@@ -32,5 +32,9 @@ const presetNames = Object.keys(presets) as (keyof typeof presets)[];
 export function passesOf({ passes, preset }: optimizer.OptimizationSpec): readonly optimizer.Pass[] {
   if (preset === '') return passes;
   if (passes.length > 0) throw errors.presetAndOthers('passes');
-  return presets[word(preset, presetNames, 'preset')].map((kind) => optimizer.Pass.fromPartial({ kind }));
+  return presetPasses(word(preset, presetNames, 'preset'));
 }
+
+/** What a preset stands for. */
+export const presetPasses = (preset: keyof typeof presets): optimizer.Pass[] =>
+  presets[preset].map((kind) => optimizer.Pass.fromPartial({ kind }));

@@ -1,7 +1,8 @@
 import type { optimizer } from '@modelmill/contracts';
 import { refinements } from './refine.js';
 import type { Known } from './refine.js';
-import { firstCandidates, inEightBits, narrowTo, prune, quantizeStatic } from './search-space.js';
+import { presetPasses } from '../preset-passes.js';
+import { firstCandidates, inEightBits, narrowTo, prune, quantizeStatic, shareWeights } from './search-space.js';
 import type { SearchCandidate } from './search-space.js';
 
 const layers = { sensitive: ['a', 'b', 'c', 'd', 'e', 'f', 'g', 'h'], slower: ['c'] };
@@ -29,6 +30,8 @@ function follow(
 
 const excluded = ({ passes: [pass] }: SearchCandidate) =>
   pass?.kind?.$case === 'quantizeStatic' ? pass.kind.quantizeStatic.exclude : [];
+const kindsOf = ({ passes }: SearchCandidate) => passes.map(({ kind }) => kind?.$case);
+const isRounded = (candidate: SearchCandidate) => kindsOf(candidate)[0] === 'quantizeStatic';
 const shareOf = ({ kind }: optimizer.Pass) =>
   kind?.$case === 'pruneStructured'
     ? kind.pruneStructured.multiplyAdds
@@ -39,7 +42,9 @@ const shareOf = ({ kind }: optimizer.Pass) =>
 const calibrations = ['minmax', 'percentile', 'entropy', 'mse'].map(inEightBits);
 
 it.each([1, 2, 3, 5, 6, 7])('as few of the most sensitive layers as are enough stay in floats: %d', (needed) => {
-  const tried = follow(calibrations, (one) => excluded(one).length >= needed, 'fastest');
+  const all = follow(calibrations, (one) => excluded(one).length >= needed, 'fastest');
+  const tried = all.filter(isRounded);
+  expect(all).toHaveLength(tried.length + 1); // trained with the rounding
   const good = tried.filter((one) => excluded(one).length >= needed).map((one) => excluded(one).length);
   expect(Math.min(...good)).toBe(needed);
   for (const one of tried) expect(excluded(one)).toEqual(layers.sensitive.slice(0, excluded(one).length));
@@ -48,7 +53,9 @@ it.each([1, 2, 3, 5, 6, 7])('as few of the most sensitive layers as are enough s
 
 it('no layer stays in floats for nothing, and never all of them', () => {
   expect(follow([int8()], () => true, 'smallest')).toEqual([]);
-  const hopeless = follow(calibrations, () => false, 'fastest').map((one) => excluded(one).length);
+  const hopeless = follow(calibrations, () => false, 'fastest')
+    .filter(isRounded)
+    .map((one) => excluded(one).length);
   expect(hopeless).toEqual([1, 2, 4, 7]);
 });
 
@@ -89,12 +96,43 @@ it('other calibrations are tried where the first one loses too much, and only th
   expect(names(false).slice(0, 3)).toEqual(['int8, percentile', 'int8, entropy', 'int8, least squares']);
 });
 
-it('what is narrow and in eight bits comes early: a short search has had the best of most networks', () =>
-  expect(firstCandidates('fastest').slice(0, 3)).toEqual([
-    inEightBits('minmax'),
-    narrowTo(0.5),
-    { name: 'half the multiply-adds, int8', passes: [...narrowTo(0.5).passes, quantizeStatic('minmax')] },
-  ]));
+it.each(['fastest', 'smallest'] as const)('what is trained comes after what is not: %s', (optimize) => {
+  const trains = ['pruneMagnitude', 'pruneStructured', 'distill', 'quantizeAware'];
+  const trained = firstCandidates(optimize).map((one) => kindsOf(one).some((kind) => trains.includes(kind!)));
+  expect(trained).toEqual([...trained].sort((a, b) => Number(a) - Number(b)));
+  expect(new Set(trained).size).toBe(2);
+});
+
+it('presets, halves and weights of few bits are tried at once', () => {
+  const passesOf = (optimize: 'fastest' | 'smallest') => firstCandidates(optimize).map(({ passes }) => passes);
+  expect(passesOf('fastest')).toContainEqual(presetPasses('fast'));
+  expect(passesOf('smallest')).toContainEqual(presetPasses('compact'));
+  const kinds = (optimize: 'fastest' | 'smallest') => firstCandidates(optimize).map((one) => kindsOf(one).join());
+  expect(kinds('fastest')).toEqual(expect.arrayContaining(['computeHalves', 'quantizeWeights']));
+  expect(kinds('smallest')).toEqual(expect.arrayContaining(['storeHalves', 'quantizeWeights']));
+});
+
+it('eight bits are trained with where rounding to them loses too much, after all that needs no training', () => {
+  const tried = follow(calibrations, () => false, 'fastest').map((one) => kindsOf(one)[0]);
+  expect(tried.filter((kind) => kind === 'quantizeAware')).toHaveLength(1);
+  expect(tried.indexOf('quantizeAware')).toBeGreaterThan(tried.lastIndexOf('quantizeStatic'));
+  expect(follow(calibrations, () => true, 'fastest').flatMap(kindsOf)).not.toContain('quantizeAware');
+});
+
+it('a student that is good is tried in eight bits', () => {
+  const isGood = (one: SearchCandidate) => kindsOf(one)[0] === 'distill';
+  const tried = follow([narrowTo(0.5)], isGood, 'fastest').map(({ name }) => name);
+  expect(tried).toContain('a student with 75 % of the multiply-adds, int8');
+});
+
+it('signs are tried where few shared weights are good and it is size that counts', () => {
+  const first = [{ name: '8 shared weights', passes: [shareWeights(8)] }];
+  const names = (isGood: boolean, optimize: 'fastest' | 'smallest') =>
+    follow(first, () => isGood, optimize).map(({ name }) => name);
+  expect(names(true, 'smallest')).toEqual(['ternary weights', 'binary weights']);
+  expect(names(false, 'smallest')).toEqual([]);
+  expect(names(true, 'fastest')).toEqual([]);
+});
 
 it('zeros are searched for where it is size that counts', () => {
   const isGood = ({ passes: [pass] }: SearchCandidate) =>

@@ -9,6 +9,8 @@ import {
   prune,
   quantizeStatic,
   shareWeights,
+  signs,
+  trainedInEightBits,
 } from './search-space.js';
 import type { SearchCandidate } from './search-space.js';
 
@@ -30,6 +32,8 @@ export function refinements(
   return [
     ...calibrated(known),
     ...(layers ? mixed(known, optimize, layers) : []),
+    ...(optimize === 'smallest' ? fewerValues(known) : []),
+    ...trained(known),
     ...narrowed,
     ...combined(known, optimize),
     ...(optimize === 'smallest' ? sparser(known) : []),
@@ -58,6 +62,19 @@ function calibrated(known: readonly Known[]): SearchCandidate[] {
     ...(wanting(eight) ? ['percentile', 'entropy', 'mse'].map(inEightBits) : []),
     ...(wanting(four) ? [fewBitsHqq] : []),
   ];
+}
+
+/** Eight bits that are trained with, where rounding all layers to them loses too much. */
+function trained(known: readonly Known[]): SearchCandidate[] {
+  const eight = alone(known, 'quantizeStatic').filter(({ pass }) => pass.quantizeStatic.exclude.length === 0);
+  return eight.length > 0 && !eight.some(({ one }) => one.isGood) ? [trainedInEightBits] : [];
+}
+
+/** Three values a weight where eight are enough, and two where three are. */
+function fewerValues(known: readonly Known[]): SearchCandidate[] {
+  const eight = alone(known, 'shareWeights').some(({ one, pass }) => one.isGood && pass.shareWeights.clusters <= 8);
+  const three = alone(known, 'quantizeSigns').some(({ one }) => one.isGood);
+  return [...(eight ? [signs('ternary')] : []), ...(three ? [signs('binary')] : [])];
 }
 
 /** Of those in eight bits throughout, the calibration that lost least; MinMax before there are any. */

@@ -1,4 +1,5 @@
 import { optimizer } from '@modelmill/contracts';
+import { presetPasses } from '../preset-passes.js';
 import type { PlannedGoal } from './goal.js';
 
 /** Passes that a search tries, in the order it tries them: what promises most comes first. */
@@ -64,6 +65,30 @@ export const fewBitsHqq: SearchCandidate = {
   passes: [quantizeWeights({ bits: 4, method: 'hqq' })],
 };
 
+const eightBitWeights: SearchCandidate = { name: 'int8 weights', passes: [quantizeWeights({ bits: 8 })] };
+
+/** The form of `inEightBits` whose rounding is trained with. */
+export const trainedInEightBits: SearchCandidate = {
+  name: 'int8, trained with the rounding',
+  passes: [pass({ $case: 'quantizeAware', quantizeAware: optimizer.QuantizationAwareTraining.fromPartial({}) })],
+};
+
+/** Weights of −1, 0 and 1, or of −1 and 1. */
+export const signs = (values: 'ternary' | 'binary'): SearchCandidate => ({
+  name: `${values} weights`,
+  passes: [pass({ $case: 'quantizeSigns', quantizeSigns: optimizer.SignQuantization.fromPartial({ values }) })],
+});
+
+/** Faster on CPUs that compute in halves. */
+const inHalves: SearchCandidate = {
+  name: 'halves',
+  passes: [pass({ $case: 'computeHalves', computeHalves: optimizer.HalfComputation.fromPartial({}) })],
+};
+const storedHalves: SearchCandidate = {
+  name: 'stored halves',
+  passes: [pass({ $case: 'storeHalves', storeHalves: optimizer.HalfStorage.fromPartial({}) })],
+};
+
 const stored: readonly SearchCandidate[] = [
   { name: '16 shared weights', passes: [shareWeights(16)] },
   { name: '32 shared weights', passes: [shareWeights(32)] },
@@ -75,21 +100,25 @@ const pruned = [prune(0.9), prune(0.95)];
 const halved = narrowTo(0.5);
 
 const spaces: { readonly [O in PlannedGoal['optimize']]: readonly SearchCandidate[] } = {
-  // zeros and shared weights make no answer faster
+  // zeros and shared weights make no answer faster; what is trained comes last
   fastest: [
     inEightBits('minmax'),
-    halved,
-    { name: `${halved.name}, int8`, passes: [...halved.passes, quantizeStatic('minmax')] },
     dynamic,
     fewBits,
+    eightBitWeights,
+    inHalves,
+    halved,
+    { name: `${halved.name}, int8`, passes: presetPasses('fast') },
   ],
   smallest: [
     ...stored,
     fewBits,
     inEightBits('minmax'),
     dynamic,
+    storedHalves,
     ...pruned,
     { name: `${halved.name}, 16 shared weights`, passes: [...halved.passes, shareWeights(16)] },
+    { name: 'compact', passes: presetPasses('compact') },
   ],
 };
 
