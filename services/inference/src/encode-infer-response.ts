@@ -1,4 +1,4 @@
-import { inference } from '@modelmill/contracts';
+import type { inference } from '@modelmill/contracts';
 import { roomBefore } from '@modelmill/runtime';
 
 type Output = inference.ModelInferResponse_InferOutputTensor;
