@@ -54,6 +54,8 @@ it.each([
   '1e-99999999999999999999',
 ])('reads %s', (text) => expect(read(text).value).toBe(Number(text)));
 
+it('reads digits without end', () => expect(read(`0.1${'0'.repeat(200_000)}`).value).toBe(0.1));
+
 it.each(['', '-', '+1', '.5', '1.', '-.5', '01', '-00', '1.e5', '1e', '1e+', 'e5', 'NaN', 'Infinity', '"1"', ' 1'])(
   'takes %j for no number',
   (text) => expect(read(text).value).toBeNaN(),

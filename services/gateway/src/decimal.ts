@@ -13,10 +13,10 @@ export const exactPowers = Float64Array.from({ length: 23 }, (_, i) => Number(`1
 const mostBefore = 900_719_925_474_099; // any digit behind a lesser integer leaves it exact
 
 /**
- * The double that `Number` gives for a JSON number's text, without the text. The cursor goes behind the number. NaN where
- * there is none.
+ * The double that `Number` gives for a JSON number's text, ±Infinity beyond all doubles, in most cases without making a string
+ * of it. The cursor goes behind the number. NaN where there is none.
  */
-export function readDecimal(bytes: Uint8Array, cursor: DecimalCursor): number {
+export function readDecimal(bytes: Buffer, cursor: DecimalCursor): number {
   const from = cursor.at;
   const negative = bytes[from] === minus;
   const first = negative ? from + 1 : from;
@@ -59,7 +59,7 @@ function readExponent(bytes: Uint8Array, cursor: DecimalCursor): number {
   return sign === minus ? -exponent : exponent;
 }
 
-const slow = (bytes: Uint8Array, from: number, to: number) => Number(String.fromCharCode(...bytes.subarray(from, to)));
+const slow = (bytes: Buffer, from: number, to: number) => Number(bytes.toString('latin1', from, to));
 
 /**
  * The double nearest to (head + tail / 10^tailDigits) · 10^(power + tailDigits), where that is quickly known. One product or

@@ -49,7 +49,7 @@ function writeFloat(value: number, bytes: Uint8Array, at: number): number {
       if (precision > 9) return writeSlowly(value, bytes, at);
       shift = precision++ - 1 - exponent;
       // a quotient or product of two exact numbers is the double nearest to the decimal
-      digits = Math.abs(Math.round(shift >= 0 ? value * exactPowers[shift]! : value / exactPowers[-shift]!));
+      digits = Math.round(shift >= 0 ? size * exactPowers[shift]! : size / exactPowers[-shift]!);
     } while (Math.fround(shift >= 0 ? digits / exactPowers[shift]! : digits * exactPowers[-shift]!) !== size);
   }
   if (value < 0) bytes[at++] = minus;

@@ -185,6 +185,7 @@ export function writeInferAnswer(answer: inference.ModelInferResponse, wish: Out
   ];
   const listed = outputs.flatMap((output, i) => (i === 0 ? output : [',', ...output]));
   const json = Buffer.concat([`{${members.join(',')},"outputs":[`, ...listed, ']}'].map(asBytes));
+  // Fastify names the character set of strings only
   if (binary.every(({ length }) => length === 0)) return { type: 'application/json; charset=utf-8', body: json };
   return {
     type: 'application/octet-stream',

@@ -12,7 +12,7 @@ export function textOf(bytes: Buffer): string {
 }
 
 /** A JSON object's members; the values of the keys in `raw` are left to be read later. Throws INVALID_ARGUMENT. */
-export function readJsonObject(text: string, raw?: ReadonlySet<string>, bytes?: Uint8Array): JsonObject {
+export function readJsonObject(text: string, raw?: ReadonlySet<string>, bytes?: Buffer): JsonObject {
   const node = translated(() => readJson(text, raw, bytes));
   if (!(node instanceof Map)) throw errors.notAnObject();
   return node as JsonObject;

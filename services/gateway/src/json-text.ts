@@ -10,8 +10,8 @@ export interface NumberLiteral {
 export interface RawRange {
   readonly from: number;
   readonly to: number;
-  /** What it holds, where that is plain numbers. */
-  readonly numbers?: NumberList;
+  /** What it holds, where that is plain numbers; null where it is not, and absent where nobody looked. */
+  readonly numbers?: NumberList | null;
 }
 
 export type JsonObject = ReadonlyMap<string, JsonNode>;
@@ -32,7 +32,7 @@ const literal = /-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?|-?Infinity
  * text behind the value. Takes the bare tokens NaN, Infinity and -Infinity, as Triton does. Where it is given the bytes that
  * the text was, it reads plain numbers from them instead of skipping them.
  */
-export function readJson(text: string, raw: ReadonlySet<string> = new Set(), bytes?: Uint8Array): JsonNode {
+export function readJson(text: string, raw: ReadonlySet<string> = new Set(), bytes?: Buffer): JsonNode {
   // in ASCII, and only there, every character is a byte and lies where its byte does
   const cursor = { at: 0, values: 0, ascii: bytes?.length === text.length ? bytes : undefined };
   const node = readValue(text, cursor, raw, 0);
@@ -47,7 +47,7 @@ interface Cursor {
 
 interface CountingCursor extends Cursor {
   values: number;
-  readonly ascii: Uint8Array | undefined;
+  readonly ascii: Buffer | undefined;
 }
 
 /** Where the members of the list lie in the text. */
@@ -131,8 +131,9 @@ function readArray(text: string, cursor: CountingCursor, raw: ReadonlySet<string
 function readRaw(text: string, cursor: CountingCursor): RawRange {
   skipSpace(text, cursor);
   const from = cursor.at;
-  const numbers = cursor.ascii && readNumberList(cursor.ascii, from);
-  return numbers ? { from, to: (cursor.at = numbers.to), numbers } : skipValue(text, cursor);
+  if (cursor.ascii === undefined) return skipValue(text, cursor);
+  const numbers = readNumberList(cursor.ascii, from);
+  return numbers ? { from, to: (cursor.at = numbers.to), numbers } : { ...skipValue(text, cursor), numbers: null };
 }
 
 /** Steps over one value by its brackets alone; whoever reads the range checks it. */

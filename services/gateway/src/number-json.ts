@@ -42,8 +42,8 @@ export function readNumbers(
 ): { bytes: Uint8Array; count: number; nesting: readonly number[] } | undefined {
   const kind = kindOf(datatype);
   if (kind === undefined) return undefined;
-  const list = range.numbers ?? listIn(text.slice(range.from, range.to));
-  if (list === undefined || (kind.range && !list.whole)) return undefined;
+  const list = range.numbers === undefined ? listIn(text.slice(range.from, range.to)) : range.numbers;
+  if (!list || (kind.range && !list.whole)) return undefined;
   const numbers = converted(list.values, kind);
   if (numbers === undefined) return undefined;
   const { buffer, byteOffset, byteLength } = numbers;

@@ -12,18 +12,20 @@ export interface NumberList {
 }
 
 const mostAxes = 8; // no tensor of numbers that is meant has more
+/** What is read goes here first: a request may have ten thousands of short lists. */
+const few = new Float64Array(64);
 const [open, close, comma] = [0x5b, 0x5d, 0x2c] as const;
 
 /**
  * Reads the list that begins at a byte of a JSON text, in one pass and without an object per element. It takes what is plain:
  * undefined for empty lists, rows of different lengths, anything that is no number, and faults.
  */
-export function readNumberList(bytes: Uint8Array, from: number): NumberList | undefined {
+export function readNumberList(bytes: Buffer, from: number): NumberList | undefined {
   if (bytes[from] !== open) return undefined;
   const cursor = { at: from, whole: true };
   const sizes: number[] = []; // of the lists that ended, by axis
   const lengths: number[] = []; // of the lists that are open
-  let values = new Float64Array(64);
+  let values = few;
   let count = 0;
   let depth = 0;
 
@@ -43,7 +45,8 @@ export function readNumberList(bytes: Uint8Array, from: number): NumberList | un
       if ((sizes[depth] ??= length) !== length) return undefined;
       if (depth === 0) {
         const { at, whole } = cursor;
-        return { values: values.subarray(0, count), nesting: sizes, whole, to: at + 1 };
+        const own = values === few ? few.slice(0, count) : values.subarray(0, count);
+        return { values: own, nesting: sizes, whole, to: at + 1 };
       }
       lengths[depth - 1]!++;
     }
