@@ -9,6 +9,6 @@ export function memoryWithRoom(bytes: number): Buffer {
   return memory.subarray(roomBytes);
 }
 
-/** How many bytes right before a tensor are free, and its holder's. */
-export const roomBefore = ({ buffer, byteOffset }: Uint8Array): number =>
-  byteOffset === roomBytes && roomy.has(buffer) ? roomBytes : 0;
+/** How many bytes right before a tensor nobody else writes to: of several in one memory, the first that is not empty has them. */
+export const roomBefore = ({ buffer, byteOffset, byteLength }: Uint8Array): number =>
+  byteLength > 0 && byteOffset === roomBytes && roomy.has(buffer) ? roomBytes : 0;

@@ -7,15 +7,15 @@ import type { PackageDefinition } from '@grpc/proto-loader';
  */
 export function describedPackage(descriptorSet: Uint8Array): PackageDefinition {
   const described = loadFileDescriptorSetFromBuffer(Buffer.from(descriptorSet), { keepCase: true });
-  let files = filesIn(descriptorSet);
-  const entries = Object.entries(described).map(([name, found]) => {
-    if (!('fileDescriptorProtos' in found)) return [name, found] as const;
-    // reflection decodes the files of every entry: hundreds of times the same ones, which takes seconds
-    const own = { ...found, fileDescriptorProtos: files };
-    files = [];
-    return [name, own] as const;
-  });
-  return Object.fromEntries(entries) as PackageDefinition;
+  // reflection decodes the files of every entry: hundreds of times the same ones, which takes seconds
+  const teller = Object.keys(described).find((name) => 'fileDescriptorProtos' in described[name]!);
+  const files = filesIn(descriptorSet);
+  return Object.fromEntries(
+    Object.entries(described).map(([name, found]) => [
+      name,
+      'fileDescriptorProtos' in found ? { ...found, fileDescriptorProtos: name === teller ? files : [] } : found,
+    ]),
+  ) as PackageDefinition;
 }
 
 /** The bytes of each file: a set is field 1 again and again, behind their lengths. */

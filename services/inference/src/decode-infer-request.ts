@@ -4,7 +4,10 @@ import { inference } from '@modelmill/contracts';
 const fewBytes = 2 ** 14;
 const rawInputContents = 7;
 
-/** As the generated decoder, but raw tensors are views into the message, which copies megabytes once less. */
+/**
+ * As the generated decoder, for well-formed messages, but that raw tensors which are most of the message are views into it: that
+ * copies megabytes once less.
+ */
 export function decodeInferRequest(bytes: Buffer): inference.ModelInferRequest {
   const parted = bytes.length < fewBytes ? undefined : partedOf(bytes);
   if (!parted) return inference.ModelInferRequest.decode(bytes);
@@ -13,10 +16,15 @@ export function decodeInferRequest(bytes: Buffer): inference.ModelInferRequest {
   return request;
 }
 
-/** The raw tensors and all other fields; undefined where something is unusual, or wrong: the generated decoder knows. */
+/**
+ * The raw tensors, and all other fields in pieces; undefined where something is unusual, or wrong: the generated decoder
+ * knows. So it is where views would hold more than twice what they show.
+ */
 function partedOf(bytes: Buffer): { raw: Buffer[]; others: Buffer[] } | undefined {
   const raw: Buffer[] = [];
   const others: Buffer[] = [];
+  let rawBytes = 0;
+  let from = 0;
   for (let at = 0; at < bytes.length;) {
     const tag = bytes[at]!;
     const length = lengthAt(bytes, at + 1);
@@ -24,10 +32,16 @@ function partedOf(bytes: Buffer): { raw: Buffer[]; others: Buffer[] } | undefine
     if (!length || tag > 127 || tag >> 3 === 0 || (tag & 7) !== lengthDelimited) return undefined;
     const end = length.end + length.value;
     if (end > bytes.length) return undefined;
-    if (tag >> 3 === rawInputContents) raw.push(bytes.subarray(length.end, end));
-    else others.push(bytes.subarray(at, end));
+    if (tag >> 3 === rawInputContents) {
+      if (at > from) others.push(bytes.subarray(from, at));
+      raw.push(bytes.subarray(length.end, end));
+      rawBytes += length.value;
+      from = end;
+    }
     at = end;
   }
+  if (2 * rawBytes < bytes.length) return undefined;
+  others.push(bytes.subarray(from));
   return { raw, others };
 }
 

@@ -26,6 +26,7 @@ export function encodeInferResponse(response: inference.ModelInferResponse): Buf
   return Buffer.concat(pieces);
 }
 
+/** Into memory of the tensor's: the server copies an answer before the next is written. */
 function writtenBefore({ buffer, byteOffset, byteLength }: Uint8Array, head: readonly number[]): Buffer {
   const whole = Buffer.from(buffer, byteOffset - head.length, head.length + byteLength);
   whole.set(head);

@@ -1,4 +1,5 @@
 import type { inference } from '@modelmill/contracts';
+import { roomBefore } from '@modelmill/runtime';
 import type { Tensors } from './batch.js';
 
 /** A request that was answered, and waits for the shadow. */
@@ -69,7 +70,8 @@ const ownOf = (outputs: Tensors): Tensors =>
   new Map(
     [...outputs].map(([name, output]) => {
       const { data } = output;
-      return [name, data.byteLength < data.buffer.byteLength ? { ...output, data: new Uint8Array(data) } : output];
+      const isPart = data.byteLength + roomBefore(data) < data.buffer.byteLength;
+      return [name, isPart ? { ...output, data: new Uint8Array(data) } : output];
     }),
   );
 
