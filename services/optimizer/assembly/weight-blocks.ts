@@ -188,7 +188,8 @@ export function halfQuadraticZeros(
       }
       let zero = loadFour(zeros + grid, column);
       let best = zero;
-      let open = f32x4.ne(scale, none);
+      // where a scale is so small that its inverse is none, round to nearest is as good
+      let open = v128.and(f32x4.ne(scale, none), f32x4.lt(f32x4.abs(inverse), f32x4.splat(Infinity)));
       let leastLow = f64x2.splat(Infinity);
       let leastHigh = leastLow;
       let beta: f64 = 10;

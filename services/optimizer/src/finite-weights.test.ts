@@ -1,4 +1,4 @@
-import { attribute, floatTensor, makeNode, readOnnx, sparsify, writeOnnx } from '@modelmill/onnx';
+import { attribute, floatTensor, int64Tensor, makeNode, readOnnx, sparsify, writeOnnx } from '@modelmill/onnx';
 import type { Model, Node, Tensor } from '@modelmill/onnx';
 import { expectFiniteWeights } from './finite-weights.js';
 import { modelOf } from './models-for-tests.js';
@@ -52,5 +52,43 @@ describe('weights that are NaN or infinite', () => {
     const mask = floatTensor('mask', [1, 10], [0, -Infinity, ...numbers(8)]);
     const nodes: Node[] = [makeNode('MatMul', ['input', 'w'], ['z']), makeNode('Add', ['z', 'mask'], ['y'])];
     expect(() => expectFiniteWeights(modelOf([64], nodes, [matrix(numbers(640)), mask], [10]))).not.toThrow();
+  });
+
+  it.each<[string, Node[]]>([
+    ['is looked up', [makeNode('Gather', ['mask', 'at'], ['row']), makeNode('Add', ['input', 'row'], ['y'])]],
+    ['is added', [makeNode('Add', ['input', 'mask'], ['y'])]],
+  ])('are told from a table that %s, in which only NaN is wrong', (_, nodes) => {
+    const at = int64Tensor('at', [1], [1]);
+    const of = (odd: number) => modelOf([10], nodes, [at, floatTensor('mask', [2, 10], [odd, ...numbers(19)])], [10]);
+    expect(() => expectFiniteWeights(of(-Infinity))).not.toThrow();
+    expect(() => expectFiniteWeights(of(NaN))).toThrow(
+      "initializer 'mask' is NaN in 1 of its 20 numbers, the first is NaN at [0, 0]: wants numbers",
+    );
+  });
+
+  it('are refused as statistics of a normalization', () => {
+    const channel = (name: string, value: number) => floatTensor(name, [10], [value, ...Array<number>(9).fill(1)]);
+    const nodes = [makeNode('BatchNormalization', ['input', 'scale', 'bias', 'mean', 'variance'], ['y'])];
+    const constants = ['scale', 'bias', 'mean'].map((name) => channel(name, 1));
+    const of = (value: number) => modelOf([10], nodes, [...constants, channel('variance', value)], [10]);
+    expect(() => expectFiniteWeights(of(1))).not.toThrow();
+    expect(() => expectFiniteWeights(of(NaN))).toThrow(
+      "initializer 'variance' is NaN or infinite in 1 of its 10 numbers",
+    );
+  });
+
+  it.each([
+    ['float16', 0x3c00, 0xfc00, -Infinity],
+    ['float16', 0x7bff, 0x7e00, NaN],
+    ['bfloat16', 0x7f7f, 0x7f80, Infinity],
+    ['bfloat16', 0x3f80, 0xffc0, NaN],
+  ] as const)('are refused in %s', (dataType, fine, odd, told) => {
+    const of = (bits: number) => {
+      const bytes = new Uint8Array(Uint16Array.from({ length: 640 }, (_, i) => (i === 37 ? bits : fine)).buffer);
+      const weights: Tensor = { name: 'half', dataType, dims: [64, 10], bytes };
+      return modelOf([64], [makeNode('Cast', ['half'], ['w'], { to: attribute(1) }), product], [weights], [10]);
+    };
+    expect(() => expectFiniteWeights(of(fine))).not.toThrow();
+    expect(() => expectFiniteWeights(of(odd))).toThrow(`in 1 of its 640 numbers, the first is ${told} at [3, 7]`);
   });
 });

@@ -1,12 +1,11 @@
 import { counterRandom } from '@modelmill/data';
-import { attribute, byteLength, computedTensor, floatsOf, makeNode } from '@modelmill/onnx';
+import { attribute, byteLength, computedTensor, floatView, floatsOf, makeNode } from '@modelmill/onnx';
 import type { Model, Tensor } from '@modelmill/onnx';
 import { addConstant } from '../add-constant.js';
 import { cluster } from './cluster.js';
 import type { ClusterStart } from './cluster.js';
 import { writeCodebooks } from './codebooks.js';
 import type { Codebook } from './codebooks.js';
-import { expectFinite } from './expect-finite.js';
 import { changeConstants } from '../constant-of.js';
 import type { OnLayer } from '../layer-progress.js';
 import { halfBits } from './half.js';
@@ -73,18 +72,24 @@ function codebookOf(
   return { name, dims, values, indices: assigned.map((k) => (k === zero ? 0 : k + Number(k < zero))), keepsZero };
 }
 
-/** Stores float constants as halves, in place: computed with as floats, so what shrinks is the file. */
+/**
+ * Stores float constants as halves, in place: computed with as floats, so what shrinks is the file. A mask of −∞ stays as it is:
+ * what is larger than any half becomes the largest.
+ */
 export function storeHalves(model: Model, onLayer?: OnLayer): number {
   const { graph } = model;
   const isInput = new Set(graph.inputs.map(({ name }) => name));
   const large = [...graph.initializers.values()].filter(
-    (tensor) => tensor.dataType === 'float' && lengthOf(model, tensor.name) >= smallest && !isInput.has(tensor.name),
+    (tensor) =>
+      tensor.dataType === 'float' &&
+      lengthOf(model, tensor.name) >= smallest &&
+      !isInput.has(tensor.name) &&
+      floatView(tensor).every(Number.isFinite),
   );
   changeConstants(model, () => {
     for (const [i, tensor] of large.entries()) {
       const { name, dims } = tensor;
       void onLayer?.(name, i, large.length);
-      expectFinite(tensor, floatsOf(tensor));
       const stored = computedTensor({ name: `${name}_half`, dataType: 'float16', dims }, () =>
         halvesOf(floatsOf(tensor)),
       );

@@ -1,5 +1,6 @@
 import { calibrationRows } from '@modelmill/data';
 import { jobs, optimizer as contract, trainer, datasets, registry } from '@modelmill/contracts';
+import { expandFunctions } from '@modelmill/onnx';
 import { openFileArtifacts } from '@modelmill/store';
 import { measureForms } from '../analysis/measure-forms.js';
 import { analyze } from '../analyze.js';
@@ -74,7 +75,7 @@ export function passWork(ask: Ask): Answers<PassWork> {
       const dataset = datasets.DatasetVersion.decode(order.dataset);
       const graph = await openModel(artifacts, parent.artifactSha256);
       const { task, binding } = fitOf(asItComes(parent), parent, dataset, graph);
-      expectFiniteWeights(graph);
+      expectFiniteWeights(expandFunctions(graph));
       examples ??= await readExamples(artifacts, dataset, task);
       const some = calibrationRows(examples.train, order.rows, 0n);
       return measureForms(graph, { ...order, binding, examples, some, signal: never });

@@ -11,7 +11,7 @@ const [norm, kappa, mostRounds] = [0.7, 1.01, 20];
 export const halfQuadraticGrid: GridOf = (values, form) => {
   const { bits } = form;
   const { scale, zeroPoint } = nearestGrid(values, { ...form, symmetric: false });
-  if (scale === 0) return { scale, zeroPoint };
+  if (scale === 0 || !Number.isFinite(fround(1 / scale))) return { scale, zeroPoint };
   let best = { scale, zeroPoint };
   let least = Infinity;
   let zero = zeroPoint;

@@ -53,6 +53,14 @@ describe('weights in blocks', () => {
     expect(made).toEqual(oneByOne(values, k, n, form, gridOf));
   });
 
+  it('have the zero point of round to nearest where a scale has no inverse (HQQ)', () => {
+    const values = Float32Array.from({ length: 64 }, (_, i) => (i - 30) * 1e-40);
+    const made = quantizeBlocks({ values, k: 32, n: 2 }, { bits: 4, block: 32, symmetric: false }, 'hqq');
+    expect(made.packed).toHaveLength(32);
+    expect([...made.zeroPoints!].every(Number.isFinite)).toBe(true);
+    expect(made).toEqual(oneByOne(values, 32, 2, { bits: 4, block: 32, symmetric: false }, halfQuadraticGrid));
+  });
+
   it('are made by a kernel that is compiled from today’s source (sh tools/compile-kernel.sh)', () => {
     const digest = createHash('sha256');
     for (const file of ['../../assembly/weight-blocks.ts', '../../../../tools/compile-kernel.sh']) {

@@ -119,6 +119,13 @@ it('eight bits are trained with where rounding to them loses too much, after all
   expect(follow(calibrations, () => true, 'fastest').flatMap(kindsOf)).not.toContain('quantizeAware');
 });
 
+it('four bits are tried with searched zero points where they lose too much and eight do not', () => {
+  const first = firstCandidates('fastest').filter((one) => kindsOf(one).join() === 'quantizeWeights');
+  const names = follow(first, ({ name }) => name === 'int8 weights', 'fastest').map(({ name }) => name);
+  expect(first.map(({ name }) => name)).toContain('int4 weights');
+  expect(names.filter((name) => name.includes('half-quadratic'))).toHaveLength(1);
+});
+
 it('a student that is good is tried in eight bits', () => {
   const isGood = (one: SearchCandidate) => kindsOf(one)[0] === 'distill';
   const tried = follow([narrowTo(0.5)], isGood, 'fastest').map(({ name }) => name);

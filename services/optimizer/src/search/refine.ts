@@ -53,21 +53,24 @@ function alone<C extends Kind['$case']>(known: readonly Known[], name: C): { one
   });
 }
 
+const allInEightBits = (known: readonly Known[]) =>
+  alone(known, 'quantizeStatic').filter(({ pass }) => pass.quantizeStatic.exclude.length === 0);
+
+/** Whether some were tried, and all of them lose too much. */
+const wanting = (tried: readonly { readonly one: Known }[]) => tried.length > 0 && !tried.some(({ one }) => one.isGood);
+
 /** Other ways to the same form, as fast and as small, where the first one loses too much. */
 function calibrated(known: readonly Known[]): SearchCandidate[] {
-  const eight = alone(known, 'quantizeStatic').filter(({ pass }) => pass.quantizeStatic.exclude.length === 0);
-  const four = alone(known, 'quantizeWeights');
-  const wanting = (tried: readonly { one: Known }[]) => tried.length > 0 && !tried.some(({ one }) => one.isGood);
+  const four = alone(known, 'quantizeWeights').filter(({ pass }) => pass.quantizeWeights.bits === 4);
   return [
-    ...(wanting(eight) ? ['percentile', 'entropy', 'mse'].map(inEightBits) : []),
+    ...(wanting(allInEightBits(known)) ? ['percentile', 'entropy', 'mse'].map(inEightBits) : []),
     ...(wanting(four) ? [fewBitsHqq] : []),
   ];
 }
 
 /** Eight bits that are trained with, where rounding all layers to them loses too much. */
 function trained(known: readonly Known[]): SearchCandidate[] {
-  const eight = alone(known, 'quantizeStatic').filter(({ pass }) => pass.quantizeStatic.exclude.length === 0);
-  return eight.length > 0 && !eight.some(({ one }) => one.isGood) ? [trainedInEightBits] : [];
+  return wanting(allInEightBits(known)) ? [trainedInEightBits] : [];
 }
 
 /** Three values a weight where eight are enough, and two where three are. */

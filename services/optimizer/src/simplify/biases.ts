@@ -19,6 +19,7 @@ function foldBias(scope: Scope, node: Node, side: number): boolean {
   if (!layer || scope.onlyReader(layer.node) !== node || !isOwnConstant(scope, name)) return false;
   const added = perChannel(scope.constant(name), layer);
   if (!added || !canHaveBias(scope, layer)) return false;
+  if (added.some((value) => !Number.isFinite(value))) return false; // a mask, which is no weight
   const { bias, isTrained } = layer;
   const sign = node.opType === 'Add' ? 1 : -1;
   if (layer.node.opType === 'MatMul') scope.change(layer.node, (one) => (one.opType = 'Gemm'));
