@@ -97,8 +97,9 @@ export interface StepOptions {
   /** Nothing is trained: of each weight |w · ∂loss/∂w| is summed up over the steps, in its average's place. */
   readonly importance?: boolean;
   /**
-   * Convolutions on small maps, and their gradients, are products with the columns of their windows or of their
-   * tiles (Winograd), where ONNX Runtime computes these faster on the CPU. Unset: they are what they are called, one operator each, which is what GPUs are fast at.
+   * Convolutions on small maps, and their gradients, are products with the columns of their windows or tiles (Winograd), where
+   * ONNX Runtime computes these faster on the CPU. Unset: they are what they are called, one operator each, which is what
+   * GPUs are fast at.
    */
   readonly columns?: boolean;
 }

@@ -6,7 +6,7 @@ import type { Windows } from './windows.js';
 
 /**
  * Convolutions of 3x3 by minimal filtering, F(2x2, 3x3) (Winograd 1980; Lavin and Gray 2016): what four outputs take is
- * 16 products per channel and filter in place of 36, between transforms that add and halve. Numbers are as exact as those of the operator.
+ * 16 products per channel and filter in place of 36, between transforms that add and halve.
  *
  * y = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ x B)] A for every tile of 2x2 outputs, which sees 4x4 of x; both axes of a tile are one here.
  */
@@ -44,8 +44,8 @@ const backwards = (m: Matrix): Matrix => m.map((row) => [...row].reverse());
 
 /** Below this, transforms take longer than the products they spare. */
 const fewChannels = 64;
-/** Places up to which it is faster than the operator and than columns. */
-const mostPlaces = 64;
+/** Places from which and up to which it is faster than the operator and than columns. */
+const [fewestPlaces, mostPlaces] = [16, 64];
 /** Numbers that the transforms may have: 64 MiB. */
 const mostNumbers = 2 ** 24;
 
@@ -63,8 +63,9 @@ export function winogradPays(
     [...strides, ...dilations, groups].every((one) => one === 1) &&
     batch >= fewExamples &&
     Math.min(channels, filters) >= fewChannels &&
+    size(places) >= fewestPlaces &&
     size(places) <= mostPlaces &&
-    seen ** 2 * size(tilesOf(places)) * batch * Math.max(channels, filters) <= mostNumbers
+    seen ** 2 * Math.max(size(tilesOf(places)) * batch * Math.max(channels, filters), channels * filters) <= mostNumbers
   );
 }
 
@@ -110,7 +111,10 @@ export function winogradWeight(g: Value, x: Value, weight: Shape, { before }: Wi
 const kernelsOf = (weight: Value, along: Matrix): Value =>
   gemm(alongBoth(along), reshape(weight, [size(weight.shape) / 9, 9]), false, true);
 
-/** Bᵀ x B of what each tile of places sees: [16, c, tiles · n]. Not kept from a convolution to its gradients: it is four times x. */
+/**
+ * Bᵀ x B of what each tile of places sees: [16, c, tiles · n]. Not kept from a convolution to its gradients: it is four times
+ * x.
+ */
 function seenOf(x: Value, places: Shape, before: Shape): Value {
   const [batch = 0, channels = 0, ...spatial] = x.shape;
   const outside = channels * size(spatial);
