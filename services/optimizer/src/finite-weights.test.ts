@@ -77,6 +77,15 @@ describe('weights that are NaN or infinite', () => {
     );
   });
 
+  it('may be doubles that no float holds', () => {
+    const of = (value: number) => {
+      const bytes = new Uint8Array(Float64Array.from({ length: 640 }, () => value).buffer);
+      return modelOf([64], [product], [{ name: 'w', dataType: 'double', dims: [64, 10], bytes }], [10]);
+    };
+    expect(() => expectFiniteWeights(of(1e39))).not.toThrow();
+    expect(() => expectFiniteWeights(of(Infinity))).toThrow('in 640 of its 640 numbers');
+  });
+
   it.each([
     ['float16', 0x3c00, 0xfc00, -Infinity],
     ['float16', 0x7bff, 0x7e00, NaN],

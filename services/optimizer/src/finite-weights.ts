@@ -23,7 +23,7 @@ export function expectFiniteWeights(model: Model): void {
     if (!odd) continue;
     const inSparse = sparse.get(tensor);
     const whole = inSparse === undefined ? tensor : densify(model).graph.initializers.get(inSparse)!;
-    const { first, count, length, value } = oddOf(whole, isWeight)!;
+    const { first, count, length, value } = oddOf(whole, isWeight) ?? odd;
     throw new OnnxFormatError(
       `initializer '${name}' is ${isWeight ? 'NaN or infinite' : 'NaN'} in ${count} of its ${length} numbers, the first is ` +
         `${value} at [${coordinates(first, whole.dims).join(', ')}]: wants ${isWeight ? 'finite weights' : 'numbers'}`,
@@ -55,7 +55,8 @@ function oddOf(tensor: Tensor, orInfinite: boolean): Odd | undefined {
 const exponents: Readonly<Record<string, number>> = { float16: 0x7c00, bfloat16: 0x7f80 };
 
 /** Halves as 0, ±∞ and NaN alone: what else they are is not asked. */
-function valuesOf(tensor: Tensor): Readonly<Float32Array> {
+function valuesOf(tensor: Tensor): Readonly<Float32Array | Float64Array> {
+  if (tensor.dataType === 'double') return new Float64Array(new Uint8Array(tensor.bytes).buffer);
   const exponent = exponents[tensor.dataType];
   if (exponent === undefined) return floatView(tensor);
   const aligned = new Uint8Array(tensor.bytes);

@@ -63,6 +63,14 @@ describe('rows in 4 bits', () => {
     expect(isQuantized(model)).toBe(true);
   });
 
+  it('are not made of a mask', () => {
+    const model = lookup();
+    const { dims } = model.graph.initializers.get('table')!;
+    const masked = numbers(rows * columns).map((value, i) => (i % 1000 === 999 ? -Infinity : value));
+    model.graph.initializers.set('table', floatTensor('table', dims, masked));
+    expect(quantizeEmbeddings(model, { block: 32, symmetric: false })).toBe(0);
+  });
+
   it('are not made of rows of less than a block, nor of a table that is computed', () => {
     expect(quantizeEmbeddings(lookup(), { block: 256, symmetric: true })).toBe(0);
     const computed = lookup();

@@ -1,4 +1,4 @@
-import { attribute, floatTensor, floatsOf, makeNode } from '@modelmill/onnx';
+import { attribute, floatTensor, floatView, floatsOf, makeNode } from '@modelmill/onnx';
 import type { Graph, Model, Node, Tensor } from '@modelmill/onnx';
 import { addConstant } from '../add-constant.js';
 import { changeConstants, floatConstantOf, intAttribute } from '../constant-of.js';
@@ -96,7 +96,8 @@ export function quantizeEmbeddings(model: Model, form: RowForm): number {
 function tableOf(graph: Graph, node: Node): Tensor | undefined {
   if (node.domain !== '' || node.opType !== 'Gather' || intAttribute(node, 'axis', 0) !== 0) return undefined;
   const table = floatConstantOf(graph, node.inputs[0]);
-  return table?.dims.length === 2 ? table : undefined;
+  // a mask of −∞ is no table of weights: its scale would spoil all that share it
+  return table?.dims.length === 2 && floatView(table).every(Number.isFinite) ? table : undefined;
 }
 
 function storeRows(graph: Graph, { name, dims, ...rest }: Tensor, form: RowForm): string[] {

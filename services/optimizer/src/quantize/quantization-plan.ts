@@ -1,4 +1,4 @@
-import { elementCount, floatsOf, topologicallySorted } from '@modelmill/onnx';
+import { elementCount, floatView, floatsOf, topologicallySorted } from '@modelmill/onnx';
 import type { Graph, Model, Node, Tensor } from '@modelmill/onnx';
 import { constantOf, floatConstantOf, holdsGraph, intAttribute, isLeftOut } from '../constant-of.js';
 
@@ -110,7 +110,8 @@ function addedBias(graph: Graph, { outputs }: Node, weights: Tensor, consumers: 
     graph,
     adding.inputs.find((input) => input !== value),
   );
-  return bias?.dims.length === 1 && bias.dims[0] === weights.dims[1] ? { bias, adding } : undefined;
+  const isBias = bias?.dims.length === 1 && bias.dims[0] === weights.dims[1] && floatView(bias).every(Number.isFinite);
+  return isBias ? { bias, adding } : undefined; // a mask of −∞ is none
 }
 
 function consumersByValue(nodes: readonly Node[]): Consumers {

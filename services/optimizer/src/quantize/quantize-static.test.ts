@@ -199,6 +199,24 @@ describe('static quantization', () => {
     expect(writeOnnx(model)).toEqual(before);
   });
 
+  it('adds a mask of −∞ in floats, and spoils nothing by it', async () => {
+    const mask = floatTensor('mask', [8], [0, 0, 0, -Infinity, 0, -Infinity, 0, 0]);
+    const masked = modelOf(
+      [16],
+      [
+        makeNode('MatMul', ['input', 'w'], ['p']),
+        makeNode('Add', ['p', 'mask'], ['s']),
+        makeNode('Softmax', ['s'], ['y']),
+      ],
+      [weights('w', [16, 8]), mask],
+      [8],
+    );
+    const example = exampleOf([4, 16]);
+    const { model, layers } = await quantizedOn(example, masked);
+    expect(layers).toBe(1);
+    expect(await fidelity(masked, model, example)).toBeGreaterThan(20);
+  });
+
   it('leaves a model without constant weights as it is', () => {
     const model = modelOf([4], [makeNode('Relu', ['input'], ['y'])], [], [4]);
     const before = writeOnnx(model);
