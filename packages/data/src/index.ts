@@ -12,6 +12,8 @@ export { fitNormalization } from './normalization.js';
 export type { Normalization } from './normalization.js';
 export { counterRandom } from './counter-random.js';
 export type { CounterRandom } from './counter-random.js';
+export { openKernel, pageBytes } from './open-kernel.js';
+export type { KernelMemory } from './open-kernel.js';
 export { learnTokenizer, readText, readTokens } from './text.js';
 export type { TextFormat } from './text.js';
 export { openTokenizer, tokenizerIn } from './open-tokenizer.js';

@@ -1,11 +1,5 @@
 import { kernelBase64 } from './gen/philox-kernel.js';
-
-/** What of WebAssembly is used here; Node's types leave it out. */
-declare const WebAssembly: {
-  readonly Memory: new (size: { initial: number }) => { readonly buffer: ArrayBuffer };
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object, imports: object) => { readonly exports: object };
-};
+import { openKernel, pageBytes } from './open-kernel.js';
 
 /** packages/data/assembly/philox.ts; places are in bytes. */
 interface Kernel {
@@ -19,7 +13,6 @@ export type Key = readonly [number, number];
 /** Words drawn at a time, at most. */
 export const mostWords = 2 ** 16;
 
-const pageBytes = 2 ** 16;
 /** The first page is the compiler's. */
 const place = pageBytes;
 /** Words that the kernel makes together: four blocks of four. */
@@ -29,11 +22,9 @@ let opened: { readonly kernel: Kernel; readonly words: Uint32Array; readonly flo
 
 /** Once for all. */
 function open() {
-  const memory = new WebAssembly.Memory({ initial: 1 + (4 * mostWords) / pageBytes });
-  const module = new WebAssembly.Module(Buffer.from(kernelBase64, 'base64'));
-  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
+  const { kernel, memory } = openKernel<Kernel>(kernelBase64, 1 + (4 * mostWords) / pageBytes);
   return {
-    kernel: exports as Kernel,
+    kernel,
     words: new Uint32Array(memory.buffer, place, mostWords),
     floats: new Float32Array(memory.buffer, place, mostWords),
   };

@@ -1,68 +1,21 @@
+import { openKernel, pageBytes } from '@modelmill/data';
+import type { KernelMemory } from '@modelmill/data';
 import { kernelBase64 } from '../gen/weight-blocks-kernel.js';
-
-/** What of WebAssembly is used here; Node's types leave it out. */
-declare const WebAssembly: {
-  readonly Memory: new (size: { initial: number }) => KernelMemory;
-  readonly Module: new (bytes: Uint8Array) => object;
-  readonly Instance: new (module: object, imports: object) => { readonly exports: object };
-};
-
-interface KernelMemory {
-  readonly buffer: ArrayBuffer;
-  grow(pages: number): number;
-}
 
 /** services/optimizer/assembly/weight-blocks.ts; places are in bytes. */
 interface Kernel {
-  nearestGrids(
-    ...of: [
-      values: number,
-      k: number,
-      width: number,
-      block: number,
-      bits: number,
-      symmetric: 0 | 1,
-      scales: number,
-      zeros: number,
-    ]
-  ): void;
-  halfQuadraticZeros(
-    ...of: [
-      values: number,
-      k: number,
-      width: number,
-      block: number,
-      bits: number,
-      scales: number,
-      zeros: number,
-      quotients: number,
-    ]
-  ): void;
-  writeSteps(
-    ...of: [
-      values: number,
-      k: number,
-      width: number,
-      block: number,
-      bits: number,
-      scales: number,
-      zeros: number,
-      packed: number,
-    ]
-  ): void;
+  nearestGrids(...of: [...columns: Columns, symmetric: 0 | 1, scales: number, zeros: number]): void;
+  halfQuadraticZeros(...of: [...columns: Columns, scales: number, zeros: number, quotients: number]): void;
+  writeSteps(...of: [...columns: Columns, scales: number, zeros: number, packed: number]): void;
 }
+
+type Columns = [values: number, k: number, width: number, block: number, bits: number];
 
 let opened: { readonly kernel: Kernel; readonly memory: KernelMemory } | undefined;
 
 /** Once for all: four columns at a time take a sixth to a tenth of what JavaScript takes. */
-function open() {
-  const memory = new WebAssembly.Memory({ initial: 1 });
-  const module = new WebAssembly.Module(Buffer.from(kernelBase64, 'base64'));
-  const { exports } = new WebAssembly.Instance(module, { env: { memory } });
-  return { kernel: exports as Kernel, memory };
-}
+const open = () => openKernel<Kernel>(kernelBase64, 1);
 
-const pageBytes = 65_536;
 /** Columns that the kernel takes together. */
 const lanes = 4;
 /** What values of the columns looked at together take, where four columns do not take more. */
