@@ -2,9 +2,9 @@
 export interface Tenant {
   /** What it takes, in all runners together. */
   readonly bytes: number;
-  /** Requests under way or waiting. */
+  /** Requests under way or waiting that somebody waits for. */
   inUse(): number;
-  /** In ms of the monotonic clock: when a request last came or ended, or when it was loaded. */
+  /** In ms of the monotonic clock: when a request last came or ended, or when it was loaded. -Infinity: it leaves first. */
   lastUsed(): number;
   /** Whether anyone still wants it loaded. */
   isWanted(): boolean;

@@ -18,6 +18,8 @@ export interface PagedOptions {
   readonly provider: string;
   /** Whether versions that nobody uses may go for it before it has had a request. */
   readonly mayDisplace: boolean;
+  /** Whether it is only a shadow's now: then it counts as used by requests alone, and not by having been loaded. */
+  aside(): boolean;
   load(kept: Kept, onLost: (reason: string) => void): Promise<LoadedVersion>;
   /** It can no longer answer. */
   onLost(reason: string): void;
@@ -56,15 +58,17 @@ export async function pageVersion(options: PagedOptions): Promise<ServedVersion>
   let measured: Measured | undefined;
   let state: State = { kind: 'cold' };
   let inUse = 0;
-  let lastUsed = performance.now();
+  let asked = 0; // of these, what somebody waits for
+  let lastAsked = -Infinity;
+  let loadedAt = -Infinity;
   let closed = false;
   let onIdle = () => {};
   const current = (): State => state; // it changes while one waits
 
   const tenant: Tenant = {
     bytes,
-    inUse: () => inUse,
-    lastUsed: () => lastUsed,
+    inUse: () => asked,
+    lastUsed: () => (options.aside() ? lastAsked : Math.max(lastAsked, loadedAt)),
     isWanted: () => !closed || inUse > 0,
     leave() {
       if (state.kind === 'present') onMove({ kind: 'evicted' });
@@ -96,7 +100,7 @@ export async function pageVersion(options: PagedOptions): Promise<ServedVersion>
         const now = await options.load({ statistics, measured }, lost);
         ({ measured } = now);
         Object.assign(served, descriptionOf(now));
-        lastUsed = performance.now();
+        loadedAt = performance.now();
         state = { kind: 'present', now };
       });
     } catch (error) {
@@ -147,6 +151,12 @@ export async function pageVersion(options: PagedOptions): Promise<ServedVersion>
     }
   }
 
+  function askedBy(change: 1 | -1) {
+    asked += change;
+    lastAsked = performance.now();
+    if (asked === 0) memory.idle();
+  }
+
   const served: ServedVersion = {
     model,
     version,
@@ -166,7 +176,7 @@ export async function pageVersion(options: PagedOptions): Promise<ServedVersion>
       const { background = false } = caller;
       if (background && current().kind !== 'present') throw errors.notInMemory(model, version);
       inUse++;
-      if (!background) lastUsed = performance.now();
+      if (!background) askedBy(1);
       try {
         let now = current();
         while (now.kind !== 'present') {
@@ -176,11 +186,8 @@ export async function pageVersion(options: PagedOptions): Promise<ServedVersion>
         return await now.now.infer(request, caller);
       } finally {
         inUse--;
-        if (!background) lastUsed = performance.now();
-        if (inUse === 0) {
-          memory.idle();
-          onIdle();
-        }
+        if (!background) askedBy(-1);
+        if (inUse === 0) onIdle();
       }
     },
     async unload() {

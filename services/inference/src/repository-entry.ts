@@ -49,6 +49,14 @@ export function wanted({ known, all, unloadedAt }: Entry): registry.Version[] {
   );
 }
 
+/** What is wanted and not begun, or failed so long ago that it is tried again. */
+export function missing(entry: Entry, retryMs: number): registry.Version[] {
+  return wanted(entry).filter(({ version }) => {
+    const now = entry.held.get(version);
+    return now === undefined || (now.kind === 'failed' && !now.refusal && performance.now() - now.at > retryMs);
+  });
+}
+
 export function readyOf(entry: Entry, version: string): ServedVersion | undefined {
   const held = entry.held.get(version);
   return held?.kind === 'ready' ? held.served : undefined;
@@ -69,9 +77,14 @@ export const isShadowAlone = ({ known: { labels }, all }: Entry, version: string
 export const isKnown = ({ known }: Entry, version: string) =>
   known.versions.some((of) => of.version === version) || known.labels.some(({ name }) => name === version);
 
-export function indexOf({ known, held }: Entry): ModelIndex[] {
+export function indexOf(entry: Entry): ModelIndex[] {
+  const { known, held } = entry;
   if (known.versions.length === 0) return [{ name: known.name, version: '', state: 'UNAVAILABLE', reason: '' }];
-  return known.versions.map((of) => ({ name: known.name, version: of.version, ...stateOf(of, held.get(of.version)) }));
+  const inTurn = new Set(wanted(entry)); // or loading already
+  return known.versions.map((of) => {
+    const now = held.get(of.version) ?? (inTurn.has(of) ? ({ kind: 'loading' } as const) : undefined);
+    return { name: known.name, version: of.version, ...stateOf(of, now) };
+  });
 }
 
 function stateOf(version: registry.Version, held: Held | undefined): { state: string; reason: string } {

@@ -8,6 +8,7 @@ import {
   isShadowAlone,
   labelsText,
   loadedOf,
+  missing,
   readyOf,
   wanted,
 } from './repository-entry.js';
@@ -23,8 +24,8 @@ export type RepositoryEvent =
   | { readonly kind: 'failed'; readonly model: string; readonly version: string; readonly reason: string };
 
 export interface RepositoryOptions {
-  /** `onLost` is called when a loaded version can no longer answer. `aside`: nothing may leave the memory for it. */
-  load(version: registry.Version, onLost: (reason: string) => void, aside: boolean): Promise<ServedVersion>;
+  /** `onLost` is called when a loaded version can no longer answer. `aside`: nothing may leave the memory for it now. */
+  load(version: registry.Version, onLost: (reason: string) => void, aside: () => boolean): Promise<ServedVersion>;
   onEvent(event: RepositoryEvent): void;
   /** What answers a request that a label sent to a version, where not the version alone. */
   through?(routed: Routed): ServedVersion;
@@ -34,7 +35,10 @@ export interface RepositoryOptions {
 
 /** The versions this replica answers for: those that labels point at, and those it was told to load. */
 export interface Repository extends AsyncDisposable {
-  /** Brings what is loaded in line with the registry: new versions are loaded beside the old, which then go. */
+  /**
+   * Brings what is loaded in line with the registry: new versions are loaded beside the old, which then go. What is only a
+   * shadow's comes when all else is there, one at a time.
+   */
   follow(models: readonly registry.Model[]): void;
   /** By number, by label, or the server's choice. Throws what `errors.ts` says where there is none. */
   find(model: string, version: string): ServedVersion;
@@ -52,45 +56,61 @@ export interface Repository extends AsyncDisposable {
   unload(model: string): Promise<void>;
   /** Labels that send traffic to a version. */
   labelsOf(served: ServedVersion): string[];
-  /** Resolves when nothing is being loaded or unloaded. */
+  /** Resolves when nothing is being loaded or unloaded but shadows. */
   settled(): Promise<void>;
 }
 
 export function createRepository({ load, onEvent, through, retryMs }: RepositoryOptions): Repository {
   const entries = new Map<string, Entry>();
   const busy = new Set<Promise<void>>();
+  const shadows = new Set<Promise<void>>(); // one at most
+  let bringing = 0;
+  let closed = false;
 
-  function track(work: Promise<void>) {
-    busy.add(work);
-    void work.finally(() => busy.delete(work));
+  function track(work: Promise<void>, among = busy) {
+    among.add(work);
+    void work.finally(() => among.delete(work));
+  }
+
+  async function idle() {
+    while (busy.size + shadows.size > 0) await Promise.all([...busy, ...shadows]);
   }
 
   function align(entry: Entry) {
-    const { known, held } = entry;
+    const { known } = entry;
     if (entry.unloadedAt !== undefined && entry.unloadedAt !== labelsText(known)) entry.unloadedAt = undefined;
-    for (const version of wanted(entry)) {
-      const now = held.get(version.version);
-      const rested = now?.kind === 'failed' && !now.refusal && performance.now() - now.at > retryMs;
-      if (now === undefined || rested) track(bring(entry, version));
+    for (const version of missing(entry, retryMs)) {
+      if (!isShadowAlone(entry, version.version)) track(bring(entry, version));
     }
     route(entry);
     dropUnwanted(entry);
   }
 
+  function bringNextShadow() {
+    if (bringing > 0 || closed) return;
+    for (const entry of entries.values()) {
+      const next = missing(entry, retryMs).find(({ version }) => isShadowAlone(entry, version));
+      if (next !== undefined) return track(bring(entry, next), shadows);
+    }
+  }
+
   async function bring(entry: Entry, version: registry.Version): Promise<void> {
     entry.held.set(version.version, { kind: 'loading' });
+    bringing++;
     try {
       const lost = (reason: string) => {
         if (readyOf(entry, version.version) === served) failed(reason);
       };
-      const served = await load(version, lost, isShadowAlone(entry, version.version));
+      const served = await load(version, lost, () => isShadowAlone(entry, version.version));
       entry.held.set(version.version, { kind: 'ready', served });
       route(entry);
       onEvent({ kind: 'ready', served });
     } catch (error) {
       failed(error instanceof Error ? error.message : String(error), error instanceof RpcError ? error : undefined);
     }
+    bringing--;
     dropUnwanted(entry);
+    bringNextShadow();
 
     function failed(reason: string, refusal?: RpcError) {
       entry.held.set(version.version, { kind: 'failed', reason, at: performance.now(), refusal });
@@ -135,6 +155,7 @@ export function createRepository({ load, onEvent, through, retryMs }: Repository
     entry.held.delete(version);
     onEvent({ kind: 'unloaded', model: served.model, version });
     align(entry); // it may be wanted again by now
+    bringNextShadow();
   }
 
   function choose(entry: Entry, version: string): ServedVersion | undefined {
@@ -168,6 +189,7 @@ export function createRepository({ load, onEvent, through, retryMs }: Repository
         align(entry);
         if (entry.held.size === 0 && !models.some((model) => model.name === name)) entries.delete(name);
       }
+      bringNextShadow();
     },
     find(model, version) {
       const entry = entries.get(model);
@@ -200,7 +222,7 @@ export function createRepository({ load, onEvent, through, retryMs }: Repository
       entry.unloadedAt = undefined;
       for (const [version, held] of entry.held) if (held.kind === 'failed') entry.held.delete(version);
       align(entry);
-      await repository.settled();
+      await idle();
       const failed = [...entry.held.values()].find((held) => held.kind === 'failed');
       if (failed !== undefined) throw errors.loadFailed(model, failed.reason);
       if (loadedOf(entry).length === 0) throw errors.loadFailed(model, 'no version is available');
@@ -216,7 +238,7 @@ export function createRepository({ load, onEvent, through, retryMs }: Repository
       entry.all = false;
       entry.unloadedAt = labelsText(entry.known);
       dropUnwanted(entry);
-      await repository.settled();
+      await idle();
     },
     labelsOf({ model, version }) {
       const routes = [...(entries.get(model)?.routes ?? [])];
@@ -226,7 +248,8 @@ export function createRepository({ load, onEvent, through, retryMs }: Repository
       while (busy.size > 0) await Promise.all(busy);
     },
     async [Symbol.asyncDispose]() {
-      await repository.settled();
+      closed = true;
+      await idle();
       await Promise.all(repository.loaded().map((served) => served.unload()));
     },
   };

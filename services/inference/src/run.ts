@@ -89,14 +89,15 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
     loadsAtOnce: runners,
     restMs,
   });
-  const load = (found: registry.Version, onLost: (reason: string) => void, aside: boolean) => {
+  const load = (found: registry.Version, onLost: (reason: string) => void, aside: () => boolean) => {
     const { model, version, artifactSha256, externalData } = found;
     return pageVersion({
       found,
       memory,
       limits,
       provider: chosenProviders(providers)[0] ?? 'cpu',
-      mayDisplace: serving && !aside, // at start there is a first come for everyone
+      mayDisplace: serving && !aside(), // at start there is a first come for everyone
+      aside,
       async load(kept, whenLost) {
         const path = await store.artifacts.modelPath(artifactSha256, externalData?.sha256);
         return loadVersion(pool, { model, version, path }, limits, whenLost, kept);
