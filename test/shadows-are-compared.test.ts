@@ -1,10 +1,11 @@
 import { execFile } from 'node:child_process';
-import { resolve } from 'node:path';
+import { join, resolve } from 'node:path';
 import { setTimeout as pause } from 'node:timers/promises';
 import { promisify } from 'node:util';
+import { connectMill } from '@modelmill/client';
 import { classifier } from './identity-models.js';
 import { listen } from './jobs.js';
-import { apiKey, startMesh } from './start-mesh.js';
+import { apiKey, startMesh, startService } from './start-mesh.js';
 import type { Mesh } from './start-mesh.js';
 
 jest.setTimeout(120_000);
@@ -136,4 +137,54 @@ it('a shadow runs what every door of a label takes, is compared, and goes; the c
   expect([gone.status, await gone.text()]).toEqual([404, expect.stringContaining("'digits' has no shadow") as string]);
   await mill.registry.deleteVersion('digits', '2');
   expect(await doors['grpc']!(mesh, 1)).toBe('1');
+});
+
+it('two replicas tell of a shadow as one, and the one that is left tells alone', async () => {
+  await using mesh = await startMesh({ MILL_RUNNERS: '2' });
+  await using second = await startService('inference', {
+    MILL_NATS_URL: mesh.natsUrl,
+    MILL_ARTIFACTS_DIR: join(mesh.folder, 'artifacts'),
+    MILL_RUNNERS: '2',
+  });
+  const { mill } = mesh;
+  await upload(mesh, classifier(features, 3, 1));
+  await upload(mesh, classifier(features, 3, -0.5));
+  await using events = await listen(mesh.natsUrl);
+  await mill.registry.setLabel('digits', {
+    name: 'stable',
+    targets: [{ version: '1', weight: 1 }],
+    shadow: { version: '2', share: 1 },
+  });
+  const ready = () => events.seen.filter(({ subject }) => subject.endsWith('.ready')).length;
+  while (ready() < 4) await pause(20); // both versions on both replicas
+
+  const first = mesh.service('inference') as Awaited<ReturnType<typeof startService>>;
+  await using ofFirst = connectMill({ address: `127.0.0.1:${String(first.serving['port'])}` });
+  await using ofSecond = connectMill({ address: `127.0.0.1:${String(second.serving['port'])}` });
+  let asked = 0;
+  const both = () => Promise.all([ofFirst, ofSecond].map((of) => of.serving.shadowComparison('digits', 'stable')));
+  for (let [one, other] = await both(); one!.answered < 5n || other!.answered < 5n; [one, other] = await both()) {
+    for (let i = 0; i < 5; i++) await mill.inference.infer(request(asked++));
+  }
+  let told = await mill.serving.shadowComparison('digits', 'stable');
+  while (told.compared < asked) {
+    await pause(20);
+    told = await mill.serving.shadowComparison('digits', 'stable');
+  }
+  const [one, other] = await both();
+  expect(told).toMatchObject({ replicas: 2, answered: BigInt(asked), compared: BigInt(asked), failed: 0n });
+  expect(one!.compared + other!.compared).toBe(BigInt(asked));
+  const [scores, ...of] = [told, one!, other!].map(({ outputs }) => outputs.find(({ rows }) => rows > 0n)!);
+  expect(scores).toMatchObject({ name: 'probabilities', rows: BigInt(3 * asked), elements: BigInt(9 * asked) });
+  expect(scores!.maxDifference).toBe(Math.max(...of.map(({ maxDifference }) => maxDifference)));
+  let squares = 0;
+  for (let seed = 0; seed < asked; seed++) {
+    const [ours, theirs] = [await probabilities(mesh, seed, '1'), await probabilities(mesh, seed, '2')];
+    for (const [at, value] of ours.entries()) squares += (value - theirs[at]!) ** 2;
+  }
+  expect(scores!.rmsDifference).toBeCloseTo(Math.sqrt(squares / (9 * asked)), 6);
+
+  await second.kill();
+  const left = await mill.serving.shadowComparison('digits', 'stable');
+  expect(left).toMatchObject({ replicas: 1, compared: one!.compared });
 });

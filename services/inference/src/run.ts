@@ -23,7 +23,7 @@ import { loadVersion } from './served-version.js';
 import type { ServedVersion } from './served-version.js';
 import { servingHandlers } from './serving-handlers.js';
 import { shadowMetricsText } from './shadow-metrics.js';
-import { createShadows } from './shadows.js';
+import { createShadows, wantEveryRunner } from './shadows.js';
 import type { Routed } from './trials.js';
 
 const serverVersion = '0.1.0';
@@ -113,7 +113,7 @@ export async function run(config: Config, signal: AbortSignal, ready: (port: num
   using shadows = createShadows({
     atOnce: Math.max(1, runners - 1),
     find: (model, version) => repository.ready(model, version),
-    isBusy: () => repository.loaded().reduce((demand, served) => demand + served.demand(), 0) >= runners,
+    isBusy: () => wantEveryRunner(repository.loaded(), runners),
   });
   const through = (routed: Routed) => shadows.through(routed, rollBacks.through(routed));
   await using repository = createRepository({ load, onEvent, through, retryMs });

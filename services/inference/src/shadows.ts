@@ -81,6 +81,10 @@ export function createShadows({ atOnce, find, isBusy }: ShadowsOptions): Shadows
   };
 }
 
+/** Whether requests that somebody waits for take or want every runner: then shadows wait. */
+export const wantEveryRunner = (versions: readonly Pick<ServedVersion, 'demand'>[], runners: number): boolean =>
+  versions.reduce((demand, served) => demand + served.demand(), 0) >= runners;
+
 const isSame = (a: registry.Shadow, b: registry.Shadow) => a.setAt?.getTime() === b.setAt?.getTime();
 
 /** What this replica tells of a shadow. */
