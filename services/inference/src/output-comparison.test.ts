@@ -52,17 +52,30 @@ it('lets others have their turn between slices, whatever the datatype', async ()
   for (const [datatype, values] of [
     ['FP16', new Uint16Array(count)],
     ['INT32', new Int32Array(count)],
+    ['BYTES', new Uint32Array(count)], // empty strings are nothing but their lengths
   ] as const) {
     const other = values.slice();
-    other[count - 1] = 1;
+    if (datatype !== 'BYTES') other[count - 1] = 1;
     const tensor = (data: ArrayBufferView): TensorData => ({ datatype, shape: [count], data: bytes(data) });
     let done = false;
     const told = compared(tensor(values), tensor(other)).finally(() => (done = true));
     let turns = 0;
     for (; !done; turns++) await new Promise((resolve) => setImmediate(resolve));
     expect(turns).toBeGreaterThanOrEqual(4);
-    expect(await told).toMatchObject({ elements: BigInt(count), equalElements: BigInt(count - 1) });
+    const equal = datatype === 'BYTES' ? count : count - 1;
+    expect(await told).toMatchObject({ elements: BigInt(count), equalElements: BigInt(equal) });
   }
+});
+
+it('finds the strings that differ among many, of any lengths, wherever they lie', async () => {
+  const count = 20_000;
+  const text = (i: number) => `${'ü'.repeat(i % 50)}${i}`;
+  const ours = Array.from({ length: count }, (_, i) => text(i));
+  const theirs = ours.map((of, i) => (i % 3 === 0 ? `${of}+` : i % 7 === 0 ? text(i + 50) : of));
+  const shifted = Buffer.concat([Buffer.alloc(1), encodeStrings(theirs)]).subarray(1);
+  const tensor = (data: Uint8Array): TensorData => ({ datatype: 'BYTES', shape: [count], data });
+  const equal = ours.filter((of, i) => of === theirs[i]).length;
+  expect(await compared(tensor(encodeStrings(ours)), tensor(shifted))).toMatchObject({ equalElements: BigInt(equal) });
 });
 
 it('counts equal elements of all other datatypes', async () => {
