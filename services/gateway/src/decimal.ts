@@ -71,6 +71,11 @@ function nearest(head: number, tail: number, tailDigits: number, power: number):
     if (shift >= 0) return shift < 23 ? head * exactPowers[shift]! : undefined;
     return shift > -23 ? head / exactPowers[-shift]! : undefined;
   }
+  if (power === 0 && tailDigits <= 5) {
+    // an integer as the sum of two that are exact
+    const low = (head % 2 ** 32) * exactPowers[tailDigits]! + tail;
+    return Math.floor(head / 2 ** 32) * exactPowers[tailDigits]! * 2 ** 32 + low;
+  }
   if (tailDigits > 15 || shift > 0 || shift < -22) return undefined;
   const divisor = exactPowers[-shift]!;
   const quotient = head / divisor;
