@@ -14,13 +14,17 @@ export interface PredictRequest {
 
 const raw = new Set(['instances', 'inputs']);
 
-/** A predict body of KServe V1 and TensorFlow Serving, in row or column form, as a request of the Open Inference Protocol. */
+/**
+ * A predict body of KServe V1 and TensorFlow Serving, in row or column form, as a request of the Open Inference Protocol.
+ * Plain numbers are read from the bytes that the text was, where they are given.
+ */
 export function readPredictRequest(
   { name: model, inputs }: inference.ModelMetadataResponse,
   version: string,
   text: string,
+  bytes?: Buffer,
 ): PredictRequest {
-  const body = readJsonObject(text, raw);
+  const body = readJsonObject(text, raw, bytes);
   onlyKnown(body, 'the request', ['signature_name', 'instances', 'inputs', 'parameters']);
   const signature = body.has('signature_name') ? stringIn(body, 'the request', 'signature_name') : '';
   if (signature !== '' && signature !== 'serving_default') throw errors.unknownSignature(signature);
@@ -29,7 +33,8 @@ export function readPredictRequest(
   const given = rows ?? columns;
   if (!isRange(given)) throw errors.instancesOrInputs('neither');
   if (inputs.length === 0) throw errors.noInputs(model);
-  const tensors = rows === undefined ? readColumns(model, inputs, text, given) : readRows(model, inputs, text, given);
+  const source = { text, bytes: bytes?.length === text.length ? bytes : undefined };
+  const tensors = (rows === undefined ? readColumns : readRows)(model, inputs, source, given);
   return {
     form: rows === undefined ? 'columns' : 'rows',
     message: {
@@ -50,15 +55,27 @@ export function readPredictRequest(
   };
 }
 
+/** A JSON value's text, and its bytes where the text is known to be ASCII. */
+interface Source {
+  readonly text: string;
+  readonly bytes: Buffer | undefined;
+}
+
+const partOf = ({ text, bytes }: Source, { from, to }: RawRange): Source => ({
+  text: text.slice(from, to),
+  bytes: bytes?.subarray(from, to),
+});
+
 interface Tensor {
   readonly shape: readonly number[];
   readonly bytes: Buffer;
 }
 
-function readColumns(model: string, inputs: readonly Input[], text: string, range: RawRange): Tensor[] {
+function readColumns(model: string, inputs: readonly Input[], source: Source, range: RawRange): Tensor[] {
+  const { text } = source;
   if (text[range.from] === '{') {
-    const columns = text.slice(range.from, range.to);
-    const named = readJsonObject(columns, new Set(inputs.map(({ name }) => name)));
+    const columns = partOf(source, range);
+    const named = readJsonObject(columns.text, new Set(inputs.map(({ name }) => name)), columns.bytes);
     onlyKnown(
       named,
       "'inputs'",
@@ -67,7 +84,7 @@ function readColumns(model: string, inputs: readonly Input[], text: string, rang
     return inputs.map((input) => {
       const column = named.get(input.name);
       if (!isRange(column)) throw errors.missingField("'inputs'", input.name);
-      return readTensor(input, columns, column);
+      return readTensor(input, columns.text, column);
     });
   }
   const [only] = inputs;
@@ -79,7 +96,8 @@ function readColumns(model: string, inputs: readonly Input[], text: string, rang
   return [readTensor(only, text, range)];
 }
 
-function readRows(model: string, inputs: readonly Input[], text: string, range: RawRange): Tensor[] {
+function readRows(model: string, inputs: readonly Input[], source: Source, range: RawRange): Tensor[] {
+  const { text } = source;
   if (text[range.from] !== '[') throw errors.wrongField('instances', 'no list', 'a list');
   const byName = /^\[\s*\{/.test(text.slice(range.from, range.from + 1024));
   const [only] = inputs;
@@ -94,14 +112,15 @@ function readRows(model: string, inputs: readonly Input[], text: string, range: 
   const names = inputs.map(({ name }) => name);
   const rows = translated(() => membersOf(text, range));
   const columns = inputs.map(openColumn);
-  for (const { from, to } of rows) {
-    const row = text.slice(from, to);
-    const named = readJsonObject(row, new Set(names));
+  const known = new Set(names);
+  for (const each of rows) {
+    const row = partOf(source, each);
+    const named = readJsonObject(row.text, known, row.bytes);
     onlyKnown(named, 'an instance', names);
     for (const column of columns) {
       const value = named.get(column.name);
       if (!isRange(value)) throw errors.missingField('an instance', column.name);
-      column.add(row, value);
+      column.add(row.text, value);
     }
   }
   return columns.map((column) => column.tensor(rows.length));

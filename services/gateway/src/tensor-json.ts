@@ -1,6 +1,7 @@
 import { floatAsJson } from './float-text.js';
 import { JsonTextError, readLiteral, readString, skipSpace } from './json-text.js';
 import type { RawRange } from './json-text.js';
+import { nestedText } from './nested-text.js';
 import { readNumbers, writeNumbers } from './number-json.js';
 
 interface Codec {
@@ -121,16 +122,24 @@ export interface TensorReader {
  */
 export function openTensorReader(datatype: string): TensorReader {
   const sink = openSink(datatype);
-  return { ...sink, add: (text, range) => readNested(text, range, sink) };
+  return {
+    ...sink,
+    add(text, range) {
+      const numbers = readNumbers(text, range, datatype);
+      if (numbers === undefined) return readNested(text, range, sink);
+      sink.addBytes(numbers.bytes, numbers.count);
+      return numbers.nesting;
+    },
+  };
 }
 
 /** A tensor that comes in one piece. */
 export function readTensorJson(text: string, range: RawRange, datatype: string): TensorJson {
   const numbers = readNumbers(text, range, datatype);
   if (numbers !== undefined) return numbers;
-  const reader = openTensorReader(datatype);
-  const nesting = reader.add(text, range);
-  return { bytes: reader.bytes(), count: reader.count(), nesting };
+  const sink = openSink(datatype);
+  const nesting = readNested(text, range, sink);
+  return { bytes: sink.bytes(), count: sink.count(), nesting };
 }
 
 function readNested(text: string, { from, to }: RawRange, sink: Sink): readonly number[] | undefined {
@@ -178,6 +187,8 @@ function readNested(text: string, { from, to }: RawRange, sink: Sink): readonly 
 interface Sink {
   readonly strings: boolean;
   add(text: string): void;
+  /** So many elements as their bytes. */
+  addBytes(bytes: Uint8Array, elements: number): void;
   count(): number;
   bytes(): Uint8Array;
 }
@@ -205,13 +216,13 @@ function openSink(datatype: string): Sink {
   let view = viewOf(held);
   let used = 0;
   let count = 0;
-  const room = (bytes: number) => {
+  const room = (bytes: number, elements = 1) => {
     if (used + bytes > held.length) {
       held = Buffer.concat([held, Buffer.alloc(Math.max(held.length, bytes))]);
       view = viewOf(held);
     }
     used += bytes;
-    count++;
+    count += elements;
     return used - bytes;
   };
   return {
@@ -225,6 +236,10 @@ function openSink(datatype: string): Sink {
       const at = room(4 + length);
       held.writeUInt32LE(length, at);
       held.write(text, at + 4);
+    },
+    addBytes(bytes, elements) {
+      const at = room(bytes.length, elements);
+      held.set(bytes, at);
     },
     count: () => count,
     bytes: () => held.subarray(0, used),
@@ -240,6 +255,8 @@ export function writeTensorJson(datatype: string, bytes: Uint8Array): Buffer {
 
 /** The elements, nested as the shape says. */
 export function writeNestedJson(datatype: string, bytes: Uint8Array, shape: readonly number[]): string {
+  const flat = bytes.length > 0 ? writeNumbers(datatype, bytes) : undefined;
+  if (flat !== undefined) return nestedText(flat, shape);
   const elements = elementsAsJson(datatype, bytes);
   let at = 0;
   const level = (axis: number): string =>

@@ -29,7 +29,8 @@ export function v1Routes({ oip, registry: models, modelNames, serves, maxJsonByt
   const predict: RestHandler = async ({ params, body, caller }) => {
     const { model = '', version = params['label'] ?? '' } = params;
     const metadata = await oip.modelMetadata({ name: model, version }, caller);
-    const { message, form } = readPredictRequest(metadata, version, textOf(await body(maxJsonBytes)));
+    const bytes = await body(maxJsonBytes);
+    const { message, form } = readPredictRequest(metadata, version, textOf(bytes), bytes);
     return jsonAnswer(writePredictAnswer(await oip.modelInfer(message, caller), form));
   };
 
