@@ -10,7 +10,8 @@ const isDigit = (byte: number | undefined) => (byte! ^ zero) < 10;
 
 /** The powers of ten that doubles hold exactly. */
 export const exactPowers = Float64Array.from({ length: 23 }, (_, i) => Number(`1e${i}`));
-const mostBefore = 900_719_925_474_099; // any digit behind a lesser integer leaves it exact
+/** Any digit behind a lesser integer leaves it one that a double holds. */
+export const mostBefore = 900_719_925_474_099;
 
 /**
  * The double that `Number` gives for a JSON number's text, ±Infinity beyond all doubles, in most cases without making a string

@@ -1,6 +1,6 @@
 const longest = 22; // no integer of 64 bits takes more characters, with a comma before and a bracket behind
 const [open, close, comma, minus, zero] = [0x5b, 0x5d, 0x2c, 0x2d, 0x30] as const;
-const nineDigits = 1_000_000_000; // as many as 32 bits hold
+const nineDigits = 1_000_000_000; // beyond them; nine are as many as 31 bits hold
 
 /** Integers of 64 bits, each as two words with the low one first, as a JSON array of all their digits. */
 export function integersAsJson(words: Uint32Array, signed: boolean): Buffer {

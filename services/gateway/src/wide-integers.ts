@@ -1,9 +1,8 @@
-import { exactPowers } from './decimal.js';
+import { exactPowers, mostBefore } from './decimal.js';
 import type { NumberList } from './number-list.js';
 
 const [minus, zero] = [0x2d, 0x30] as const;
 const wordSize = 2 ** 32;
-const mostBefore = 900_719_925_474_099; // any digit behind a lesser integer leaves it exact
 
 /**
  * Whole numbers in 64 bits each, as two words, the low one first; undefined where one lies beyond the range. `text` has the
