@@ -25,7 +25,7 @@ import {
 } from './window-columns.js';
 import { leftOver } from './windows.js';
 import type { Windows } from './windows.js';
-import { winogradInput, winogradPays, winogradWeight } from './winograd.js';
+import { winogradInput, winogradPays, winogradPaysForWeight, winogradWeight } from './winograd.js';
 
 /** Gradient of Conv's input [n, c, …spatial] from that of its output [n, o, …]. */
 export function convolutionInput(g: Value, weight: Value, x: Shape, windows: Windows, byColumns: boolean): Value {
@@ -101,7 +101,8 @@ function oneGroup(g: Value, x: Value, weight: Shape, windows: Windows, byColumns
   const swap = [1, 0, ...windows.kernel.map((_, i) => i + 2)];
   const examples = size(g.shape) / filters;
   const places = g.shape.slice(2);
-  if (byColumns && winogradPays(x.shape, places, windows, filters)) return winogradWeight(g, x, weight, windows);
+  if (byColumns && winogradPaysForWeight(x.shape, places, windows, filters))
+    return winogradWeight(g, x, weight, windows);
   if (byColumns && columnsPayForWeight(x.shape, places, windows)) {
     const rows = reshape(examplesLast(g), [filters, examples]);
     return reshape(gemm(rows, windowColumns(x, places, windows), false, true), weight);

@@ -24,7 +24,7 @@ export interface Roots {
 export function emit({ name, inputs, outputs, formOf = () => undefined }: Roots): Model {
   const graph = emptyGraph(name);
   const names = new Map<Value, string>();
-  const constants = new Map<string, string>();
+  const constants = new Map<string, readonly { readonly name: string; readonly values: ArrayLike<number> }[]>();
   const rootNames = new Map<Value, string>();
   for (const [output, value] of outputs) if (!rootNames.has(value)) rootNames.set(value, output);
   const { order, forms, owners } = withForms(topological([...outputs.values()]), formOf);
@@ -40,15 +40,13 @@ export function emit({ name, inputs, outputs, formOf = () => undefined }: Roots)
       return made;
     }
     if (source.kind !== 'constant') throw new TrainingFormError('a value of no constant has no tensor');
-    // the same small constant many times over is one initializer
-    const key =
-      source.values.length <= 16
-        ? `${value.dataType}|${value.shape.join()}|${Array.from(source.values).join()}`
-        : `#${graph.initializers.size}`;
-    const known = constants.get(key);
-    if (known !== undefined) return known;
+    // the same constant many times over is one initializer
+    const key = `${value.dataType}|${value.shape.join()}|${Array.prototype.slice.call(source.values, 0, 16).join()}`;
+    const alike = constants.get(key) ?? [];
+    const known = alike.find(({ values }) => sameNumbers(values, source.values));
+    if (known) return known.name;
     const made = fresh('constant');
-    constants.set(key, made);
+    constants.set(key, [...alike, { name: made, values: source.values }]);
     graph.initializers.set(made, tensorOf(made, value, source.values));
     return made;
   };
@@ -140,6 +138,11 @@ function tensorOf(name: string, { dataType, shape }: Value, values: ArrayLike<nu
     default:
       throw new TrainingFormError(`constants are float or int64, got ${dataType} (${dataTypes[dataType]})`);
   }
+}
+
+function sameNumbers(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 /** The order with each value's other form before it, and what the new values' nodes are named after. */

@@ -25,7 +25,7 @@ it.each<[string, Partial<Case>, Gathers]>([
   ['of 65 places', { map: [5, 13] }, [0, 0, 1]],
   ['of 256 places', { map: [16, 16] }, [0, 0, 1]],
   ['of 257 places', { map: [1, 257] }, [0, 0, 0]],
-  ['of 64 places on a map of 80', { map: [10, 8], before: [0, 1], after: [0, 1] }, [1, 0, 1]],
+  ['of 64 places on a map of 80', { map: [10, 8], before: [0, 1], after: [0, 2] }, [1, 0, 1]],
   ['of 15 examples', { batch: 15 }, [0, 0, 0]],
   // whose weight has a gradient for each
   ['of 2 groups', { groups: 2, channels: 32, filters: 32 }, [0, 0, 2]],

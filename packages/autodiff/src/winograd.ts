@@ -1,37 +1,75 @@
-import { add, concat, gather, gemm, matMul, pad, reshape, slice, transpose, zeros } from './ops.js';
+import { add, concat, gather, gemm, matMul, reshape, transpose, zeros } from './ops.js';
 import { constant, size } from './value.js';
 import type { Shape, Value } from './value.js';
-import { examplesFirst, examplesLast, fewExamples } from './window-columns.js';
+import { examplesFirst, examplesLast, fewChannels, fewExamples } from './window-columns.js';
 import type { Windows } from './windows.js';
 
 /**
- * Convolutions of 3x3 by minimal filtering, F(2x2, 3x3) (Winograd 1980; Lavin and Gray 2016): what four outputs take is
- * 16 products per channel and filter in place of 36, between transforms that add and halve.
+ * Convolutions of 3x3 by minimal filtering, F(m x m, 3x3) (Winograd 1980; Lavin and Gray 2016): what m x m outputs take is
+ * (m + 2)² products per channel and filter in place of 9 m², between transforms that multiply by constants.
  *
- * y = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ x B)] A for every tile of 2x2 outputs, which sees 4x4 of x; both axes of a tile are one here.
+ * y = Aᵀ [(G w Gᵀ) ⊙ (Bᵀ x B)] A for every tile of m x m outputs, which sees (m + 2)² of x; both axes of a tile are one here.
  */
-const tile = 2;
-const seen = 4;
-
-/** Bᵀ, G and Aᵀ along one axis. */
-const ofInput = [
-  [1, 0, -1, 0],
-  [0, 1, 1, 0],
-  [0, -1, 1, 0],
-  [0, 1, 0, -1],
-];
-const ofKernel = [
-  [1, 0, 0],
-  [0.5, 0.5, 0.5],
-  [0.5, -0.5, 0.5],
-  [0, 0, 1],
-];
-const ofOutput = [
-  [1, 1, 1, 0],
-  [0, 1, -1, -1],
-];
+interface Filtering {
+  /** m. */
+  readonly tile: number;
+  /** m + 2. */
+  readonly seen: number;
+  /** Bᵀ, G and Aᵀ along one axis. */
+  readonly ofInput: Matrix;
+  readonly ofKernel: Matrix;
+  readonly ofOutput: Matrix;
+}
 
 type Matrix = readonly (readonly number[])[];
+
+/** From the points 0, 1, −1 and infinity: 16 products in place of 36. */
+const byTwos: Filtering = {
+  tile: 2,
+  seen: 4,
+  ofInput: [
+    [1, 0, -1, 0],
+    [0, 1, 1, 0],
+    [0, -1, 1, 0],
+    [0, 1, 0, -1],
+  ],
+  ofKernel: [
+    [1, 0, 0],
+    [0.5, 0.5, 0.5],
+    [0.5, -0.5, 0.5],
+    [0, 0, 1],
+  ],
+  ofOutput: [
+    [1, 1, 1, 0],
+    [0, 1, -1, -1],
+  ],
+};
+
+/** From the points 0, ±a, ±b and infinity: 36 products in place of 144. */
+function fromPoints(a: number, b: number): Filtering {
+  const [aa, bb] = [a * a, b * b];
+  const points = [0, a, -a, b, -b];
+  const scales = [aa * bb, ...[a, -a].map(() => 2 * aa * (aa - bb)), ...[b, -b].map(() => 2 * bb * (bb - aa))];
+  return {
+    tile: 4,
+    seen: 6,
+    ofInput: [
+      [aa * bb, 0, -aa - bb, 0, 1, 0],
+      ...[a, -a].map((p) => [0, -p * bb, -bb, p, 1, 0]),
+      ...[b, -b].map((p) => [0, -p * aa, -aa, p, 1, 0]),
+      [0, aa * bb, 0, -aa - bb, 0, 1],
+    ],
+    ofKernel: [...points.map((p, i) => [1, p, p * p].map((power) => power / scales[i]!)), [0, 0, 1]],
+    ofOutput: [0, 1, 2, 3].map((power) => [...points.map((p) => p ** power), Number(power === 3)]),
+  };
+}
+
+/** These points, which floats hold exactly, round a third as much as the usual 1 and 2. */
+const byFours = fromPoints(0.625, 1.5);
+
+/** Up to so many places larger tiles are no faster, and round more. */
+const mostPlacesByTwos = 36;
+const filteringOf = (places: Shape): Filtering => (size(places) <= mostPlacesByTwos ? byTwos : byFours);
 
 /** The same along both axes: M ⊗ M. */
 function alongBoth(m: Matrix): Value {
@@ -42,135 +80,152 @@ function alongBoth(m: Matrix): Value {
 const turned = (m: Matrix): Matrix => m[0]!.map((_, column) => m.map((row) => row[column]!));
 const backwards = (m: Matrix): Matrix => m.map((row) => [...row].reverse());
 
-/** Below this, transforms take longer than the products they spare. */
-const fewChannels = 64;
-/** Places from which and up to which it is faster than the operator and than columns. */
-const [fewestPlaces, mostPlaces] = [16, 64];
+/** Below this, a convolution's transforms take longer than the products they spare. */
+const fewChannelsOfConvolutions = 64;
+/** Places from which it is faster than columns, and up to which a convolution is faster than by the operator. */
+const [fewestPlaces, mostPlacesOfConvolutions] = [16, 256];
+/** Per place, in place of 9: tiles that reach far beyond the map spare nothing. */
+const mostProducts = 6.75;
 /** Numbers that the transforms may have: 64 MiB. */
 const mostNumbers = 2 ** 24;
+/** Of them those that the gradient of a weight makes before it multiplies: 8 MiB. */
+const mostNumbersAtOnce = 2 ** 21;
 
-/** Whether a convolution of x with so many filters, or one of its gradients, is computed fastest this way. */
-export function winogradPays(
+/** Whether a convolution of x with so many filters, or the gradient of its input, is computed fastest this way. */
+export const winogradPays = (x: Shape, places: Shape, windows: Windows, filters: number): boolean =>
+  Math.min(x[1]!, filters) >= fewChannelsOfConvolutions &&
+  size(places) <= mostPlacesOfConvolutions &&
+  winogradPaysForWeight(x, places, windows, filters);
+
+/** Whether the gradient of a convolution's weight is. */
+export function winogradPaysForWeight(
   [batch = 0, channels = 0]: Shape,
   places: Shape,
-  windows: Windows,
+  { kernel, strides, dilations, groups }: Windows,
   filters: number,
 ): boolean {
-  const { kernel, strides, dilations, groups } = windows;
+  if (places.length !== 2 || size(places) < fewestPlaces) return false;
+  const filtering = filteringOf(places);
+  const products = filtering.seen ** 2 * size(tilesOf(places, filtering));
   return (
-    places.length === 2 &&
+    products <= mostProducts * size(places) &&
     kernel.every((k) => k === 3) &&
     [...strides, ...dilations, groups].every((one) => one === 1) &&
     batch >= fewExamples &&
     Math.min(channels, filters) >= fewChannels &&
-    size(places) >= fewestPlaces &&
-    size(places) <= mostPlaces &&
-    seen ** 2 * Math.max(size(tilesOf(places)) * batch * Math.max(channels, filters), channels * filters) <= mostNumbers
+    products * batch * Math.max(channels, filters) <= mostNumbers &&
+    filtering.seen ** 2 * channels * filters <= mostNumbers
   );
 }
 
-const tilesOf = (places: Shape): Shape => places.map((count) => Math.ceil(count / tile));
+const tilesOf = (places: Shape, { tile }: Filtering): Shape => places.map((count) => Math.ceil(count / tile));
 
 /** x [n, c, h, w] convolved with w [o, c, 3, 3] at the places: [n, o, …places]. */
 export function winograd(x: Value, weight: Value, places: Shape, { before }: Windows, bias?: Value): Value {
-  const [filters = 0, channels = 0] = weight.shape;
-  const kernels = reshape(kernelsOf(weight, ofKernel), [seen ** 2, filters, channels]);
-  return assembled(matMul(kernels, seenOf(x, places, before)), places, x.shape[0]!, bias);
+  const filtering = filteringOf(places);
+  const kernels = kernelsOf(weight, filtering.ofKernel);
+  return assembled(matMul(kernels, seenOf(x, places, before, filtering)), places, x.shape[0]!, filtering, bias);
 }
 
 /** Its gradient for x from g, that of its output: a convolution of g with the kernel turned around. */
 export function winogradInput(g: Value, weight: Value, x: Shape, { before }: Windows): Value {
-  const [filters = 0, channels = 0] = weight.shape;
-  const kernels = reshape(kernelsOf(weight, backwards(ofKernel)), [seen ** 2, filters, channels]);
   const places = x.slice(2);
+  const filtering = filteringOf(places);
+  const kernels = transpose(kernelsOf(weight, backwards(filtering.ofKernel)), [0, 2, 1]);
   const around = before.map((count) => 2 - count);
-  return assembled(matMul(transpose(kernels, [0, 2, 1]), seenOf(g, places, around)), places, x[0]!);
+  return assembled(matMul(kernels, seenOf(g, places, around, filtering)), places, x[0]!, filtering);
 }
 
-/** Its gradient for the weight: Gᵀ [(A g Aᵀ) ⊙ (Bᵀ x B)] G, summed over tiles and examples. */
+/**
+ * Its gradient for the weight: Gᵀ [(A g Aᵀ) ⊙ (Bᵀ x B)] G, summed over tiles and examples. Some tiles are done after others,
+ * for the memory.
+ */
 export function winogradWeight(g: Value, x: Value, weight: Shape, { before }: Windows): Value {
   const [filters = 0, channels = 0] = weight;
-  const [batch = 0, , ...places] = g.shape;
-  const [down = 0, across = 0] = tilesOf(places);
-  const [height = 0, width = 0] = places;
-  const within = reshape(examplesLast(g), [filters, height, width, batch]);
-  const whole = pad(within, [0, 0, 0, 0], [0, tile * down - height, tile * across - width, 0]);
-  const byTile = transpose(reshape(whole, [filters, down, tile, across, tile, batch]), [2, 4, 0, 1, 3, 5]);
-  const rows = gemm(
-    alongBoth(turned(ofOutput)),
-    reshape(byTile, [tile ** 2, size(byTile.shape) / tile ** 2]),
-    false,
-    false,
-  );
-  const tiles = reshape(rows, [seen ** 2, filters, down * across * batch]);
-  const product = matMul(tiles, transpose(seenOf(x, places, before), [0, 2, 1]));
+  const places = g.shape.slice(2);
+  const filtering = filteringOf(places);
+  const { tile, seen, ofInput, ofKernel, ofOutput } = filtering;
+  const apart = tilesOf(places, filtering);
+  const tiles = size(apart);
+  const pieces = Math.ceil((seen ** 2 * tiles * g.shape[0]! * Math.max(channels, filters)) / mostNumbersAtOnce);
+  const bounds = Array.from({ length: pieces + 1 }, (_, i) => Math.floor((i * tiles) / pieces));
+  const products = bounds.slice(1).map((to, i) => {
+    const ofG = tilesGathered(g, apart, [0, 0], tile, tile, bounds[i], to);
+    const ofX = tilesGathered(x, apart, before, tile, seen, bounds[i], to);
+    return matMul(transformed(turned(ofOutput), ofG), transpose(transformed(ofInput, ofX), [0, 2, 1]));
+  });
+  const product = products.reduce(add);
   return reshape(gemm(reshape(product, [seen ** 2, filters * channels]), alongBoth(ofKernel), true, false), weight);
 }
 
-/** G w Gᵀ: [16, o · c]. */
-const kernelsOf = (weight: Value, along: Matrix): Value =>
-  gemm(alongBoth(along), reshape(weight, [size(weight.shape) / 9, 9]), false, true);
+/** G w Gᵀ: [seen², o, c]. */
+function kernelsOf(weight: Value, along: Matrix): Value {
+  const [filters = 0, channels = 0] = weight.shape;
+  const kernels = gemm(alongBoth(along), reshape(weight, [filters * channels, 9]), false, true);
+  return reshape(kernels, [along.length ** 2, filters, channels]);
+}
 
 /**
- * Bᵀ x B of what each tile of places sees: [16, c, tiles · n]. Not kept from a convolution to its gradients: it is four times
- * x.
+ * Bᵀ x B of what each tile of places sees: [seen², c, tiles · n]. Not kept from a convolution to its gradients: it is a
+ * multiple of x.
  */
-function seenOf(x: Value, places: Shape, before: Shape): Value {
-  const [batch = 0, channels = 0, ...spatial] = x.shape;
-  const outside = channels * size(spatial);
-  const within = reshape(examplesLast(x), [outside, batch]);
-  const around = concat([within, zeros([1, batch])], 0);
-  const tiles = tilesOf(places);
-  const rows = gather(
-    around,
-    constant(seenRows(channels, spatial, tiles, before), [seen ** 2 * channels * size(tiles)], 'int64'),
-    0,
-  );
-  const transformed = gemm(
-    alongBoth(ofInput),
-    reshape(rows, [seen ** 2, channels * size(tiles) * batch]),
-    false,
-    false,
-  );
-  return reshape(transformed, [seen ** 2, channels, size(tiles) * batch]);
+const seenOf = (x: Value, places: Shape, before: Shape, filtering: Filtering): Value =>
+  transformed(filtering.ofInput, tilesGathered(x, tilesOf(places, filtering), before, filtering.tile, filtering.seen));
+
+/** M v Mᵀ of every tile: [positions, c, tiles · n]. */
+function transformed(along: Matrix, tiles: Value): Value {
+  const [positions = 0, channels = 0, all = 0] = tiles.shape;
+  const product = gemm(alongBoth(along), reshape(tiles, [positions, channels * all]), false, false);
+  return reshape(product, [along.length ** 2, channels, all]);
 }
 
-/** For each position in a tile, channel and tile the row of [c · places, n], that behind the last outside of the map. */
-function seenRows(
-  channels: number,
-  [height = 0, width = 0]: Shape,
+/**
+ * Of x [n, c, h, w], `wide` x `wide` positions from every `tile`-th place, zero outside of the map, for the tiles `from` to `to`:
+ * [wide², c, tiles · n]. With the examples last, what is copied lies in one piece.
+ */
+function tilesGathered(
+  x: Value,
   [down = 0, across = 0]: Shape,
   before: Shape,
-): number[] {
-  const rows: number[] = [];
-  for (let position = 0; position < seen ** 2; position++)
-    for (let channel = 0; channel < channels; channel++)
-      for (let at = 0; at < down * across; at++) {
-        const row = Math.floor(at / across) * tile + Math.floor(position / seen) - before[0]!;
-        const column = (at % across) * tile + (position % seen) - before[1]!;
-        const inside = row >= 0 && row < height && column >= 0 && column < width;
-        rows.push(inside ? (channel * height + row) * width + column : channels * height * width);
-      }
-  return rows;
+  tile: number,
+  wide: number,
+  from = 0,
+  to = down * across,
+): Value {
+  const [batch = 0, channels = 0, height = 0, width = 0] = x.shape;
+  const tiles = to - from;
+  const outside = channels * height * width;
+  const rows = Int32Array.from({ length: wide ** 2 * channels * tiles }, (_, i) => {
+    const [position, channel, at] = [
+      Math.floor(i / (channels * tiles)),
+      Math.floor(i / tiles) % channels,
+      from + (i % tiles),
+    ];
+    const row = Math.floor(at / across) * tile + Math.floor(position / wide) - before[0]!;
+    const column = (at % across) * tile + (position % wide) - before[1]!;
+    const inside = row >= 0 && row < height && column >= 0 && column < width;
+    return inside ? (channel * height + row) * width + column : outside;
+  });
+  const within = reshape(examplesLast(x), [outside, batch]);
+  const around = rows.includes(outside) ? concat([within, zeros([1, batch])], 0) : within;
+  const gathered = gather(around, constant(rows, [rows.length], 'int64'), 0);
+  return reshape(gathered, [wide ** 2, channels, tiles * batch]);
 }
 
-/** Aᵀ m A of products [16, o, tiles · n] as [n, o, …places]. */
-function assembled(products: Value, places: Shape, batch: number, bias?: Value): Value {
+/** Aᵀ m A of products [seen², o, tiles · n] as [n, o, …places]. */
+function assembled(products: Value, places: Shape, batch: number, filtering: Filtering, bias?: Value): Value {
   const filters = products.shape[1]!;
-  const [down = 0, across = 0] = tilesOf(places);
+  const { tile, ofOutput } = filtering;
+  const [down = 0, across = 0] = tilesOf(places, filtering);
   const [height = 0, width = 0] = places;
-  const rows = gemm(
-    alongBoth(ofOutput),
-    reshape(products, [seen ** 2, size(products.shape) / seen ** 2]),
-    false,
-    false,
-  );
-  const byTile = transpose(reshape(rows, [tile, tile, filters, down, across, batch]), [2, 3, 0, 4, 1, 5]);
-  const whole = reshape(byTile, [filters, tile * down, tile * across, batch]);
-  const cut = slice(whole, [
-    { axis: 1, start: 0, end: height, step: 1 },
-    { axis: 2, start: 0, end: width, step: 1 },
-  ]);
-  const y = bias ? add(cut, reshape(bias, [filters, 1, 1, 1])) : cut;
+  const tiles = down * across;
+  const rows = Int32Array.from({ length: filters * height * width }, (_, i) => {
+    const [filter, row, column] = [Math.floor(i / (height * width)), Math.floor(i / width) % height, i % width];
+    const position = (row % tile) * tile + (column % tile);
+    return (position * filters + filter) * tiles + Math.floor(row / tile) * across + Math.floor(column / tile);
+  });
+  const byTile = reshape(transformed(ofOutput, products), [tile ** 2 * filters * tiles, batch]);
+  const byPlace = reshape(gather(byTile, constant(rows, [rows.length], 'int64'), 0), [filters, size(places), batch]);
+  const y = bias ? add(byPlace, reshape(bias, [filters, 1, 1])) : byPlace;
   return examplesFirst(y, [batch, filters, ...places]);
 }
