@@ -1,6 +1,6 @@
 /** The architecture. An arrow says "stands on", and permits what lies beneath, too. docs/architecture.md draws it. */
 module.exports = {
-  'services/gateway': ['client', 'data', 'onnx', 'store', 'service-kit'],
+  'services/gateway': ['client', 'data', 'http2', 'onnx', 'store', 'service-kit'],
   'services/trainer': ['tfjs', 'data', 'runtime', 'store', 'service-kit'],
   'services/optimizer': ['client', 'data', 'runtime', 'store', 'service-kit'],
   'services/inference': ['runtime', 'store', 'service-kit'],
@@ -13,5 +13,6 @@ module.exports = {
   'packages/onnx': [],
   'packages/data': [],
   'packages/contracts': [],
-  'packages/service-kit': [], // takes service definitions and codecs as arguments, so it needs no contracts
+  'packages/http2': [],
+  'packages/service-kit': ['http2'], // takes service definitions and codecs as arguments, so it needs no contracts
 };

@@ -1,0 +1,81 @@
+/** A message as gRPC frames it: one byte that says whether it is compressed, four of length, itself. */
+const prefixBytes = 5;
+/** Below this, a message is copied behind its prefix: one piece of memory costs less than two. */
+const copiedBytes = 2 ** 16;
+/** Memory for all of a message is taken when this part of it has come: a length alone costs the sender nothing. */
+const earnest = 1 / 16;
+
+const nothing = Buffer.alloc(0);
+const leastBytes = 256;
+
+/** The first message of a stream, as its pieces come. */
+export class MessageGatherer {
+  /** Of the message; -1 while its length is not known. */
+  length = -1;
+  compressed = false;
+  /** Where it comes in one piece, that; else memory that grows with what came. */
+  #memory: Buffer = nothing;
+  #bytes = 0;
+  #firstBytes = -1;
+
+  /** Takes a piece; bytes beyond the message's end are counted and not kept. */
+  add(piece: Buffer): void {
+    const at = this.#bytes;
+    this.#bytes += piece.length;
+    if (this.isBeyond()) return;
+    if (at === 0) this.#memory = piece;
+    else {
+      if (this.#bytes > this.#memory.length || at === this.#firstBytes) this.#grow(at);
+      this.#memory.set(piece, at);
+    }
+    if (at === 0) this.#firstBytes = piece.length;
+    if (this.length >= 0 || this.#bytes < prefixBytes) return;
+    this.compressed = this.#memory[0] !== 0;
+    this.length = this.#memory.readUInt32BE(1);
+  }
+
+  isEmpty(): boolean {
+    return this.#bytes === 0;
+  }
+
+  /** Whether the message is here, and nothing but it. */
+  isWhole(): boolean {
+    return this.length >= 0 && this.#bytes === prefixBytes + this.length;
+  }
+
+  /** Whether more came than the message. */
+  isBeyond(): boolean {
+    return this.length >= 0 && this.#bytes > prefixBytes + this.length;
+  }
+
+  /** The message, once it is whole. */
+  take(): Buffer {
+    const bytes = this.#memory.subarray(prefixBytes, this.#bytes);
+    this.clear();
+    return bytes;
+  }
+
+  /** Lets go of all memory. */
+  clear(): void {
+    this.#memory = nothing;
+  }
+
+  #grow(kept: number): void {
+    const all = this.length < 0 ? Infinity : prefixBytes + this.length;
+    const room = this.#bytes >= all * earnest ? all : Math.min(all, Math.max(2 * this.#bytes, leastBytes));
+    const memory = Buffer.allocUnsafeSlow(room);
+    this.#memory.copy(memory, 0, 0, kept);
+    this.#memory = memory;
+  }
+}
+
+/** A message with its prefix, in as many pieces as cost least: large ones are not copied. */
+export function framedMessage(message: Buffer): readonly Buffer[] {
+  const isCopied = message.length < copiedBytes;
+  const head = Buffer.allocUnsafe(isCopied ? prefixBytes + message.length : prefixBytes);
+  head[0] = 0;
+  head.writeUInt32BE(message.length, 1);
+  if (!isCopied) return [head, message];
+  head.set(message, prefixBytes);
+  return [head];
+}
