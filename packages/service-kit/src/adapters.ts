@@ -8,6 +8,7 @@ import type {
   handleServerStreamingCall,
   handleUnaryCall,
 } from '@grpc/grpc-js';
+import type { HeaderField } from '@modelmill/http2';
 import { SpanKind, SpanStatusCode, context, trace } from '@opentelemetry/api';
 import { RpcError, toStatus } from './rpc-error.js';
 import type { Translate } from './rpc-error.js';
@@ -22,6 +23,8 @@ export interface AdapterOptions extends Pick<Telemetry, 'log' | 'tracer' | 'call
 /** What is known of a call beside its request. */
 export interface CallContext {
   readonly metadata: Metadata;
+  /** The same as it came, where it came by the door: `metadata` is made of it when it is asked for. */
+  readonly fields?: readonly HeaderField[];
   getDeadline(): Date | number;
   getPath(): string;
   getPeer(): string;

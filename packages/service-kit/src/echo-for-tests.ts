@@ -35,7 +35,7 @@ export async function startEcho(
   options: Partial<ServeOptions> = {},
 ) {
   const telemetry = await quietTelemetry();
-  const refused = async () => {
+  const refused = () => {
     throw new Error('the test calls what it did not define');
   };
   const implementation = { unary: refused, serverStream: refused, clientStream: refused, bidi: refused };

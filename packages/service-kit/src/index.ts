@@ -16,4 +16,5 @@ export type { Translate } from './rpc-error.js';
 export { bidi, clientStream, serverStream, unary } from './adapters.js';
 export type { AdapterOptions, CallContext } from './adapters.js';
 export { AddressInUseError, serve } from './serve.js';
+export type { Admit } from './door.js';
 export type { Registration, ServeOptions, Served } from './serve.js';

@@ -1,9 +1,13 @@
-import { Server, ServerCredentials, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
+import { Server, ServerCredentials, ServerInterceptingCall, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import type { ServerInterceptor, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
 import type { AdapterOptions } from './adapters.js';
 import { describedPackage } from './described-package.js';
+import { openDoor } from './door.js';
+import type { Admit, Door, DoorOptions } from './door.js';
 import { createHealth, healthPackage } from './health.js';
+import { RpcError } from './rpc-error.js';
+import type { UnaryMethod } from './unary-call.js';
 
 export type Registration = readonly [ServiceDefinition, UntypedServiceImplementation];
 
@@ -28,8 +32,8 @@ export interface ServeOptions {
   readonly maxMessageBytes?: number;
   /** Calls under way at a time on one connection. Default: 1000. */
   readonly maxConcurrentStreams?: number;
-  /** See every call before its handler does, health and reflection included. */
-  readonly interceptors?: readonly ServerInterceptor[];
+  /** Asked before anything of a call is read, health and reflection included. */
+  readonly admit?: Admit;
   /** What health says from the start. Default: serving. */
   readonly serving?: boolean;
 }
@@ -47,31 +51,39 @@ export interface Served extends AsyncDisposable {
 export async function serve(options: ServeOptions, registrations: readonly Registration[]): Promise<Served> {
   const { listen, drainMs, telemetry, descriptorSet } = options;
   setLogVerbosity(logVerbosity.NONE); // what it would print is in the errors it gives us
+  const { admit = () => {}, maxMessageBytes = 64 * 1024 * 1024, maxConcurrentStreams = 1000 } = options;
   const server = new Server({
-    'grpc.max_receive_message_length': options.maxMessageBytes ?? 64 * 1024 * 1024,
+    'grpc.max_receive_message_length': maxMessageBytes,
     'grpc.max_send_message_length': -1,
-    'grpc.max_concurrent_streams': options.maxConcurrentStreams ?? 1000,
-    'grpc.keepalive_time_ms': 30_000,
-    'grpc.keepalive_timeout_ms': 10_000,
-    'grpc.keepalive_permit_without_calls': 1,
-    ...(options.interceptors ? { interceptors: [...options.interceptors] } : {}),
-    'grpc.so_reuseport': 0, // two processes on one port would share its calls unnoticed
+    'grpc.max_concurrent_streams': maxConcurrentStreams,
+    interceptors: [interceptorOf(admit)],
   });
-  for (const [definition, implementation] of registrations) server.addService(definition, implementation);
   const health = createHealth(registrations.map(serviceName), options.serving ?? true, telemetry);
-  server.addService(health.definition, health.implementation);
+  const all: readonly Registration[] = [...registrations, [health.definition, health.implementation]];
+  for (const [definition, implementation] of all) server.addService(definition, implementation);
   if (descriptorSet) {
     new ReflectionService({ ...describedPackage(descriptorSet), ...healthPackage }).addToServer(server);
   }
 
-  const port = await bind(server, listen);
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const door = await open(listen, {
+    methods: new Map(all.flatMap(unaryMethods)),
+    admit,
+    log: telemetry.log,
+    maxMessageBytes,
+    maxConcurrentStreams,
+    others: (connection) => injector.injectConnection(connection),
+  });
   return {
-    port,
+    port: door.port,
     setServing: health.setServing,
     async [Symbol.asyncDispose]() {
       health.close();
-      const late = setTimeout(() => server.forceShutdown(), drainMs);
-      await new Promise<void>((resolve) => server.tryShutdown(() => resolve()));
+      const late = setTimeout(() => {
+        server.forceShutdown();
+        door.destroy();
+      }, drainMs);
+      await Promise.all([door.drain(), new Promise<void>((resolve) => server.tryShutdown(() => resolve()))]);
       clearTimeout(late);
     },
   };
@@ -79,18 +91,44 @@ export async function serve(options: ServeOptions, registrations: readonly Regis
 
 const serviceName = ([definition]: Registration) => Object.values(definition)[0]?.path.split('/')[1] ?? '';
 
-const bind = (server: Server, listen: string) =>
-  new Promise<number>((resolve, reject) =>
-    server.bindAsync(listen, ServerCredentials.createInsecure(), (error, port) => {
-      if (error === null) resolve(port);
-      else
-        reject(
-          error.message.includes('EADDRINUSE')
-            ? new AddressInUseError(listen, { cause: error })
-            : cannot(listen, error),
-        );
-    }),
-  );
+/** The calls that need no stream; this house's adapters ask of a call what a door's call has. */
+const unaryMethods = ([definition, implementation]: Registration): [string, UnaryMethod][] =>
+  Object.entries(definition)
+    .filter(([, { requestStream, responseStream }]) => !requestStream && !responseStream)
+    .map(([name, { path, requestDeserialize, responseSerialize }]) => {
+      const handle = implementation[name] as unknown as UnaryMethod['handle'];
+      return [path, { path, deserialize: requestDeserialize, serialize: responseSerialize, handle }];
+    });
+
+const interceptorOf =
+  (admit: Admit): ServerInterceptor =>
+  ({ path }, call) =>
+    new ServerInterceptingCall(call, {
+      start: (next) =>
+        next({
+          onReceiveMetadata(metadata, receive) {
+            try {
+              admit(path, metadata.get('authorization')[0]?.toString());
+            } catch (error) {
+              if (!(error instanceof RpcError)) throw error;
+              call.sendStatus({ code: error.code, details: error.message });
+              return;
+            }
+            receive(metadata);
+          },
+        }),
+    });
+
+async function open(listen: string, options: Omit<DoorOptions, 'host' | 'port'>): Promise<Door> {
+  const colon = listen.lastIndexOf(':');
+  const host = listen.slice(0, colon).replace(/^\[|\]$/g, '');
+  try {
+    return await openDoor({ ...options, host, port: Number(listen.slice(colon + 1)) });
+  } catch (cause) {
+    const error = cause as NodeJS.ErrnoException;
+    throw error.code === 'EADDRINUSE' ? new AddressInUseError(listen, { cause }) : cannot(listen, error);
+  }
+}
 
 const cannot = (listen: string, cause: Error) =>
   Object.assign(new Error(`cannot listen on ${listen}: ${cause.message}`, { cause }), { startup: true });

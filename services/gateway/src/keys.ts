@@ -1,10 +1,11 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
+import type { Admit } from '@modelmill/service-kit';
 import { keyMissing, keyUnknown } from './errors.js';
 
 /** Throws UNAUTHENTICATED unless the `authorization` header presents one of the keys. */
 export type KeyCheck = (authorization: string | undefined) => void;
 
-const digest = (text: string) => createHash('sha256').update(text).digest();
+const digest = (text: string) => hash('sha256', text, 'buffer');
 
 /** Compares digests, and all of them, so that time tells nothing. Without keys everyone may come in. */
 export function createKeyCheck(keys: readonly string[]): KeyCheck {
@@ -18,6 +19,16 @@ export function createKeyCheck(keys: readonly string[]): KeyCheck {
     if (matches.length === 0) throw keyUnknown();
   };
 }
+
+// whoever probes a server has no key
+const open = /^\/(grpc\.health\.v1\.Health|inference\.GRPCInferenceService)\/(Check|Watch|ServerLive|ServerReady)$/;
+
+/** What of the gRPC door's calls needs a key: all but probes. */
+export const withKey =
+  (check: KeyCheck): Admit =>
+  (path, authorization) => {
+    if (!open.test(path)) check(authorization);
+  };
 
 /** Whether a server on this host:port can be reached from this machine only. */
 export function isLoopback(listen: string): boolean {

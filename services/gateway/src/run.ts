@@ -8,8 +8,7 @@ import { datasetsCalls } from './datasets-calls.js';
 import { eventsCalls } from './events-calls.js';
 import { homeRoutes } from './home-routes.js';
 import { createHostCheck } from './host-check.js';
-import { keyInterceptor } from './key-interceptor.js';
-import { createKeyCheck, isLoopback } from './keys.js';
+import { createKeyCheck, isLoopback, withKey } from './keys.js';
 import { millRoutes } from './mill-routes.js';
 import { createOip } from './oip.js';
 import { registryCalls } from './registry-calls.js';
@@ -81,7 +80,7 @@ export async function run(config: Config, signal: AbortSignal, ready: (ports: Po
       descriptorSet,
       maxMessageBytes: config.MILL_MAX_MESSAGE_BYTES,
       maxConcurrentStreams: config.MILL_MAX_STREAMS,
-      interceptors: [keyInterceptor(checkKey)],
+      admit: withKey(checkKey),
       telemetry,
     },
     calls.registrations(telemetry),

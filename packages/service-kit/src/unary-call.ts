@@ -1,0 +1,213 @@
+import { Metadata, status } from '@grpc/grpc-js';
+import type { StatusObject } from '@grpc/grpc-js';
+import { MessageGatherer, encodeHeaders, errorCode, framedMessage } from '@modelmill/http2';
+import type { Connection, HeaderField, Stream, StreamListener } from '@modelmill/http2';
+
+/** A unary rpc as the server's own door takes it. */
+export interface UnaryMethod {
+  readonly path: string;
+  readonly deserialize: (bytes: Buffer) => unknown;
+  readonly serialize: (value: never) => Buffer;
+  readonly handle: (call: UnaryCall, answer: Answer) => void;
+}
+
+export type Answer = (failure: Failure | null, value?: unknown) => void;
+type Failure = Partial<Pick<StatusObject, 'code' | 'details'>>;
+
+/** What a stream may send before it is credited. */
+const windowBytes = 65_535;
+/** How long an answer without a deadline waits for whoever asked to read it. */
+const unreadMs = 300_000;
+
+/**
+ * One unary call, from its headers to its status. It is what grpc-js gives to a handler, as far as this house's adapters use it,
+ * at a tenth of the cost.
+ */
+export class UnaryCall implements StreamListener {
+  request: unknown;
+  cancelled = false;
+  #metadata: Metadata | undefined;
+  #deadline = Infinity;
+  #timer: NodeJS.Timeout | undefined;
+  #over = false;
+  readonly #message = new MessageGatherer();
+  readonly #cancelListeners: (() => unknown)[] = [];
+
+  constructor(
+    readonly connection: Connection,
+    readonly stream: Stream,
+    readonly method: UnaryMethod,
+    readonly fields: readonly HeaderField[],
+    readonly mostBytes: number,
+    readonly peer: string,
+  ) {}
+
+  get metadata(): Metadata {
+    if (this.#metadata) return this.#metadata;
+    const metadata = (this.#metadata = new Metadata());
+    for (const [name, value] of this.fields) {
+      if (name.startsWith(':')) continue;
+      try {
+        if (name.endsWith('-bin')) {
+          for (const part of value.split(',')) metadata.add(name, Buffer.from(part.trim(), 'base64'));
+        } else metadata.add(name, value);
+      } catch {
+        // what is no metadata is none: as grpc-js has it
+      }
+    }
+    return metadata;
+  }
+
+  getPath(): string {
+    return this.method.path;
+  }
+
+  getPeer(): string {
+    return this.peer;
+  }
+
+  getDeadline(): number {
+    return this.#deadline;
+  }
+
+  on(_event: 'cancelled', listener: () => unknown): void {
+    this.#cancelListeners.push(listener);
+  }
+
+  /** From `grpc-timeout`. */
+  limitTo(timeout: string): void {
+    const ms = timeoutMs(timeout);
+    if (ms === undefined) return this.fail(status.INTERNAL, `grpc-timeout is '${timeout}', which is no timeout`);
+    this.#deadline = Date.now() + ms;
+    this.#expireAfter(ms);
+  }
+
+  #expireAfter(ms: number): void {
+    if (ms < 2 ** 31) this.#timer = setTimeout(() => this.#expire(), ms).unref();
+  }
+
+  #expire(): void {
+    if (this.#over) return this.connection.reset(this.stream, errorCode.cancel); // its answer is not taken
+    this.#deadline = Math.min(this.#deadline, Date.now()); // the clocks of timers and dates differ by a little
+    this.fail(status.DEADLINE_EXCEEDED, 'the deadline has passed');
+    this.#cancel();
+  }
+
+  #cancel(): void {
+    this.cancelled = true;
+    for (const listener of this.#cancelListeners) listener();
+  }
+
+  /** Ends the call with a status that is not OK. */
+  fail(code: number, details: string): void {
+    if (!this.#end()) return;
+    clearTimeout(this.#timer);
+    this.connection.headers(this.stream, failureBlock(code, details), true);
+  }
+
+  #end(): boolean {
+    if (this.#over) return false;
+    this.#over = true;
+    this.#message.clear();
+    this.request = undefined;
+    return true;
+  }
+
+  onHeaders(_trailers: readonly HeaderField[], end: boolean): void {
+    if (end) this.#requested();
+  }
+
+  onData(piece: Buffer, end: boolean): void {
+    if (this.#over) return;
+    const isNews = this.#message.length < 0;
+    this.#message.add(piece);
+    const { length, compressed } = this.#message;
+    if (isNews && length >= 0) {
+      if (compressed) return this.fail(status.INTERNAL, 'the request says that it is compressed, and not how');
+      if (length > this.mostBytes) {
+        return this.fail(
+          status.RESOURCE_EXHAUSTED,
+          `Received message larger than max (${length} vs. ${this.mostBytes})`,
+        );
+      }
+      if (2 * length > windowBytes) this.connection.credit(this.stream, length);
+    }
+    if (this.#message.isBeyond()) {
+      return this.fail(status.UNIMPLEMENTED, `${this.method.path} takes one message, and more came`);
+    }
+    if (end) this.#requested();
+  }
+
+  #requested(): void {
+    if (this.#over) return;
+    if (!this.#message.isWhole()) {
+      const { path } = this.method;
+      if (this.#message.isEmpty()) return this.fail(status.UNIMPLEMENTED, `${path} takes one message, and none came`);
+      return this.fail(status.INTERNAL, `the message for ${path} ended before its length`);
+    }
+    try {
+      this.request = this.method.deserialize(this.#message.take());
+    } catch (error) {
+      return this.fail(status.INTERNAL, `Error deserializing request: ${(error as Error).message}`);
+    }
+    try {
+      this.method.handle(this, (failure, value) => this.#answer(failure, value));
+    } catch {
+      this.fail(status.UNKNOWN, 'internal error');
+    }
+  }
+
+  #answer(failure: Failure | null, value: unknown): void {
+    if (this.#over) return;
+    if (failure) return this.fail(failure.code ?? status.UNKNOWN, failure.details ?? '');
+    let message: Buffer;
+    try {
+      message = this.method.serialize(value as never);
+    } catch (error) {
+      return this.fail(status.INTERNAL, `Error serializing response: ${(error as Error).message}`);
+    }
+    if (!this.#end()) return;
+    const { connection, stream } = this;
+    connection.headers(stream, answerBlock, false);
+    for (const piece of framedMessage(message)) connection.data(stream, piece, false);
+    connection.headers(stream, okBlock, true);
+    if (stream.waiting.length === 0) clearTimeout(this.#timer);
+    else if (!this.#timer) this.#expireAfter(unreadMs);
+  }
+
+  onReset(): void {
+    clearTimeout(this.#timer);
+    if (this.#end()) this.#cancel();
+  }
+}
+
+const answerHeaders: readonly HeaderField[] = [
+  [':status', '200'],
+  ['content-type', 'application/grpc+proto'],
+];
+const answerBlock = encodeHeaders(answerHeaders);
+const okBlock = encodeHeaders([['grpc-status', '0']]);
+
+/** Nine bytes each at most: with all other headers they have to fit into what clients take, 8 to 16 KiB. */
+const mostDetails = 800;
+
+const failureBlock = (code: number, details: string): Buffer =>
+  encodeHeaders([
+    ...answerHeaders,
+    ['grpc-status', String(code)],
+    ['grpc-message', escaped(details.length > mostDetails ? `${details.slice(0, mostDetails)}…` : details)],
+  ]);
+
+/** As gRPC sends messages: what is not printable ASCII, and `%`, percent-encoded as UTF-8. */
+const escaped = (details: string): string =>
+  details.replace(/[^ -$&-~]+/g, (text) => Buffer.from(text).reduce((all, byte) => all + percent(byte), ''));
+
+const percent = (byte: number) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+
+const unitMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
+
+/** https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md: up to eight digits and a unit. */
+function timeoutMs(timeout: string): number | undefined {
+  const [, digits, unit] = /^(\d{1,8})([HMSmun])$/.exec(timeout) ?? [];
+  return digits === undefined || unit === undefined ? undefined : Number(digits) * unitMs[unit]!;
+}
