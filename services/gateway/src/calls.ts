@@ -212,7 +212,7 @@ function namedIn(path: string, request: Buffer) {
 const callerOf = (signal: AbortSignal, call: CallContext): Caller => ({
   signal,
   deadline: call.getDeadline(),
-  metadata: call.metadata,
+  ...(call.fields ? { fields: call.fields } : { metadata: call.metadata }),
 });
 
 const hostedUnary =

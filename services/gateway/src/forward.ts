@@ -1,6 +1,6 @@
-import type { OutgoingHttpHeaders } from 'node:http2';
 import { Metadata, status } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
+import type { HeaderField } from '@modelmill/http2';
 import { RpcError, injectContext } from '@modelmill/service-kit';
 import * as errors from './errors.js';
 import type { Named } from './model-name.js';
@@ -11,7 +11,8 @@ import { ConnectionLostError, NotBegunError } from './unary-connection.js';
 export interface Caller {
   readonly signal: AbortSignal;
   readonly deadline: Date | number;
-  /** What the caller sent beside the request. */
+  /** What the caller sent beside the request, where it came by gRPC: as it came, or as grpc-js has it. */
+  readonly fields?: readonly HeaderField[] | undefined;
   readonly metadata?: Metadata | undefined;
 }
 
@@ -26,8 +27,17 @@ export interface Route {
 
 const asItIs = (bytes: Buffer) => bytes;
 // the connection's own, and the key, which ends here
-const notPassedOn =
-  /^(authorization|host|user-agent|te|content-type|accept-encoding|grpc-.*|traceparent|tracestate|:.*)$/;
+const ends = new Set([
+  'authorization',
+  'host',
+  'user-agent',
+  'te',
+  'content-type',
+  'accept-encoding',
+  'traceparent',
+  'tracestate',
+]);
+const isPassedOn = (name: string) => !name.startsWith(':') && !ends.has(name) && !name.startsWith('grpc-');
 
 const mostTries = 3;
 
@@ -60,10 +70,10 @@ export async function forwardToAll(route: Route, request: Buffer, caller: Caller
 }
 
 export async function callUnary(target: Target, path: string, request: Buffer, caller: Caller): Promise<Buffer> {
-  const { signal, deadline, metadata } = caller;
+  const { signal, deadline } = caller;
   target.inFlight++;
   try {
-    return await target.unary.call(path, request, { signal, deadline, headers: headersFor(metadata) });
+    return await target.unary.call(path, request, { signal, deadline, headers: headersFor(caller) });
   } catch (error) {
     const lost = error instanceof NotBegunError || error instanceof ConnectionLostError;
     throw lost ? errors.unreachable(target.replica.service, error) : error;
@@ -133,15 +143,20 @@ async function* answersOf(call: AnsweringCall, target: Target, signal: AbortSign
 }
 
 /** As metadataFor, in HTTP/2's words. */
-function headersFor(metadata: Metadata | undefined): OutgoingHttpHeaders {
-  const passed = Object.entries(metadata?.toHttp2Headers() ?? {}).filter(([name]) => !notPassedOn.test(name));
-  return Object.assign(injectContext({}), Object.fromEntries(passed));
+function headersFor({ fields, metadata }: Caller): readonly HeaderField[] {
+  const came = fields ?? (metadata ? fieldsOf(metadata) : []);
+  return [...came.filter(([name]) => isPassedOn(name)), ...Object.entries(injectContext<Record<string, string>>({}))];
 }
+
+const fieldsOf = (metadata: Metadata): HeaderField[] =>
+  Object.entries(metadata.toHttp2Headers()).flatMap(([name, values]) =>
+    [values].flat().map((value): HeaderField => [name, String(value)]),
+  );
 
 function metadataFor({ metadata }: Caller): Metadata {
   const passed = new Metadata();
   for (const key of Object.keys(metadata?.getMap() ?? {})) {
-    if (!notPassedOn.test(key)) for (const value of metadata!.get(key)) passed.add(key, value);
+    if (isPassedOn(key)) for (const value of metadata!.get(key)) passed.add(key, value);
   }
   return injectContext(passed);
 }

@@ -8,7 +8,7 @@ import { ConnectionLostError, NotBegunError, createUnaryConnection } from './una
 
 const path = '/test.Echo/Echo';
 const asIs = (bytes: Buffer) => bytes;
-const calm = { deadline: Infinity, signal: new AbortController().signal, headers: {} };
+const calm = { deadline: Infinity, signal: new AbortController().signal, headers: [] };
 
 /** A grpc-js server, which knows nothing of the connection under test. */
 async function serve(answer: (call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => void) {
@@ -57,7 +57,7 @@ describe('a unary call over a connection of its own', () => {
       done({ code: status.NOT_FOUND, details: `no “${call.metadata.get('wanted')[0]?.toString()}”, 100 %` }),
     );
     using connection = createUnaryConnection(server.address);
-    const call = connection.call(path, Buffer.alloc(3), { ...calm, headers: { wanted: 'thing' } });
+    const call = connection.call(path, Buffer.alloc(3), { ...calm, headers: [['wanted', 'thing']] });
     await expect(call).rejects.toMatchObject({ code: status.NOT_FOUND, message: 'no “thing”, 100 %' });
   });
 
