@@ -16,7 +16,7 @@ export type { RunnerErrorKind } from './runner-error.js';
 export type { RunnerOptions } from './runner-options.js';
 export type { LoadedModel, MeasuredCase, RunResult, Runner } from './runner.js';
 export { startRunner } from './runner.js';
-export { memoryWithRoom, roomBefore } from './memory-with-room.js';
+export { memoryWithRoom, roomBefore, takeRoomBefore } from './memory-with-room.js';
 export { startRunnerPool } from './runner-pool.js';
 export type { RunnerEvent, RunnerPool, RunnerPoolOptions } from './runner-pool.js';
 export { probation } from './probation.js';

@@ -12,3 +12,8 @@ export function memoryWithRoom(bytes: number): Buffer {
 /** How many bytes right before a tensor nobody else writes to: of several in one memory, the first that is not empty has them. */
 export const roomBefore = ({ buffer, byteOffset, byteLength }: Uint8Array): number =>
   byteLength > 0 && byteOffset === roomBytes && roomy.has(buffer) ? roomBytes : 0;
+
+/** Whether there is so much room; who asks may write there, and nobody after him. */
+export function takeRoomBefore(tensor: Uint8Array, bytes: number): boolean {
+  return bytes <= roomBefore(tensor) && roomy.delete(tensor.buffer);
+}

@@ -1,5 +1,5 @@
 import type { inference } from '@modelmill/contracts';
-import { roomBefore } from '@modelmill/runtime';
+import { takeRoomBefore } from '@modelmill/runtime';
 
 type Output = inference.ModelInferResponse_InferOutputTensor;
 
@@ -16,7 +16,7 @@ export function encodeInferResponse(response: inference.ModelInferResponse): Buf
   const [first, ...others] = response.rawOutputContents;
   if (!first) return Buffer.from(head);
   rawPrefix(head, first);
-  if (others.length === 0 && head.length <= roomBefore(first)) return writtenBefore(first, head);
+  if (others.length === 0 && takeRoomBefore(first, head.length)) return writtenBefore(first, head);
   const pieces: Uint8Array[] = [Buffer.from(head), first];
   for (const raw of others) {
     const prefix: number[] = [];
@@ -26,7 +26,7 @@ export function encodeInferResponse(response: inference.ModelInferResponse): Buf
   return Buffer.concat(pieces);
 }
 
-/** Into memory of the tensor's: the server copies an answer before the next is written. */
+/** Into memory of the tensor's, once: the answer may still be on its way when the same tensor is written again. */
 function writtenBefore({ buffer, byteOffset, byteLength }: Uint8Array, head: readonly number[]): Buffer {
   const whole = Buffer.from(buffer, byteOffset - head.length, head.length + byteLength);
   whole.set(head);
