@@ -31,8 +31,7 @@ describe('a message', () => {
     const before = process.memoryUsage().arrayBuffers;
     const gatherers = Array.from({ length: 100 }, () => {
       const gatherer = new MessageGatherer();
-      const [prefix] = framedMessage(Buffer.alloc(2 ** 20));
-      gatherer.add(prefix!);
+      gatherer.add(Buffer.of(0, 0, 16, 0, 0));
       gatherer.add(Buffer.alloc(10));
       return gatherer;
     });

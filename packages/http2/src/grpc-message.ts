@@ -34,6 +34,13 @@ export class MessageGatherer {
     this.length = this.#memory.readUInt32BE(1);
   }
 
+  /** How many bytes from there on are the message's; of its prefix, where that does not say yet how long it is. */
+  missing(bytes: Buffer, at: number): number {
+    if (this.length >= 0) return prefixBytes + this.length - this.#bytes;
+    if (this.#bytes > 0 || bytes.length - at < prefixBytes) return prefixBytes - this.#bytes;
+    return prefixBytes + bytes.readUInt32BE(at + 1);
+  }
+
   isEmpty(): boolean {
     return this.#bytes === 0;
   }

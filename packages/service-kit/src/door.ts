@@ -15,6 +15,8 @@ import type { AdapterOptions } from './adapters.js';
 import { RpcError } from './rpc-error.js';
 import { UnaryCall } from './unary-call.js';
 import type { UnaryMethod } from './unary-call.js';
+import { StreamCall } from './stream-call.js';
+import type { StreamMethod } from './stream-call.js';
 
 /** Throws RpcError where a call of this path, with this `authorization`, is not wanted: before anything of it is read. */
 export type Admit = (path: string, authorization: string | undefined) => void;
@@ -22,12 +24,12 @@ export type Admit = (path: string, authorization: string | undefined) => void;
 export interface DoorOptions {
   readonly host: string;
   readonly port: number;
-  readonly methods: ReadonlyMap<string, UnaryMethod>;
+  readonly methods: ReadonlyMap<string, UnaryMethod | StreamMethod>;
   readonly admit: Admit;
   readonly log: AdapterOptions['log'];
   readonly maxMessageBytes: number;
   readonly maxConcurrentStreams: number;
-  /** Takes the connections for whatever is not a plain unary call: an HTTP/2 server. */
+  /** Takes the connections for whatever is not a plain call: an HTTP/2 server. */
   readonly others: (connection: Duplex) => void;
 }
 
@@ -43,8 +45,8 @@ const frameBytes = 2 ** 20;
 const headerBytes = 2 ** 14;
 
 /**
- * Listens, and answers plain unary calls by itself: one message each way, not compressed. All else, as streams and what is
- * unusual or wrong, goes on to `others`, over one connection in memory for each that came in.
+ * Listens, and answers plain calls by itself: those whose messages are not compressed. What is unusual or wrong goes on to
+ * `others`, over one connection in memory for each that came in.
  */
 export async function openDoor(options: DoorOptions): Promise<Door> {
   const connections = new Set<Connection>();
@@ -87,10 +89,14 @@ function accept(socket: Socket, options: DoorOptions, connections: Set<Connectio
       const asked = readAsked(fields);
       const method = end || !asked.isPlain ? undefined : methods.get(asked.path);
       if (!method) return passOn(stream, fields, end);
-      const call = new UnaryCall(connection, stream, method, fields, maxMessageBytes, peer);
+      const call =
+        method.kind === 'unary'
+          ? new UnaryCall(connection, stream, method, fields, maxMessageBytes, peer)
+          : new StreamCall(connection, stream, method, fields, maxMessageBytes, peer);
       try {
         admit(asked.path, asked.authorization);
         if (asked.timeout !== undefined) call.limitTo(asked.timeout);
+        call.begin();
       } catch (error) {
         if (!(error instanceof RpcError)) throw error;
         call.fail(error.code, error.message);

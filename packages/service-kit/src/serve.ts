@@ -7,6 +7,7 @@ import { openDoor } from './door.js';
 import type { Admit, Door, DoorOptions } from './door.js';
 import { createHealth, healthPackage } from './health.js';
 import { RpcError } from './rpc-error.js';
+import type { StreamMethod } from './stream-call.js';
 import type { UnaryMethod } from './unary-call.js';
 
 export type Registration = readonly [ServiceDefinition, UntypedServiceImplementation];
@@ -67,7 +68,7 @@ export async function serve(options: ServeOptions, registrations: readonly Regis
 
   const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
   const door = await open(listen, {
-    methods: new Map(all.flatMap(unaryMethods)),
+    methods: new Map(all.flatMap(methodsOf)),
     admit,
     log: telemetry.log,
     maxMessageBytes,
@@ -91,14 +92,16 @@ export async function serve(options: ServeOptions, registrations: readonly Regis
 
 const serviceName = ([definition]: Registration) => Object.values(definition)[0]?.path.split('/')[1] ?? '';
 
-/** The calls that need no stream; this house's adapters ask of a call what a door's call has. */
-const unaryMethods = ([definition, implementation]: Registration): [string, UnaryMethod][] =>
-  Object.entries(definition)
-    .filter(([, { requestStream, responseStream }]) => !requestStream && !responseStream)
-    .map(([name, { path, requestDeserialize, responseSerialize }]) => {
-      const handle = implementation[name] as unknown as UnaryMethod['handle'];
-      return [path, { path, deserialize: requestDeserialize, serialize: responseSerialize, handle }];
-    });
+/** This house's adapters ask of a call what a door's call has. */
+const methodsOf = ([definition, implementation]: Registration): [string, UnaryMethod | StreamMethod][] =>
+  Object.entries(definition).map(([name, { path, requestDeserialize, responseSerialize, ...streams }]) => {
+    const method = { path, deserialize: requestDeserialize, serialize: responseSerialize };
+    const handle = implementation[name] as unknown;
+    if (!streams.requestStream && !streams.responseStream) {
+      return [path, { ...method, kind: 'unary', handle: handle as UnaryMethod['handle'] }];
+    }
+    return [path, { ...method, ...streams, kind: 'stream', handle: handle as StreamMethod['handle'] }];
+  });
 
 const interceptorOf =
   (admit: Admit): ServerInterceptor =>

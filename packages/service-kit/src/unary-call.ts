@@ -1,23 +1,28 @@
-import { Metadata, status } from '@grpc/grpc-js';
-import type { StatusObject } from '@grpc/grpc-js';
-import { MessageGatherer, encodeHeaders, errorCode, framedMessage } from '@modelmill/http2';
+import { status } from '@grpc/grpc-js';
+import type { Metadata, StatusObject } from '@grpc/grpc-js';
+import { MessageGatherer, errorCode, framedMessage } from '@modelmill/http2';
 import type { Connection, HeaderField, Stream, StreamListener } from '@modelmill/http2';
+import { answerBlock, failureBlock, metadataOf, okBlock, timeoutMs } from './call-headers.js';
 
-/** A unary rpc as the server's own door takes it. */
-export interface UnaryMethod {
+/** An rpc as the server's own door takes it. */
+export interface Method {
   readonly path: string;
   readonly deserialize: (bytes: Buffer) => unknown;
   readonly serialize: (value: never) => Buffer;
+}
+
+export interface UnaryMethod extends Method {
+  readonly kind: 'unary';
   readonly handle: (call: UnaryCall, answer: Answer) => void;
 }
 
 export type Answer = (failure: Failure | null, value?: unknown) => void;
-type Failure = Partial<Pick<StatusObject, 'code' | 'details'>>;
+export type Failure = Partial<Pick<StatusObject, 'code' | 'details'>>;
 
 /** What a stream may send before it is credited. */
-const windowBytes = 65_535;
+export const windowBytes = 65_535;
 /** How long an answer without a deadline waits for whoever asked to read it. */
-const unreadMs = 300_000;
+export const unreadMs = 300_000;
 
 /**
  * One unary call, from its headers to its status. It is what grpc-js gives to a handler, as far as this house's adapters use it,
@@ -43,19 +48,7 @@ export class UnaryCall implements StreamListener {
   ) {}
 
   get metadata(): Metadata {
-    if (this.#metadata) return this.#metadata;
-    const metadata = (this.#metadata = new Metadata());
-    for (const [name, value] of this.fields) {
-      if (name.startsWith(':')) continue;
-      try {
-        if (name.endsWith('-bin')) {
-          for (const part of value.split(',')) metadata.add(name, Buffer.from(part.trim(), 'base64'));
-        } else metadata.add(name, value);
-      } catch {
-        // what is no metadata is none: as grpc-js has it
-      }
-    }
-    return metadata;
+    return (this.#metadata ??= metadataOf(this.fields));
   }
 
   getPath(): string {
@@ -81,6 +74,9 @@ export class UnaryCall implements StreamListener {
     this.#deadline = Date.now() + ms;
     this.#expireAfter(ms);
   }
+
+  /** Its handler is called when the message is whole. */
+  begin(): void {}
 
   #expireAfter(ms: number): void {
     if (ms < 2 ** 31) this.#timer = setTimeout(() => this.#expire(), ms).unref();
@@ -179,35 +175,4 @@ export class UnaryCall implements StreamListener {
     clearTimeout(this.#timer);
     if (this.#end()) this.#cancel();
   }
-}
-
-const answerHeaders: readonly HeaderField[] = [
-  [':status', '200'],
-  ['content-type', 'application/grpc+proto'],
-];
-const answerBlock = encodeHeaders(answerHeaders);
-const okBlock = encodeHeaders([['grpc-status', '0']]);
-
-/** Nine bytes each at most: with all other headers they have to fit into what clients take, 8 to 16 KiB. */
-const mostDetails = 800;
-
-const failureBlock = (code: number, details: string): Buffer =>
-  encodeHeaders([
-    ...answerHeaders,
-    ['grpc-status', String(code)],
-    ['grpc-message', escaped(details.length > mostDetails ? `${details.slice(0, mostDetails)}…` : details)],
-  ]);
-
-/** As gRPC sends messages: what is not printable ASCII, and `%`, percent-encoded as UTF-8. */
-const escaped = (details: string): string =>
-  details.replace(/[^ -$&-~]+/g, (text) => Buffer.from(text).reduce((all, byte) => all + percent(byte), ''));
-
-const percent = (byte: number) => `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
-
-const unitMs: Readonly<Record<string, number>> = { H: 3_600_000, M: 60_000, S: 1000, m: 1, u: 1e-3, n: 1e-6 };
-
-/** https://github.com/grpc/grpc/blob/master/doc/PROTOCOL-HTTP2.md: up to eight digits and a unit. */
-function timeoutMs(timeout: string): number | undefined {
-  const [, digits, unit] = /^(\d{1,8})([HMSmun])$/.exec(timeout) ?? [];
-  return digits === undefined || unit === undefined ? undefined : Number(digits) * unitMs[unit]!;
 }
