@@ -5,7 +5,7 @@ import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { Metadata, status } from '@grpc/grpc-js';
 import { aborted } from './aborted.js';
-import { serverStream, unary } from './adapters.js';
+import { bidi, clientStream, serverStream, unary } from './adapters.js';
 import { EchoService, later, startEcho } from './echo-for-tests.js';
 import { RpcError } from './rpc-error.js';
 import type { Telemetry } from './telemetry.js';
@@ -236,5 +236,96 @@ describe('a door', () => {
     }));
     const { message } = await call(door.session, [framed('世界')]);
     expect(message).toBe('100 % “世界” fehlt 🙂\ufffd');
+  });
+
+  describe('for streams', () => {
+    const both = (telemetry: Telemetry) => ({
+      ...echoing(telemetry),
+      clientStream: clientStream(async (texts: AsyncIterable<string>) => {
+        let all = '';
+        for await (const text of texts) all += `${text.length} `;
+        return all;
+      }, telemetry),
+      bidi: bidi(async function* (texts: AsyncIterable<string>) {
+        for await (const text of texts) yield text.toUpperCase();
+      }, telemetry),
+    });
+    const sizes = [0, 1, 100_000, 3, 2_000_000, 70_000, 0];
+    const texts = sizes.map((size) => 'x'.repeat(size));
+
+    it.each([1000, 16_384, 1e9])('takes messages of any sizes, in writes of %d bytes', async (size) => {
+      await using door = await open({}, both);
+      const bytes = Buffer.concat(texts.map((text) => framed(text)));
+      const pieces = Array.from({ length: Math.ceil(bytes.length / size) }, (_, i) =>
+        bytes.subarray(i * size, (i + 1) * size),
+      );
+      const answer = await call(door.session, pieces, { ':path': EchoService.clientStream.path });
+      expect(answer).toEqual({ text: `${sizes.join(' ')} `, status: '0', message: '' });
+    });
+
+    it('answers each message, and many streams at a time', async () => {
+      await using door = await open({}, both);
+      const { path } = EchoService.bidi;
+      const all = await Promise.all(
+        Array.from({ length: 20 }, (_, i) =>
+          call(door.session, [...texts.map((text) => framed(text)), framed(`stream ${i}`)], { ':path': path }),
+        ),
+      );
+      const before = texts.reduce((sum, text) => sum + 5 + text.length, 0);
+      all.forEach(({ text, status: code }, i) => {
+        expect([text.slice(before), code]).toEqual([`STREAM ${i}`, '0']);
+      });
+    });
+
+    it.each([
+      ['half a message', EchoService.bidi.path, [framed('whole'), framed('half').subarray(0, 7)], '13'],
+      ['a message beyond the limit', EchoService.bidi.path, [framed('x'.repeat(101))], '8'],
+      ['compression that nobody spoke of', EchoService.bidi.path, [framed('x', 1)], '13'],
+      ['no message', EchoService.serverStream.path, [], '12'],
+      ['two messages', EchoService.serverStream.path, [framed('one'), framed('two')], '12'],
+    ])('refuses %s', async (_, path, body, code) => {
+      await using door = await open({ maxMessageBytes: 100 }, both);
+      expect((await call(door.session, body, { ':path': path })).status).toBe(code);
+      expect(await call(door.session, [framed('still here')])).toMatchObject({ text: 'still here' });
+    });
+
+    it('ends one at its deadline, after what was answered', async () => {
+      await using door = await open({}, (telemetry) => ({
+        ...echoing(telemetry),
+        serverStream: serverStream(async function* (text: string, signal) {
+          yield text;
+          await aborted(signal);
+        }, telemetry),
+      }));
+      const headers = { ':path': EchoService.serverStream.path, 'grpc-timeout': '200m' };
+      expect(await call(door.session, [framed('first')], headers)).toMatchObject({ text: 'first', status: '4' });
+    });
+
+    it('takes no more of one than its handler reads', async () => {
+      const reading = later();
+      let read = 0;
+      await using door = await open({}, (telemetry) => ({
+        ...echoing(telemetry),
+        clientStream: clientStream(async (all: AsyncIterable<string>) => {
+          await reading.promise;
+          for await (const text of all) read += text.length;
+          return String(read);
+        }, telemetry),
+      }));
+      const stream = door.session.request({
+        ':method': 'POST',
+        ':path': EchoService.clientStream.path,
+        'content-type': 'application/grpc',
+      });
+      let sent = 0;
+      const message = framed('x'.repeat(10_000));
+      const answer = buffer(stream);
+      for (; sent < 1000; sent++) stream.write(message);
+      stream.end();
+      await new Promise((resolve) => setTimeout(resolve, 300));
+      expect(door.session.socket.bytesWritten).toBeLessThan(1_000_000); // of ten
+      reading.resolve();
+      expect((await answer).subarray(5).toString()).toBe(String(1000 * 10_000));
+    });
   });
 });
