@@ -41,7 +41,8 @@ export interface ConnectionOptions {
 export interface Connection {
   /** A client's: opens a stream, or queues it where the server takes no more. Throws ConnectionEndingError. */
   request(block: Buffer, end: boolean, listener: StreamListener): Stream;
-  headers(stream: Stream, block: Buffer, end: boolean): void;
+  /** Goes after the data that waits. */
+  headers(stream: Stream, block: Buffer, end: boolean, whenSent?: () => void): void;
   /** Sends as the windows allow, and keeps `bytes` until then. */
   data(stream: Stream, bytes: Buffer, end: boolean, whenSent?: () => void): void;
   /** So many bytes of the stream were used, or will be: as many more may come. */
@@ -69,6 +70,7 @@ const connectionWindowBytes = 8 * 2 ** 20;
 const mostBacklogBytes = 6 * 2 ** 20; // above this, of which DATA is the least, the other end reads no answers to what it asks
 const prefaceMs = 20_000;
 const lingerMs = 1_000;
+const longestLingerMs = 60_000; // for the last answers on a slow line
 // as Node's own server takes them
 const resetBurst = 1000;
 const resetsPerSecond = 33;
@@ -173,7 +175,9 @@ function openConnection(socket: Duplex, isServer: boolean, options: ConnectionOp
     writer.flush();
     close(error);
     const destroySoon = () => void setTimeout(() => socket.destroy(), lingerMs).unref();
-    if (error) destroySoon(); // who breaks the protocol may not read either
+    if (error)
+      destroySoon(); // who breaks the protocol may not read either
+    else setTimeout(() => socket.destroy(), longestLingerMs).unref();
     socket.end(destroySoon);
   }
 
@@ -445,8 +449,8 @@ function openConnection(socket: Duplex, isServer: boolean, options: ConnectionOp
       else unopened.push({ stream, block, end });
       return stream;
     },
-    headers(stream, block, end) {
-      send(stream, { kind: 'headers', block, end });
+    headers(stream, block, end, whenSent) {
+      send(stream, { kind: 'headers', block, end, whenSent });
       bound();
     },
     data: (stream, bytes, end, whenSent) => send(stream, { kind: 'data', bytes, at: 0, end, whenSent }),

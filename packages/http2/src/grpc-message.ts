@@ -20,6 +20,7 @@ export class MessageGatherer {
 
   /** Takes a piece; bytes beyond the message's end are counted and not kept. */
   add(piece: Buffer): void {
+    if (piece.length === 0) return;
     const at = this.#bytes;
     this.#bytes += piece.length;
     if (this.isBeyond()) return;

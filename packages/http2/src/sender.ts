@@ -28,6 +28,7 @@ export function createSender(writer: FrameWriter, peer: PeerSettings, onEnd: (st
     if (first.kind === 'headers') {
       stream.waiting.shift();
       writer.headers(stream.id, first.block, first.end, Math.min(peer.frameBytes, mostFrameBytes));
+      first.whenSent?.();
       if (first.end) onEnd(stream);
       return true;
     }

@@ -12,7 +12,12 @@ export interface StreamListener {
 
 /** A part of what a stream sends. */
 export type Sending =
-  | { readonly kind: 'headers'; readonly block: Buffer; readonly end: boolean }
+  | {
+      readonly kind: 'headers';
+      readonly block: Buffer;
+      readonly end: boolean;
+      readonly whenSent?: (() => void) | undefined;
+    }
   | {
       readonly kind: 'data';
       readonly bytes: Buffer;

@@ -205,7 +205,7 @@ const drained = (call: WritableCall, signal: AbortSignal) =>
     call.once('drain', done);
     call.once('close', done);
     signal.addEventListener('abort', done, { once: true });
-    if (signal.aborted) done();
+    if (signal.aborted || call.destroyed) done();
   });
 
 function finish(call: WritableCall, end: CallEnd<void>): void {

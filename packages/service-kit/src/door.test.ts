@@ -289,6 +289,87 @@ describe('a door', () => {
       expect(await call(door.session, [framed('still here')])).toMatchObject({ text: 'still here' });
     });
 
+    it('says all that was answered before a failure, to a slow reader, too', async () => {
+      await using door = await open({}, (telemetry) => ({
+        ...echoing(telemetry),
+        serverStream: serverStream(async function* (text: string) {
+          for (let i = 0; i < 10; i++) yield text;
+          throw new RpcError(status.NOT_FOUND, 'no more');
+        }, telemetry),
+      }));
+      const stream = door.session.request({
+        ':method': 'POST',
+        ':path': EchoService.serverStream.path,
+        'content-type': 'application/grpc',
+      });
+      const trailers = once(stream, 'trailers');
+      stream.end(framed('x'.repeat(50_000)));
+      await new Promise((resolve) => setTimeout(resolve, 200)); // by now the handler has failed
+      expect((await buffer(stream)).length).toBe(10 * 50_005);
+      expect((await trailers)[0]).toMatchObject({ 'grpc-status': '5', 'grpc-message': 'no more' });
+    });
+
+    it('tells the handler of one whose requests are wrong', async () => {
+      const reached = later<AbortSignal>();
+      let ended = false;
+      await using door = await open({}, (telemetry) => ({
+        ...echoing(telemetry),
+        bidi: bidi(async function* (_texts: AsyncIterable<string>, signal) {
+          reached.resolve(signal);
+          try {
+            for (;;) yield 'x'.repeat(10_000);
+          } finally {
+            ended = true;
+          }
+        }, telemetry),
+      }));
+      const stream = door.session.request({
+        ':method': 'POST',
+        ':path': EchoService.bidi.path,
+        'content-type': 'application/grpc',
+      });
+      stream.on('error', () => {});
+      stream.write(framed('good'));
+      const signal = await reached.promise;
+      stream.end(framed('bad', 1));
+      await aborted(signal);
+      while (!ended) await new Promise((resolve) => setTimeout(resolve, 5));
+      stream.close();
+    });
+
+    it('takes no large messages either that nobody reads', async () => {
+      const reading = later();
+      await using door = await open({}, (telemetry) => ({
+        ...echoing(telemetry),
+        clientStream: clientStream(async (all: AsyncIterable<string>) => {
+          await reading.promise;
+          let count = 0;
+          for await (const _ of all) count++;
+          return String(count);
+        }, telemetry),
+      }));
+      const stream = door.session.request({
+        ':method': 'POST',
+        ':path': EchoService.clientStream.path,
+        'content-type': 'application/grpc',
+      });
+      const answer = buffer(stream);
+      for (let i = 0; i < 200; i++) stream.write(framed('x'.repeat(200_000)));
+      stream.end();
+      await new Promise((resolve) => setTimeout(resolve, 500));
+      expect(door.session.socket.bytesWritten).toBeLessThan(10_000_000); // of forty
+      reading.resolve();
+      expect((await answer).subarray(5).toString()).toBe('200');
+    });
+
+    it('takes messages of the size at which the window opens', async () => {
+      await using door = await open({}, both);
+      const around = Array.from({ length: 24 }, (_, i) => 32_755 + i);
+      const bytes = around.map((size) => framed('x'.repeat(size)));
+      const answer = await call(door.session, bytes, { ':path': EchoService.clientStream.path });
+      expect(answer.text).toBe(`${around.join(' ')} `);
+    });
+
     it('ends one at its deadline, after what was answered', async () => {
       await using door = await open({}, (telemetry) => ({
         ...echoing(telemetry),

@@ -30,6 +30,7 @@ export class StreamCall extends Duplex implements StreamListener {
   #timer: NodeJS.Timeout | undefined;
   #over = false;
   #hasBegun = false;
+  #failure: { readonly code: number; readonly details: string } | undefined;
   #message = new MessageGatherer();
   #messages = 0;
   /** Of messages that wait to be read: as many more may come when they are. */
@@ -44,9 +45,7 @@ export class StreamCall extends Duplex implements StreamListener {
     readonly peer: string,
   ) {
     super({ objectMode: true, highWaterMark: messagesAhead, emitClose: true });
-    this.on('error', ({ code, details = 'internal error' }: Failure) =>
-      this.fail(typeof code === 'number' ? code : status.UNKNOWN, details),
-    );
+    this.on('error', (failure: Failure) => this.#endWith(failure));
   }
 
   get metadata(): Metadata {
@@ -78,10 +77,9 @@ export class StreamCall extends Duplex implements StreamListener {
   }
 
   #expire(): void {
+    this.#timer = undefined;
     if (this.#over) return this.connection.reset(this.stream, errorCode.cancel); // what it answered is not taken
     this.#deadline = Math.min(this.#deadline, Date.now()); // the clocks of timers and dates differ by a little
-    this.cancelled = true; // before the failure closes it
-    this.emit('cancelled');
     this.fail(status.DEADLINE_EXCEEDED, 'the deadline has passed');
   }
 
@@ -99,30 +97,46 @@ export class StreamCall extends Duplex implements StreamListener {
   }
 
   #answer(failure: Failure | null, value: unknown): void {
-    if (failure) this.fail(failure.code ?? status.UNKNOWN, failure.details ?? '');
+    if (failure) this.#endWith(failure);
     else this.end(value);
   }
 
-  /** Ends the call with a status that is not OK, whatever was answered. */
+  /** After what was answered before. */
+  #endWith({ code, details = 'internal error' }: Failure): void {
+    this.#failure ??= { code: typeof code === 'number' ? code : status.UNKNOWN, details };
+    this.end();
+  }
+
+  /** Ends the call at once with a status that is not OK, and tells its handler. */
   fail(code: number, details: string): void {
     if (!this.#end()) return;
-    const block = this.#hasBegun ? failureTrailers(code, details) : failureBlock(code, details);
-    this.connection.headers(this.stream, block, true);
-    this.#watchEnd();
+    this.#sayFailure(code, details);
+    this.#cancel();
     this.destroy();
+  }
+
+  #sayFailure(code: number, details: string): void {
+    this.#sayEnd(this.#hasBegun ? failureTrailers(code, details) : failureBlock(code, details));
+  }
+
+  /** What was answered and is not read keeps its time limit. */
+  #sayEnd(block: Buffer): void {
+    this.connection.headers(this.stream, block, true, () => clearTimeout(this.#timer));
+    if (this.stream.waiting.length > 0 && !this.#timer) this.#expireAfter(unreadMs);
+  }
+
+  #cancel(): void {
+    if (this.cancelled) return;
+    this.cancelled = true;
+    this.emit('cancelled');
   }
 
   #end(): boolean {
     if (this.#over) return false;
     this.#over = true;
     this.#message.clear();
+    this.request = undefined;
     return true;
-  }
-
-  /** What was answered and is not read keeps its time limit. */
-  #watchEnd(): void {
-    if (this.stream.waiting.length === 0) clearTimeout(this.#timer);
-    else if (!this.#timer) this.#expireAfter(unreadMs);
   }
 
   onHeaders(_trailers: readonly HeaderField[], end: boolean): void {
@@ -144,19 +158,27 @@ export class StreamCall extends Duplex implements StreamListener {
     const isNews = message.length < 0;
     message.add(part);
     const { length, compressed } = message;
-    const isLarge = 2 * length > windowBytes;
+    const isLarge = 2 * (prefixBytes + length) > windowBytes;
     if (isNews && length >= 0) {
       if (compressed) return this.fail(status.INTERNAL, 'a request says that it is compressed, and not how');
       if (length > this.mostBytes) {
         const details = `Received message larger than max (${length} vs. ${this.mostBytes})`;
         return this.fail(status.RESOURCE_EXHAUSTED, details);
       }
-      if (isLarge) this.connection.credit(this.stream, length);
+      if (isLarge) this.#creditLarge(length);
     }
     if (!message.isWhole()) return;
     this.#message = new MessageGatherer();
-    this.#messages++;
+    if (++this.#messages > 1 && !this.method.requestStream) {
+      return this.fail(status.UNIMPLEMENTED, `${this.method.path} takes one message, and more came`);
+    }
     this.#read(message.take(), isLarge ? prefixBytes : prefixBytes + length);
+  }
+
+  /** A message beyond the window has to be let in before it is here: where those before it are read. */
+  #creditLarge(length: number): void {
+    if (this.readableLength < messagesAhead) this.connection.credit(this.stream, length);
+    else this.#uncredited += length;
   }
 
   #read(bytes: Buffer, flowBytes: number): void {
@@ -183,7 +205,6 @@ export class StreamCall extends Duplex implements StreamListener {
     if (!this.#message.isEmpty()) return this.fail(status.INTERNAL, `a message for ${path} ended before its length`);
     if (requestStream) return void this.push(null);
     if (this.#messages === 0) return this.fail(status.UNIMPLEMENTED, `${path} takes one message, and none came`);
-    if (this.#messages > 1) return this.fail(status.UNIMPLEMENTED, `${path} takes one message, and more came`);
     this.push(null);
     this.#handle();
   }
@@ -210,11 +231,14 @@ export class StreamCall extends Duplex implements StreamListener {
   }
 
   override _final(taken: (error?: Error | null) => void): void {
-    if (!this.#over) {
+    const failure = this.#failure;
+    if (!this.#over && failure) {
+      this.#end();
+      this.#sayFailure(failure.code, failure.details);
+    } else if (!this.#over) {
       this.#beginAnswer();
       this.#end();
-      this.connection.headers(this.stream, okBlock, true);
-      this.#watchEnd();
+      this.#sayEnd(okBlock);
     }
     taken();
   }
@@ -222,8 +246,7 @@ export class StreamCall extends Duplex implements StreamListener {
   onReset(): void {
     clearTimeout(this.#timer);
     if (!this.#end()) return;
-    this.cancelled = true;
-    this.emit('cancelled');
+    this.#cancel();
     this.destroy();
   }
 }

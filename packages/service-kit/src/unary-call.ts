@@ -166,9 +166,8 @@ export class UnaryCall implements StreamListener {
     const { connection, stream } = this;
     connection.headers(stream, answerBlock, false);
     for (const piece of framedMessage(message)) connection.data(stream, piece, false);
-    connection.headers(stream, okBlock, true);
-    if (stream.waiting.length === 0) clearTimeout(this.#timer);
-    else if (!this.#timer) this.#expireAfter(unreadMs);
+    connection.headers(stream, okBlock, true, () => clearTimeout(this.#timer));
+    if (stream.waiting.length > 0 && !this.#timer) this.#expireAfter(unreadMs);
   }
 
   onReset(): void {
