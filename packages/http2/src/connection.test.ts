@@ -6,6 +6,7 @@ import type { AddressInfo, Server, Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { ConnectionEndingError, openClientConnection, openServerConnection } from './connection.js';
 import type { Connection, ConnectionOptions } from './connection.js';
+import { frame } from './frame-for-tests.js';
 import { encodeHeaders } from './header-encoder.js';
 import { errorCode, flag, frameType, preface } from './protocol.js';
 import type { Stream, StreamListener } from './stream.js';
@@ -298,15 +299,6 @@ describe('a connection', () => {
 });
 
 const silent: StreamListener = { onHeaders() {}, onData() {}, onReset() {} };
-
-function frame(type: number, flags: number, stream: number, payload: Uint8Array = Buffer.alloc(0)): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head.writeUInt8(type, 3);
-  head.writeUInt8(flags, 4);
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
 
 const uint32 = (value: number) => {
   const bytes = Buffer.alloc(4);

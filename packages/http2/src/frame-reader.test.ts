@@ -1,14 +1,6 @@
+import { frame } from './frame-for-tests.js';
 import { createFrameReader } from './frame-reader.js';
 import { flag, frameType } from './protocol.js';
-
-function frame(type: number, flags: number, stream: number, payload: Buffer): Buffer {
-  const head = Buffer.alloc(9);
-  head.writeUIntBE(payload.length, 0, 3);
-  head.writeUInt8(type, 3);
-  head.writeUInt8(flags, 4);
-  head.writeUInt32BE(stream, 5);
-  return Buffer.concat([head, payload]);
-}
 
 /** What is told of bytes that come in pieces of `size`; DATA of a frame together. */
 function told(bytes: Buffer, size: number): unknown[] {

@@ -1,4 +1,5 @@
 /** What every service process shares. */
+export { hostAndPort } from './host-and-port.js';
 export { runMain, shutdownSignal } from './run-main.js';
 export { aborted } from './aborted.js';
 export { startChild } from './child-process.js';

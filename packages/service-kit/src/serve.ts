@@ -6,6 +6,7 @@ import { describedPackage } from './described-package.js';
 import { openDoor } from './door.js';
 import type { Admit, Door, DoorOptions } from './door.js';
 import { createHealth, healthPackage } from './health.js';
+import { hostAndPort } from './host-and-port.js';
 import { RpcError } from './rpc-error.js';
 import type { StreamMethod } from './stream-call.js';
 import type { UnaryMethod } from './unary-call.js';
@@ -123,10 +124,8 @@ const interceptorOf =
     });
 
 async function open(listen: string, options: Omit<DoorOptions, 'host' | 'port'>): Promise<Door> {
-  const colon = listen.lastIndexOf(':');
-  const host = listen.slice(0, colon).replace(/^\[|\]$/g, '');
   try {
-    return await openDoor({ ...options, host, port: Number(listen.slice(colon + 1)) });
+    return await openDoor({ ...options, ...hostAndPort(listen) });
   } catch (cause) {
     const error = cause as NodeJS.ErrnoException;
     throw error.code === 'EADDRINUSE' ? new AddressInUseError(listen, { cause }) : cannot(listen, error);

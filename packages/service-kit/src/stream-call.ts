@@ -3,7 +3,8 @@ import { status } from '@grpc/grpc-js';
 import type { Metadata } from '@grpc/grpc-js';
 import { MessageGatherer, errorCode, framedMessage } from '@modelmill/http2';
 import type { Connection, HeaderField, Stream, StreamListener } from '@modelmill/http2';
-import { answerBlock, failureBlock, failureTrailers, metadataOf, okBlock, timeoutMs } from './call-headers.js';
+import { answerBlock, failureBlock, failureTrailers, metadataOf, okBlock } from './call-headers.js';
+import { CallTime } from './call-time.js';
 import { unreadMs, windowBytes } from './unary-call.js';
 import type { Answer, Failure, Method } from './unary-call.js';
 
@@ -26,8 +27,7 @@ export class StreamCall extends Duplex implements StreamListener {
   request: unknown;
   cancelled = false;
   #metadata: Metadata | undefined;
-  #deadline = Infinity;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #time = new CallTime(() => this.#expire());
   #over = false;
   #hasBegun = false;
   #failure: { readonly code: number; readonly details: string } | undefined;
@@ -61,25 +61,18 @@ export class StreamCall extends Duplex implements StreamListener {
   }
 
   getDeadline(): number {
-    return this.#deadline;
+    return this.#time.deadline;
   }
 
   /** From `grpc-timeout`. */
   limitTo(timeout: string): void {
-    const ms = timeoutMs(timeout);
-    if (ms === undefined) return this.fail(status.INTERNAL, `grpc-timeout is '${timeout}', which is no timeout`);
-    this.#deadline = Date.now() + ms;
-    this.#expireAfter(ms);
-  }
-
-  #expireAfter(ms: number): void {
-    if (ms < 2 ** 31) this.#timer = setTimeout(() => this.#expire(), ms).unref();
+    if (this.#time.limitTo(timeout)) return;
+    this.fail(status.INTERNAL, `grpc-timeout is '${timeout}', which is no timeout`);
   }
 
   #expire(): void {
-    this.#timer = undefined;
     if (this.#over) return this.connection.reset(this.stream, errorCode.cancel); // what it answered is not taken
-    this.#deadline = Math.min(this.#deadline, Date.now()); // the clocks of timers and dates differ by a little
+    this.#time.pass();
     this.fail(status.DEADLINE_EXCEEDED, 'the deadline has passed');
   }
 
@@ -121,8 +114,8 @@ export class StreamCall extends Duplex implements StreamListener {
 
   /** What was answered and is not read keeps its time limit. */
   #sayEnd(block: Buffer): void {
-    this.connection.headers(this.stream, block, true, () => clearTimeout(this.#timer));
-    if (this.stream.waiting.length > 0 && !this.#timer) this.#expireAfter(unreadMs);
+    this.connection.headers(this.stream, block, true, () => this.#time.clear());
+    if (this.stream.waiting.length > 0) this.#time.atMost(unreadMs);
   }
 
   #cancel(): void {
@@ -244,7 +237,7 @@ export class StreamCall extends Duplex implements StreamListener {
   }
 
   onReset(): void {
-    clearTimeout(this.#timer);
+    this.#time.clear();
     if (!this.#end()) return;
     this.#cancel();
     this.destroy();

@@ -2,7 +2,8 @@ import { status } from '@grpc/grpc-js';
 import type { Metadata, StatusObject } from '@grpc/grpc-js';
 import { MessageGatherer, errorCode, framedMessage } from '@modelmill/http2';
 import type { Connection, HeaderField, Stream, StreamListener } from '@modelmill/http2';
-import { answerBlock, failureBlock, metadataOf, okBlock, timeoutMs } from './call-headers.js';
+import { answerBlock, failureBlock, metadataOf, okBlock } from './call-headers.js';
+import { CallTime } from './call-time.js';
 
 /** An rpc as the server's own door takes it. */
 export interface Method {
@@ -32,8 +33,7 @@ export class UnaryCall implements StreamListener {
   request: unknown;
   cancelled = false;
   #metadata: Metadata | undefined;
-  #deadline = Infinity;
-  #timer: NodeJS.Timeout | undefined;
+  readonly #time = new CallTime(() => this.#expire());
   #over = false;
   readonly #message = new MessageGatherer();
   readonly #cancelListeners: (() => unknown)[] = [];
@@ -60,7 +60,7 @@ export class UnaryCall implements StreamListener {
   }
 
   getDeadline(): number {
-    return this.#deadline;
+    return this.#time.deadline;
   }
 
   on(_event: 'cancelled', listener: () => unknown): void {
@@ -69,22 +69,16 @@ export class UnaryCall implements StreamListener {
 
   /** From `grpc-timeout`. */
   limitTo(timeout: string): void {
-    const ms = timeoutMs(timeout);
-    if (ms === undefined) return this.fail(status.INTERNAL, `grpc-timeout is '${timeout}', which is no timeout`);
-    this.#deadline = Date.now() + ms;
-    this.#expireAfter(ms);
+    if (this.#time.limitTo(timeout)) return;
+    this.fail(status.INTERNAL, `grpc-timeout is '${timeout}', which is no timeout`);
   }
 
   /** Its handler is called when the message is whole. */
   begin(): void {}
 
-  #expireAfter(ms: number): void {
-    if (ms < 2 ** 31) this.#timer = setTimeout(() => this.#expire(), ms).unref();
-  }
-
   #expire(): void {
     if (this.#over) return this.connection.reset(this.stream, errorCode.cancel); // its answer is not taken
-    this.#deadline = Math.min(this.#deadline, Date.now()); // the clocks of timers and dates differ by a little
+    this.#time.pass();
     this.fail(status.DEADLINE_EXCEEDED, 'the deadline has passed');
     this.#cancel();
   }
@@ -97,7 +91,7 @@ export class UnaryCall implements StreamListener {
   /** Ends the call with a status that is not OK. */
   fail(code: number, details: string): void {
     if (!this.#end()) return;
-    clearTimeout(this.#timer);
+    this.#time.clear();
     this.connection.headers(this.stream, failureBlock(code, details), true);
   }
 
@@ -166,12 +160,12 @@ export class UnaryCall implements StreamListener {
     const { connection, stream } = this;
     connection.headers(stream, answerBlock, false);
     for (const piece of framedMessage(message)) connection.data(stream, piece, false);
-    connection.headers(stream, okBlock, true, () => clearTimeout(this.#timer));
-    if (stream.waiting.length > 0 && !this.#timer) this.#expireAfter(unreadMs);
+    connection.headers(stream, okBlock, true, () => this.#time.clear());
+    if (stream.waiting.length > 0) this.#time.atMost(unreadMs);
   }
 
   onReset(): void {
-    clearTimeout(this.#timer);
+    this.#time.clear();
     if (this.#end()) this.#cancel();
   }
 }

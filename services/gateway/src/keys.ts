@@ -1,4 +1,5 @@
 import { hash, timingSafeEqual } from 'node:crypto';
+import { hostAndPort } from '@modelmill/service-kit';
 import type { Admit } from '@modelmill/service-kit';
 import { keyMissing, keyUnknown } from './errors.js';
 
@@ -32,6 +33,6 @@ export const withKey =
 
 /** Whether a server on this host:port can be reached from this machine only. */
 export function isLoopback(listen: string): boolean {
-  const host = listen.slice(0, listen.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+  const { host } = hostAndPort(listen);
   return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
 }

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net';
 import { Readable } from 'node:stream';
 import { status } from '@grpc/grpc-js';
 import { SpanKind, context, trace } from '@opentelemetry/api';
-import { AddressInUseError, RpcError, extractContext } from '@modelmill/service-kit';
+import { AddressInUseError, RpcError, extractContext, hostAndPort } from '@modelmill/service-kit';
 import type { Telemetry, Translate } from '@modelmill/service-kit';
 import { fastify } from 'fastify';
 import type { FastifyReply, FastifyRequest } from 'fastify';
@@ -121,10 +121,8 @@ export async function openRestDoor(
 type Match = ReturnType<ReturnType<typeof createRouter>>;
 
 async function listenOn(app: ReturnType<typeof fastify>, listen: string): Promise<void> {
-  const colon = listen.lastIndexOf(':');
-  const host = listen.slice(0, colon).replace(/^\[|\]$/g, '');
   try {
-    await app.listen({ host, port: Number(listen.slice(colon + 1)) });
+    await app.listen(hostAndPort(listen));
   } catch (error) {
     if (error instanceof Error && 'code' in error && error.code === 'EADDRINUSE') {
       throw new AddressInUseError(listen, { cause: error });

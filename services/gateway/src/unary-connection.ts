@@ -12,7 +12,7 @@ import {
   openClientConnection,
 } from '@modelmill/http2';
 import type { Allowance, Connection, HeaderField, Stream, StreamListener } from '@modelmill/http2';
-import { RpcError } from '@modelmill/service-kit';
+import { RpcError, hostAndPort } from '@modelmill/service-kit';
 
 /** A call that the server has not begun: it may be made elsewhere, whatever it does. */
 export class NotBegunError extends Error {
@@ -60,9 +60,7 @@ export function createUnaryConnection(address: string): UnaryConnection {
 
   function opened(): Opened {
     if (open?.connection.usable) return open;
-    const colon = address.lastIndexOf(':');
-    const host = address.slice(0, colon).replace(/^\[|\]$/g, '');
-    const socket = connect({ host, port: Number(address.slice(colon + 1)), noDelay: true }).unref();
+    const socket = connect({ ...hostAndPort(address), noDelay: true }).unref();
     const connection = openClientConnection(socket, {
       windowBytes,
       frameBytes,

@@ -1,5 +1,6 @@
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { hostAndPort } from '@modelmill/service-kit';
 
 /** Serves the text at /metrics until disposed. */
 export async function serveMetrics(
@@ -11,10 +12,9 @@ export async function serveMetrics(
     if (request.method !== 'GET') return void response.writeHead(405, { allow: 'GET' }).end();
     response.writeHead(200, { 'content-type': 'text/plain; version=0.0.4; charset=utf-8' }).end(text());
   });
-  const colon = listen.lastIndexOf(':');
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject);
-    server.listen(Number(listen.slice(colon + 1)), listen.slice(0, colon), resolve);
+    server.listen(hostAndPort(listen), resolve);
   });
   return {
     port: (server.address() as AddressInfo).port,
