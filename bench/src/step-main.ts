@@ -25,6 +25,7 @@ await using session = await openStatefulSession(writeOnnx(step.model), step.stat
   threads: Number(threads), // as PyTorch gets
   // as there
   keepMemory: true,
+  flushDenormals: true,
   graphOptimization: 'extended',
 });
 session.setState(Object.fromEntries(step.state.map(({ input, dims, initial }) => [input, { dims, data: initial }])));

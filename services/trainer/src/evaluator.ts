@@ -26,6 +26,7 @@ export async function openEvaluator(
   const initial = new Map(step.state.map((tensor) => [tensor.input, tensor.initial]));
   const session = await openSession(prepared.served(initial, true), {
     providers: ['cpu'],
+    flushDenormals: true,
     ...(threads === 0 ? {} : { threads }),
   });
   const { features } = step.inputs;

@@ -21,7 +21,11 @@ export async function firstOffender(
       ...model,
       graph: { ...model.graph, outputs: floats.map((name) => ({ name, ...types.get(name)! })) },
     };
-    await using session = await openSession(writeOnnx(open), { providers: ['cpu'], graphOptimization: 'disabled' });
+    await using session = await openSession(writeOnnx(open), {
+      providers: ['cpu'],
+      graphOptimization: 'disabled',
+      flushDenormals: true,
+    });
     const values = await session.run(feeds);
     for (const { name, opType, outputs } of nodes) {
       const bad = outputs.find((output) => values[output] !== undefined && !isFinite(values[output].data));

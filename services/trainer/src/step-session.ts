@@ -27,6 +27,7 @@ function openByOnnxRuntime(
     providers: [provider],
     ...(threads === 0 ? {} : { threads }),
     keepMemory: true,
+    flushDenormals: true,
     // blocked layouts pay where weights are constants; here each would be laid out anew at every step
     graphOptimization: 'extended',
     ...(gather ? { other: { model: writeOnnx(gather.model), pairs: gather.state } } : {}),

@@ -37,7 +37,7 @@ export async function openTeacher(path: string, options: TeacherOptions): Promis
   const { table, rows, features, threads } = options;
   const model = readOnnx(await readFile(path));
   const output = giveFeatures(model, features);
-  const session = await openSession(writeOnnx(model), threads === 0 ? {} : { threads });
+  const session = await openSession(writeOnnx(model), { flushDenormals: true, ...(threads === 0 ? {} : { threads }) });
   const [input] = session.inputs;
   const name = input?.name ?? '';
   const exampleShape = input?.shape.slice(1).every((size) => size > 0) ? input.shape.slice(1) : table.featureShape;

@@ -1,0 +1,41 @@
+import { execFileSync } from 'node:child_process';
+import { pathToFileURL } from 'node:url';
+import { emptyGraph, floatTensor, makeNode, writeOnnx } from '@modelmill/onnx';
+
+/** 70,000 halves of a number: enough for both threads to have some. */
+const count = 70_000;
+
+/** In a process of its own: its first session decides for the thread that runs it. Gives the largest half. */
+function largestHalf(x: number, flushDenormals: boolean): number {
+  const graph = emptyGraph('halves');
+  graph.inputs = [{ name: 'x', dataType: 'float', shape: [count] }];
+  graph.outputs = [{ name: 'y', dataType: 'float', shape: [count] }];
+  graph.initializers.set('half', floatTensor('half', [], [0.5]));
+  graph.nodes = [makeNode('Mul', ['x', 'half'], ['y'], {}, 'halves')];
+  const model = writeOnnx({
+    irVersion: 8,
+    opsets: new Map([['', 18]]),
+    producer: '',
+    metadata: new Map(),
+    graph,
+    functions: [],
+  });
+  const program = `
+    const { openSession } = await import(${JSON.stringify(pathToFileURL(require.resolve('../dist/index.js')).href)});
+    const model = Buffer.from('${Buffer.from(model).toString('base64')}', 'base64');
+    const session = await openSession(model, { providers: ['cpu'], threads: 2, flushDenormals: ${flushDenormals} });
+    const { y } = await session.run({ x: { dims: [${count}], data: new Float32Array(${count}).fill(${x}) } });
+    process.stdout.write(Buffer.from(y.data.buffer, y.data.byteOffset, y.data.byteLength).toString('base64'));`;
+  const told = execFileSync(process.execPath, ['--input-type=module', '-e', program], { maxBuffer: 2 ** 24 });
+  const bytes = Uint8Array.from(Buffer.from(told.toString(), 'base64'));
+  return new Float32Array(bytes.buffer).reduce((largest, value) => Math.max(largest, value), 0);
+}
+
+it('a session that flushes denormals takes numbers below 1.2e-38 for zero, on every thread, and no others', () => {
+  expect(largestHalf(1e-38, true)).toBe(0);
+  expect(largestHalf(1e-37, true)).toBe(Math.fround(5e-38));
+});
+
+it('a session that does not keeps them', () => {
+  expect(largestHalf(1e-38, false)).toBeCloseTo(5e-39, 45);
+});
