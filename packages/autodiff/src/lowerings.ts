@@ -1,6 +1,7 @@
 import type { Tensor } from '@modelmill/onnx';
 import { attention } from './attention.js';
 import { dequantized, quantized } from './fake-quantization.js';
+import { gelu, geluTanh, writtenGelu } from './gelu.js';
 import { instanceNormalization } from './instance-normalization.js';
 import * as op from './ops.js';
 import { dilatedAveragePool, rectifiedMaxPoolInput, tiles } from './pooling-gradients.js';
@@ -105,8 +106,9 @@ export const lowerings: Readonly<Record<string, (reading: Reading) => readonly V
   RNN: recurrentLowering('RNN'),
   Gelu: ({ node, x: [x] }) => {
     const form = node.attributes.get('approximate');
-    return [form?.kind === 'string' && form.value === 'tanh' ? geluTanh(x!) : gelu(x!)];
+    return [form?.kind === 'string' && form.value === 'tanh' ? geluTanh(x!) : gelu(x!, node.name)];
   },
+  Mul: writtenGelu,
   Swish: ({ x: [x], float }) => [mul(x!, op.sigmoid(op.times(x!, float('alpha', 1))))],
 };
 
@@ -130,14 +132,6 @@ const constantOf = (tensor: Tensor): Value => ({
   dataType: tensor.dataType,
   shape: tensor.dims,
 });
-
-/** x · Φ(x) (Hendrycks and Gimpel 2016). */
-const gelu = (x: Value): Value => op.times(mul(x, add(op.erf(op.times(x, Math.SQRT1_2)), scalar(1))), 0.5);
-
-const geluTanh = (x: Value): Value => {
-  const inner = op.times(add(x, op.times(mul(x, mul(x, x)), 0.044715)), Math.sqrt(2 / Math.PI));
-  return op.times(mul(x, add(op.tanh(inner), scalar(1))), 0.5);
-};
 
 /** One number per channel, as an operand of [n, channels, …]. */
 const perChannel = (v: Value, x: Value): Value => op.reshape(v, [v.shape[0]!, ...x.shape.slice(2).map(() => 1)]);
