@@ -1,6 +1,6 @@
 import type { Node } from '@modelmill/onnx';
 import { emit } from './emit.js';
-import { fasterForm } from './faster-forms.js';
+import { fasterForms } from './faster-forms.js';
 import { gradients } from './gradients.js';
 import * as op from './ops.js';
 import { numbers, runnable } from './run-for-tests.js';
@@ -67,7 +67,9 @@ export async function distances(of: Case): Promise<Readonly<Record<'y' | 'toX' |
     g: { dims: shapes.g, data: gs! },
     b: { dims: shapes.b, data: bs! },
   };
-  const got = await (await runnable(emit({ name: 'columns', inputs, outputs, formOf: fasterForm })))(feeds);
+  const got = await (
+    await runnable(emit({ name: 'columns', inputs, outputs, formOf: fasterForms([...outputs.values()]) }))
+  )(feeds);
   const furthest = (a: Float64Array, b: Float32Array) =>
     a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
   return { y: furthest(ys, got['y']!), toX: furthest(toX, got['toX']!), toW: furthest(toW, got['toW']!) };
@@ -104,7 +106,7 @@ function convolved(of: Case) {
 export function nodesOf(of: Case, isOne: (node: Node) => boolean): number[] {
   const { inputs, outputs } = convolved(of);
   return [...outputs].map((output) => {
-    const { graph } = emit({ name: 'columns', inputs, outputs: new Map([output]), formOf: fasterForm });
+    const { graph } = emit({ name: 'columns', inputs, outputs: new Map([output]), formOf: fasterForms([output[1]]) });
     return graph.nodes.filter(isOne).length;
   });
 }

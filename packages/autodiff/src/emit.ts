@@ -2,6 +2,7 @@ import { dataTypes, emptyGraph, floatTensor, freshNames, int64Tensor } from '@mo
 import type { Model, Node, Tensor, ValueInfo } from '@modelmill/onnx';
 import { TrainingFormError } from './errors.js';
 import { topological } from './topological.js';
+import { operandsOf, runtimeDomain } from './value.js';
 import type { Value } from './value.js';
 
 export const opset = 18;
@@ -20,14 +21,14 @@ export interface Roots {
   readonly formOf?: (value: Value) => Value | undefined;
 }
 
-/** Writes values down as an ONNX model of plain operators. */
+/** Writes values down as an ONNX model of plain operators, and of those of ONNX Runtime that other forms are made of. */
 export function emit({ name, inputs, outputs, formOf = () => undefined }: Roots): Model {
   const graph = emptyGraph(name);
   const names = new Map<Value, string>();
   const constants = new Map<string, readonly { readonly name: string; readonly values: ArrayLike<number> }[]>();
   const rootNames = new Map<Value, string>();
   for (const [output, value] of outputs) if (!rootNames.has(value)) rootNames.set(value, output);
-  const { order, forms, owners } = withForms(topological([...outputs.values()]), formOf);
+  const { order, forms, owners } = withForms([...outputs.values()], formOf);
   for (const [value, form] of forms) if (rootNames.has(value)) rootNames.set(form, rootNames.get(value)!);
   const used = new Set(order);
   const fresh = freshNames([...inputs.map(inputName), ...outputs.keys()]);
@@ -114,13 +115,15 @@ export function emit({ name, inputs, outputs, formOf = () => undefined }: Roots)
   graph.outputs = [...outputs].map(([output, value]) => infoOf(output, value));
   return {
     irVersion,
-    opsets: new Map([['', opset]]),
+    opsets: new Map([['', opset], ...(graph.nodes.some(isOfRuntime) ? [[runtimeDomain, 1] as const] : [])]),
     producer: 'modelmill',
     metadata: new Map(),
     graph,
     functions: [],
   };
 }
+
+const isOfRuntime = ({ domain }: Node): boolean => domain === runtimeDomain;
 
 function inputName({ source }: Value): string {
   if (source.kind !== 'input') throw new TrainingFormError('only inputs can be inputs of a graph');
@@ -145,23 +148,23 @@ function sameNumbers(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
   return true;
 }
 
-/** The order with each value's other form before it, and what the new values' nodes are named after. */
-function withForms(values: readonly Value[], formOf: (value: Value) => Value | undefined) {
-  const order = new Set<Value>();
+/** What is written, each value's other form before it, and what the new values' nodes are named after. */
+function withForms(roots: readonly Value[], formOf: (value: Value) => Value | undefined) {
   const forms = new Map<Value, Value>();
   const owners = new Map<Value, string>();
-  for (const value of values) {
+  const order = topological(roots, (value) => {
     const form = formOf(value);
-    if (form) {
-      forms.set(value, form);
-      const owner = value.source.kind === 'operation' ? value.source.operation.node : '';
-      for (const part of topological([form])) {
-        if (order.has(part)) continue;
-        order.add(part);
-        if (owner !== '') owners.set(part, `${owner}.`);
-      }
-    }
-    order.add(value);
+    if (!form) return operandsOf(value);
+    forms.set(value, form);
+    return [form];
+  });
+  if (forms.size === 0) return { order, forms, owners };
+  const original = new Set(topological(roots));
+  for (const [value, form] of forms) {
+    const owner = value.source.kind === 'operation' ? value.source.operation.node : '';
+    if (owner === '') continue;
+    const parts = topological([form], (part) => (original.has(part) ? [] : operandsOf(part)));
+    for (const part of parts) if (!original.has(part) && !owners.has(part)) owners.set(part, `${owner}.`);
   }
-  return { order: [...order], forms, owners };
+  return { order, forms, owners };
 }

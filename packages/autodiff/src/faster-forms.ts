@@ -1,15 +1,46 @@
+import { fasterProducts } from './faster-products.js';
 import { gemm, reshape } from './ops.js';
+import { topological } from './topological.js';
 import { size } from './value.js';
 import type { Operation, Value } from './value.js';
 import { columnsPayForConvolution, examplesFirst, windowColumns } from './window-columns.js';
 import { windowsOf } from './windows.js';
 import { winograd, winogradPays } from './winograd.js';
 
-/** A value that a step computes faster by other operators, from the same operands; undefined where there is no such way. */
-export function fasterForm({ source }: Value): Value | undefined {
-  return source.kind === 'operation' && source.operation.opType === 'Conv'
-    ? fasterConvolution(source.operation)
-    : undefined;
+/**
+ * For each value that a step on the CPU computes faster by other operators, from the same operands, those; undefined where
+ * there is no such way. `roots`: what the step gives.
+ */
+export function fasterForms(roots: readonly Value[]): (value: Value) => Value | undefined {
+  const uses = new Map<Value, number>();
+  const operations = new Set(
+    topological(roots).flatMap(({ source }) => (source.kind === 'operation' ? [source.operation] : [])),
+  );
+  for (const operand of [...roots, ...[...operations].flatMap(({ inputs }) => inputs)]) {
+    if (operand) uses.set(operand, (uses.get(operand) ?? 0) + 1);
+  }
+  const products = fasterProducts(operations, (value) => uses.get(value) === 1);
+  return remembered(({ source }) => {
+    if (source.kind !== 'operation') return undefined;
+    switch (source.operation.opType) {
+      case 'Conv':
+        return fasterConvolution(source.operation);
+      case 'MatMul':
+        return products.product(source.operation);
+      case 'Transpose':
+        return products.transposed(source.operation);
+      default:
+        return undefined;
+    }
+  });
+}
+
+function remembered(formOf: (value: Value) => Value | undefined): (value: Value) => Value | undefined {
+  const known = new Map<Value, Value | undefined>();
+  return (value) => {
+    if (!known.has(value)) known.set(value, formOf(value));
+    return known.get(value);
+  };
 }
 
 /** A convolution on small maps as few products over all examples. */

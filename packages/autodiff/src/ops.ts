@@ -1,6 +1,6 @@
 import { ShapeError, floatAttribute } from '@modelmill/onnx';
 import type { Attribute, DataType } from '@modelmill/onnx';
-import { constant, ints, operation, scalar, size } from './value.js';
+import { constant, ints, operation, runtimeDomain, scalar, size } from './value.js';
 import type { Shape, Value } from './value.js';
 
 type Attributes = Readonly<Record<string, Attribute>>;
@@ -90,6 +90,17 @@ export function matMul(a: Value, b: Value): Value {
     [a, b],
     [...batch, ...(a.shape.length === 1 ? [] : [rows]), ...(b.shape.length === 1 ? [] : [columns])],
   );
+}
+
+/** A batch of products of matrices as they lie, or turned around: ONNX Runtime's own operator, on CPU and CUDA. */
+export function turnedMatMul(a: Value, b: Value, transA: boolean, transB: boolean): Value {
+  const turned = ({ shape }: Value) => [...shape.slice(0, -2), shape.at(-1)!, shape.at(-2)!];
+  const plain = matMul(transA ? { ...a, shape: turned(a) } : a, transB ? { ...b, shape: turned(b) } : b);
+  const attributes = new Map([
+    ['transA', int(Number(transA))],
+    ['transB', int(Number(transB))],
+  ]);
+  return operation({ opType: 'FusedMatMul', domain: runtimeDomain, inputs: [a, b], attributes }, [plain])[0]!;
 }
 
 /** α · op(a) · op(b) + c of matrices. */

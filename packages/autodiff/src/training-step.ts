@@ -2,7 +2,7 @@ import { floatsOf, freshNames } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { gatheredOf } from './accumulation.js';
 import { emit } from './emit.js';
-import { fasterForm } from './faster-forms.js';
+import { fasterForms } from './faster-forms.js';
 import { TrainingFormError } from './errors.js';
 import { featureTerms } from './feature-losses.js';
 import { gradients } from './gradients.js';
@@ -80,10 +80,15 @@ export interface DividedStep extends Omit<TrainingStep, 'model' | 'gather'> {
  */
 export function trainingStep(forward: Model, options: StepOptions): TrainingStep {
   const { name, inputs, tell, update, gather, described } = stepValues(forward, options, (found) => found);
-  const outputs = (told: readonly Named[]) => new Map([...told, ...update]);
-  const form = options.columns ? { formOf: fasterForm } : {};
+  const written = (of: string, from: readonly Value[], roots: ReadonlyMap<string, Value>) =>
+    emit({
+      name: `${name}.${of}`,
+      inputs: from,
+      outputs: roots,
+      ...(options.columns ? { formOf: fasterForms([...roots.values()]) } : {}),
+    });
   return {
-    model: emit({ name: `${name}.training`, inputs, outputs: outputs(tell('update')), ...form }),
+    model: written('training', inputs, new Map([...tell('update'), ...update])),
     ...(gather ? { gather: gatherForm(gather) } : {}),
     ...described,
   };
@@ -91,8 +96,7 @@ export function trainingStep(forward: Model, options: StepOptions): TrainingStep
   /** Keeps the gradients of a batch, and statistics, and nothing else. */
   function gatherForm({ state, next }: NonNullable<StepValues['gather']>): NonNullable<TrainingStep['gather']> {
     const roots = new Map([...tell('gather'), ...next]);
-    const inputsOf = usedBy(roots, inputs);
-    return { model: emit({ name: `${name}.gathering`, inputs: inputsOf, outputs: roots, ...form }), state };
+    return { model: written('gathering', usedBy(roots, inputs), roots), state };
   }
 }
 

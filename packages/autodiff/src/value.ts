@@ -43,6 +43,9 @@ export interface Operation {
   readonly outputs: readonly Value[];
 }
 
+/** Of ONNX Runtime's own operators. */
+export const runtimeDomain = 'com.microsoft';
+
 /** A value's type, before there is a value. */
 export type Type = Pick<Value, 'dataType' | 'shape'>;
 
