@@ -24,11 +24,13 @@ export interface BenchMesh extends AsyncDisposable {
   inference(): Promise<string>;
 }
 
-export async function openMesh(): Promise<BenchMesh> {
+/** `environment`: what its services are told beyond this process's own. */
+export async function openMesh(environment: Readonly<Record<string, string>> = {}): Promise<BenchMesh> {
   await using opened = createClosing();
   const state = await mkdtemp(join(tmpdir(), 'mill-bench-'));
   opened.defer(() => rm(state, { recursive: true, force: true }));
   const child = spawn(process.execPath, [cli, 'up', '--rest-port', '0', '--grpc-port', '0', '--state', state], {
+    env: { ...process.env, ...environment },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   const exited = once(child, 'exit');

@@ -46,25 +46,52 @@ export const ourRacer = (network: string, provider: Provider = 'cpu') =>
   createRacer(process.execPath, [ourScript, network, threads, provider]);
 export const torchRacer = (network: string, device: 'cpu' | 'cuda' = 'cpu') =>
   createRacer(python, [peer('torch_train.py'), network, threads, device]);
-export const torchAnswers = (shape: string, batch: number) =>
-  createRacer(python, [peer('torch_infer.py'), shape, String(batch), 'cuda']);
+
+/** A process that answers with one network of shapes.ts, one request after another. It starts when it is first asked. */
+export interface TorchAnswers extends AsyncDisposable {
+  /** So many answers: rows per second, and milliseconds of the middle one and of 99 in 100. */
+  answer(count: number): Promise<{ rowsPerSecond: number; p50: number; p99: number }>;
+}
+
+export function openTorchAnswers(shape: string, batch: number): TorchAnswers {
+  const side = openSide(python, [peer('torch_infer.py'), shape, String(batch), 'cuda']);
+  return {
+    async answer(count) {
+      const [rowsPerSecond = 0, p50 = 0, p99 = 0] = await side.ask(count);
+      return { rowsPerSecond, p50, p99 };
+    },
+    [Symbol.asyncDispose]: () => side[Symbol.asyncDispose](),
+  };
+}
 
 function createRacer(command: string, args: readonly string[]): Racer {
-  let started: ReturnType<typeof start> | undefined;
+  const side = openSide(command, args);
   let most = 0;
   const racer: Racer = {
     async train(steps) {
-      const { child, lines } = await (started ??= start(command, args));
-      child.stdin.write(`${steps}\n`);
-      const { value, done } = await lines.next();
-      if (done) throw new Error(`${command} ${args.join(' ')} ended with exit code ${child.exitCode}`);
-      const [speed, memory] = value.split(' ').map(Number);
-      most = memory!;
-      return speed!;
+      const [speed = 0, memory = 0] = await side.ask(steps);
+      most = memory;
+      return speed;
     },
     async memory() {
       if (most === 0) await racer.train(3);
       return most;
+    },
+    [Symbol.asyncDispose]: () => side[Symbol.asyncDispose](),
+  };
+  return racer;
+}
+
+/** A process that is told a number per line and answers with a line of numbers. */
+function openSide(command: string, args: readonly string[]) {
+  let started: ReturnType<typeof start> | undefined;
+  return {
+    async ask(count: number): Promise<number[]> {
+      const { child, lines } = await (started ??= start(command, args));
+      child.stdin.write(`${count}\n`);
+      const { value, done } = await lines.next();
+      if (done) throw new Error(`${command} ${args.join(' ')} ended with exit code ${child.exitCode}`);
+      return value.split(' ').map(Number);
     },
     async [Symbol.asyncDispose]() {
       const { child } = (await started) ?? {};
@@ -74,7 +101,6 @@ function createRacer(command: string, args: readonly string[]): Racer {
       await exited;
     },
   };
-  return racer;
 }
 
 async function start(command: string, args: readonly string[]) {

@@ -16,17 +16,20 @@ export async function perSecond(call: Call, inFlight: number, count: number): Pr
   return count / ((performance.now() - started) / 1000);
 }
 
-/** Median milliseconds of `count` calls, one after the other. */
-export async function medianMs(call: Call, count: number): Promise<number> {
+/** Of `count` calls, one after the other: milliseconds of the middle one and of 99 in 100, and calls per second. */
+export async function timesOf(call: Call, count: number): Promise<{ p50: number; p99: number; perSecond: number }> {
   const times: number[] = [];
   for (let i = 0; i < count; i++) {
     const started = performance.now();
     await call();
     times.push(performance.now() - started);
   }
+  const all = times.reduce((sum, time) => sum + time, 0);
   times.sort((a, b) => a - b);
-  return times[count >> 1]!;
+  return { p50: times[count >> 1]!, p99: times[Math.floor(count * 0.99)]!, perSecond: count / (all / 1000) };
 }
+
+export const medianMs = async (call: Call, count: number): Promise<number> => (await timesOf(call, count)).p50;
 
 /** What became of calls that were made at a rate, whether or not others had been answered. */
 export interface Flood {

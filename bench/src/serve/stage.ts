@@ -18,6 +18,8 @@ export interface Stage {
 /** One tensor of floats to ask a model with. */
 export interface Row {
   readonly model: string;
+  /** Its name. Default: input. */
+  readonly input?: string;
   readonly shape: readonly number[];
   readonly data: Float32Array;
 }
@@ -34,10 +36,10 @@ export async function serveModel({ mesh: { mill } }: Stage, model: string, conte
 const pause = () => new Promise((resolve) => setTimeout(resolve, 50));
 
 /** A request in the protocol's bytes. */
-export function requestOf({ model, shape, data }: Row): Buffer {
+export function requestOf({ model, input = 'input', shape, data }: Row): Buffer {
   const request = inference.ModelInferRequest.fromPartial({
     modelName: model,
-    inputs: [{ name: 'input', datatype: 'FP32', shape: shape.map(BigInt) }],
+    inputs: [{ name: input, datatype: 'FP32', shape: shape.map(BigInt) }],
     rawInputContents: [Buffer.from(data.buffer, data.byteOffset, data.byteLength)],
   });
   return Buffer.from(inference.ModelInferRequest.encode(request).finish());
