@@ -5,6 +5,7 @@ import { gradients } from './gradients.js';
 import * as op from './ops.js';
 import { numbers, runnable } from './run-for-tests.js';
 import { input, size } from './value.js';
+import type { Value } from './value.js';
 
 /** What is convolved; of two axes each. */
 export interface Case {
@@ -35,9 +36,9 @@ export const usual: Case = {
   after: [1, 2],
 };
 
-/** How far a convolution and its gradients, in their faster forms, are from their definitions. */
-export async function distances(of: Case): Promise<Readonly<Record<'y' | 'toX' | 'toW', number>>> {
-  const { inputs, outputs, shapes } = convolved(of);
+/** How far a convolution and its gradients, in their faster forms for the CPU or in others, are from their definitions. */
+export async function distances(of: Case, columns = true): Promise<Readonly<Record<'y' | 'toX' | 'toW', number>>> {
+  const { inputs, outputs, shapes } = convolved(of, columns);
   const [xs, ws, gs, bs] = Object.values(shapes).map((shape, seed) => numbers(size(shape), { seed: seed + 1 }));
   const [toX, toW] = [new Float64Array(xs!.length), new Float64Array(ws!.length)];
   const { channels, filters, map, kernel, strides, dilations, before } = of;
@@ -67,16 +68,15 @@ export async function distances(of: Case): Promise<Readonly<Record<'y' | 'toX' |
     g: { dims: shapes.g, data: gs! },
     b: { dims: shapes.b, data: bs! },
   };
-  const got = await (
-    await runnable(emit({ name: 'columns', inputs, outputs, formOf: fasterForms([...outputs.values()]) }))
-  )(feeds);
+  const form = formIn(columns, [...outputs.values()]);
+  const got = await (await runnable(emit({ name: 'columns', inputs, outputs, ...form })))(feeds);
   const furthest = (a: Float64Array, b: Float32Array) =>
     a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
   return { y: furthest(ys, got['y']!), toX: furthest(toX, got['toX']!), toW: furthest(toW, got['toW']!) };
 }
 
 /** A convolution and its gradients, of values that are fed. */
-function convolved(of: Case) {
+function convolved(of: Case, columns: boolean) {
   const { batch, channels, filters, groups, map, kernel } = of;
   const shapes = {
     x: [batch, channels, ...map],
@@ -93,7 +93,7 @@ function convolved(of: Case) {
     pads: op.intList([...of.before, ...of.after]),
     group: op.int(groups),
   });
-  const found = gradients(op.sum(op.mul(y, g)), [x, w], { columns: true });
+  const found = gradients(op.sum(op.mul(y, g)), [x, w], { columns });
   const outputs = new Map([
     ['y', y],
     ['toX', found.get(x)!],
@@ -103,13 +103,15 @@ function convolved(of: Case) {
 }
 
 /** Of a convolution, of the gradient of its input, and of that of its weight: how many nodes of a kind compute it. */
-export function nodesOf(of: Case, isOne: (node: Node) => boolean): number[] {
-  const { inputs, outputs } = convolved(of);
+export function nodesOf(of: Case, isOne: (node: Node) => boolean, columns = true): number[] {
+  const { inputs, outputs } = convolved(of, columns);
   return [...outputs].map((output) => {
-    const { graph } = emit({ name: 'columns', inputs, outputs: new Map([output]), formOf: fasterForms([output[1]]) });
+    const { graph } = emit({ name: 'columns', inputs, outputs: new Map([output]), ...formIn(columns, [output[1]]) });
     return graph.nodes.filter(isOne).length;
   });
 }
+
+const formIn = (columns: boolean, roots: readonly Value[]) => (columns ? { formOf: fasterForms(roots) } : {});
 
 function placesOf({ map, kernel, strides, dilations, before, after }: Case): Pair {
   const along = (axis: 0 | 1) => {

@@ -50,14 +50,29 @@ export function convolutionInput(g: Value, weight: Value, x: Shape, windows: Win
       ...(groups === 1 ? {} : { group: int(groups) }),
     });
   }
-  return make('ConvTranspose', [g, weight], x, g.dataType, {
+  const form = {
     kernel_shape: intList(kernel),
     strides: intList(strides),
     dilations: intList(dilations),
-    pads: intList([...before, ...after]),
-    output_padding: intList(leftOver(x.slice(2), windows)),
     ...(groups === 1 ? {} : { group: int(groups) }),
-  });
+  };
+  const left = leftOver(x.slice(2), windows);
+  const isEven = left.every((count) => count === 0) && before.every((count, i) => count === after[i]);
+  if (byColumns || isEven) {
+    const pads = { pads: intList([...before, ...after]), output_padding: intList(left) };
+    return make('ConvTranspose', [g, weight], x, g.dataType, { ...form, ...pads });
+  }
+  // ONNX Runtime's CUDA leaves what is padded unevenly to the processor
+  const whole = g.shape.slice(2).map((places, i) => (places - 1) * strides[i]! + reach[i]! + 1);
+  const ends = whole.map((size, i) => Math.min(size, before[i]! + x[i + 2]!));
+  const all = make('ConvTranspose', [g, weight], [x[0]!, x[1]!, ...whole], g.dataType, form);
+  const seen = slice(
+    all,
+    ends.map((end, i) => ({ axis: i + 2, start: before[i]!, end, step: 1 })),
+  );
+  const none = x.map(() => 0);
+  const missing = x.slice(2).map((size, i) => size - (ends[i]! - before[i]!));
+  return pad(seen, none, [0, 0, ...missing]);
 }
 
 /** [o, c/groups, …kernel] turned around in space, inputs and outputs exchanged within each group: [c, o/groups, …]. */
