@@ -1,7 +1,7 @@
-"""Answers with a network of bench/src/shapes.ts in PyTorch eager: python torch_infer.py <shape> <batch> <device>.
+"""Answers with a network of bench/src/shapes.ts in PyTorch eager: python torch_infer.py <device>.
 
-Reads a number of answers per line, each from an input in main memory to an output there, one after another, and
-says how many rows a second that were, and the milliseconds of the middle one and of 99 in 100. Products may use TF32, as ONNX Runtime's on CUDA do.
+Reads a shape, rows of an answer and a number of answers per line, each from an input in main memory to an output there, one
+after another, and says how many rows a second that were, and the milliseconds of the middle one and of 99 in 100. Products may use TF32, as ONNX Runtime's on CUDA do.
 """
 
 import sys
@@ -68,22 +68,24 @@ networks = {
 
 @torch.inference_mode()
 def main():
-    name, batch, device = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    device = sys.argv[1]
     if device == "cuda":
         torch.set_float32_matmul_precision("high")
-    make, shape = networks[name]
-    network = make().to(device).eval()
-    features = torch.rand(batch, *shape)
-    print("ready", torch.cuda.get_device_name() if device == "cuda" else device, flush=True)
+    made = {}
+    print("ready", flush=True)
     for line in sys.stdin:
+        name, batch, answers = line.split()
+        if name not in made:
+            made[name] = networks[name][0]().to(device).eval()
+        network, features = made[name], torch.rand(int(batch), *networks[name][1])
         times = []
-        for _ in range(int(line)):
+        for _ in range(int(answers)):
             started = time.perf_counter()
             network(features.to(device)).cpu()
             times.append(time.perf_counter() - started)
         times.sort()
         p50, p99 = times[len(times) // 2], times[int(len(times) * 0.99)]
-        print(len(times) * batch / sum(times), p50 * 1000, p99 * 1000, flush=True)
+        print(len(times) * int(batch) / sum(times), p50 * 1000, p99 * 1000, flush=True)
 
 
 if __name__ == "__main__":

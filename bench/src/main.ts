@@ -13,7 +13,7 @@ const suites: Record<string, () => Promise<{ contests: Contest[] } & AsyncDispos
   gpu: gpuContests,
 };
 
-const usage = `usage: mill bench <${Object.keys(suites).join('|')}> [--json] [--only WORDS]`;
+const usage = `usage: mill bench <${Object.keys(suites).join('|')}> [--json] [--only WORDS]...`;
 const { values, positionals } = readArgs();
 const suite = suites[positionals[0] ?? ''];
 if (!suite || positionals.length > 1) refuse();
@@ -26,7 +26,7 @@ function readArgs() {
   try {
     return parseArgs({
       allowPositionals: true,
-      options: { json: { type: 'boolean', default: false }, only: { type: 'string', default: '' } },
+      options: { json: { type: 'boolean', default: false }, only: { type: 'string', multiple: true, default: [''] } },
     });
   } catch {
     return refuse();
@@ -41,9 +41,11 @@ function refuse(): never {
 async function measure(open: () => Promise<{ contests: Contest[] } & AsyncDisposable>): Promise<Result[]> {
   await using opened = await open();
   const measured: Result[] = [];
-  for (const contest of opened.contests.filter((one) => one.case.includes(values.only))) {
+  for (const contest of opened.contests.filter((one) => values.only.some((words) => one.case.includes(words)))) {
     process.stderr.write(`measuring ${contest.case} …\n`);
-    measured.push(await alternate(contest, 5));
+    const result = await alternate(contest, 5);
+    process.stderr.write(`  ${result.value} ${result.unit}, ratio ${result.ratio}\n`);
+    measured.push(result);
   }
   return measured;
 }

@@ -19,19 +19,15 @@ export interface Racer extends AsyncDisposable {
 }
 
 /** PyTorch's version; undefined where it is not installed. */
-export function torchVersion(): string | undefined {
-  try {
-    const print = 'import torch; print(torch.__version__.split("+")[0])';
-    return execFileSync(python, ['-c', print], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
-  } catch {
-    return undefined;
-  }
-}
+export const torchVersion = (): string | undefined => printed('torch.__version__.split("+")[0]');
 
-/** The GPU's name to PyTorch; undefined where it has none. */
-export function torchGpu(): string | undefined {
+/** PyTorch's version and the GPU it sees; undefined where it has none. */
+export const torchOnGpu = (): string | undefined =>
+  printed('"PyTorch", torch.__version__.split("+")[0], "eager on", torch.cuda.get_device_name()');
+
+function printed(expression: string): string | undefined {
   try {
-    return execFileSync(python, ['-c', 'import torch; print(torch.cuda.get_device_name())'], {
+    return execFileSync(python, ['-c', `import torch; print(${expression})`], {
       encoding: 'utf8',
       stdio: ['ignore', 'pipe', 'ignore'],
     }).trim();
@@ -47,17 +43,17 @@ export const ourRacer = (network: string, provider: Provider = 'cpu') =>
 export const torchRacer = (network: string, device: 'cpu' | 'cuda' = 'cpu') =>
   createRacer(python, [peer('torch_train.py'), network, threads, device]);
 
-/** A process that answers with one network of shapes.ts, one request after another. It starts when it is first asked. */
+/** A process that answers with networks of shapes.ts, one request after another. It starts when it is first asked. */
 export interface TorchAnswers extends AsyncDisposable {
-  /** So many answers: rows per second, and milliseconds of the middle one and of 99 in 100. */
-  answer(count: number): Promise<{ rowsPerSecond: number; p50: number; p99: number }>;
+  /** So many answers of so many rows: rows per second, and milliseconds of the middle one and of 99 in 100. */
+  answer(shape: string, batch: number, count: number): Promise<{ rowsPerSecond: number; p50: number; p99: number }>;
 }
 
-export function openTorchAnswers(shape: string, batch: number): TorchAnswers {
-  const side = openSide(python, [peer('torch_infer.py'), shape, String(batch), 'cuda']);
+export function openTorchAnswers(): TorchAnswers {
+  const side = openSide(python, [peer('torch_infer.py'), 'cuda']);
   return {
-    async answer(count) {
-      const [rowsPerSecond = 0, p50 = 0, p99 = 0] = await side.ask(count);
+    async answer(shape, batch, count) {
+      const [rowsPerSecond = 0, p50 = 0, p99 = 0] = await side.ask(`${shape} ${batch} ${count}`);
       return { rowsPerSecond, p50, p99 };
     },
     [Symbol.asyncDispose]: () => side[Symbol.asyncDispose](),
@@ -69,7 +65,7 @@ function createRacer(command: string, args: readonly string[]): Racer {
   let most = 0;
   const racer: Racer = {
     async train(steps) {
-      const [speed = 0, memory = 0] = await side.ask(steps);
+      const [speed = 0, memory = 0] = await side.ask(String(steps));
       most = memory;
       return speed;
     },
@@ -82,13 +78,13 @@ function createRacer(command: string, args: readonly string[]): Racer {
   return racer;
 }
 
-/** A process that is told a number per line and answers with a line of numbers. */
+/** A process that answers each line with a line of numbers. */
 function openSide(command: string, args: readonly string[]) {
   let started: ReturnType<typeof start> | undefined;
   return {
-    async ask(count: number): Promise<number[]> {
+    async ask(question: string): Promise<number[]> {
       const { child, lines } = await (started ??= start(command, args));
-      child.stdin.write(`${count}\n`);
+      child.stdin.write(`${question}\n`);
       const { value, done } = await lines.next();
       if (done) throw new Error(`${command} ${args.join(' ')} ended with exit code ${child.exitCode}`);
       return value.split(' ').map(Number);

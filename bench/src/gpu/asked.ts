@@ -1,12 +1,10 @@
 import type { Closing } from '../closing.js';
 import type { TorchAnswers } from '../racer.js';
-import type { shapes } from '../shapes.js';
 
 /** What the cases of answers need: PyTorch's side, and who closes what they open. */
 export interface Asked {
   readonly opened: Closing;
-  /** The same one whenever it is asked for: it starts when it is first asked. */
-  torch(shape: keyof typeof shapes, batch: number): TorchAnswers;
+  readonly torch: TorchAnswers;
   readonly against: string;
 }
 

@@ -18,7 +18,6 @@ export function meshAnswers(provider: Provider, { opened, torch, against }: Aske
   return answersOf.flatMap(({ shape, one, rows }) => {
     const words = `${provider}, a mesh: ${shapes[shape].words.split(',')[0]}`;
     const call = mesh.caller(shape);
-    const [theirSingle, theirMany] = [torch(shape, 1), torch(shape, callers)];
     const many = async () => callsPerSecond(await call(), callers, rows);
     return [
       {
@@ -26,28 +25,28 @@ export function meshAnswers(provider: Provider, { opened, torch, against }: Aske
         case: `${words}, one caller, p50`,
         against,
         ours: async () => (await timesOf(await call(), one)).p50,
-        theirs: async () => (await theirSingle.answer(one)).p50,
+        theirs: async () => (await torch.answer(shape, 1, one)).p50,
       },
       {
         ...inMs,
         case: `${words}, one caller, p99`,
         against,
         ours: async () => (await timesOf(await call(), one)).p99,
-        theirs: async () => (await theirSingle.answer(one)).p99,
+        theirs: async () => (await torch.answer(shape, 1, one)).p99,
       },
       {
         ...perSecond,
         case: `${words}, ${callers} callers of one row`,
         against: `${against}, batches of ${callers}`,
         ours: many,
-        theirs: async () => (await theirMany.answer(rows / callers)).rowsPerSecond,
+        theirs: async () => (await torch.answer(shape, callers, rows / callers)).rowsPerSecond,
       },
       {
         ...perSecond,
         case: `${words}, ${callers} callers of one row, against one at a time`,
         against: `${against}, one row at a time`,
         ours: many,
-        theirs: async () => (await theirSingle.answer(one)).rowsPerSecond,
+        theirs: async () => (await torch.answer(shape, 1, one)).rowsPerSecond,
       },
     ];
   });

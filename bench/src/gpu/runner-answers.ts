@@ -16,28 +16,27 @@ export function runnerAnswers(provider: Provider, { opened, torch, against }: As
     const words = `${provider}: ${shapes[shape].words.split(',')[0]}`;
     const single = opened.use(openAnswers(shape, 1, provider));
     const many = opened.use(openAnswers(shape, 32, provider));
-    const [theirSingle, theirMany] = [torch(shape, 1), torch(shape, 32)];
     return [
       {
         ...inMs,
         case: `${words}, 1 at a time, p50`,
         against,
         ours: async () => (await single.times(one)).p50,
-        theirs: async () => (await theirSingle.answer(one)).p50,
+        theirs: async () => (await torch.answer(shape, 1, one)).p50,
       },
       {
         ...inMs,
         case: `${words}, 1 at a time, p99`,
         against,
         ours: async () => (await single.times(one)).p99,
-        theirs: async () => (await theirSingle.answer(one)).p99,
+        theirs: async () => (await torch.answer(shape, 1, one)).p99,
       },
       {
         ...perSecond,
         case: `${words}, 32 at a time`,
         against,
         ours: async () => 32 * (await many.times(batched)).perSecond,
-        theirs: async () => (await theirMany.answer(batched)).rowsPerSecond,
+        theirs: async () => (await torch.answer(shape, 32, batched)).rowsPerSecond,
       },
     ];
   });

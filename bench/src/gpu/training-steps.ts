@@ -6,9 +6,9 @@ import type { Asked } from './asked.js';
 
 /** Steps of a round. */
 const trained = [
-  { name: 'mlp', cuda: 200, webgpu: 200 },
-  { name: 'cnn', cuda: 100, webgpu: 8 },
-  { name: 'gpt', cuda: 50, webgpu: 10 },
+  { name: 'mlp', cuda: 192, webgpu: 200 },
+  { name: 'cnn', cuda: 96, webgpu: 8 },
+  { name: 'gpt', cuda: 64, webgpu: 10 },
   { name: 'resnet', cuda: 32, webgpu: 5 },
 ] as const;
 
