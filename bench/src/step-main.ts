@@ -3,8 +3,8 @@
 import { createInterface } from 'node:readline';
 import { trainingStep } from '@modelmill/autodiff';
 import { writeOnnx } from '@modelmill/onnx';
-import { openStatefulSession } from '@modelmill/runtime';
-import type { Provider } from '@modelmill/runtime';
+import { openScannedSession, openStatefulSession } from '@modelmill/runtime';
+import type { Provider, ScannedSession, StatefulSession } from '@modelmill/runtime';
 import { buildRace, races } from './races.js';
 import type { Race, RaceName } from './races.js';
 
@@ -20,14 +20,20 @@ const step = trainingStep(buildRace(name as RaceName).forward, {
   decayMatricesOnly: true,
   columns: provider === 'cpu', // as the trainer has it
 });
-await using session = await openStatefulSession(writeOnnx(step.model), step.state, {
+const options = {
   providers: [provider as Provider],
   threads: Number(threads), // as PyTorch gets
   // as there
   keepMemory: true,
   flushDenormals: true,
   graphOptimization: 'extended',
-});
+} as const;
+const told = [step.outputs.loss, step.outputs.gradientNorm];
+const together = 32; // as there, at most
+await using session: StatefulSession & Partial<ScannedSession> = await (provider === 'cuda'
+  ? openScannedSession(step.model, step.state, { ...options, told })
+  : openStatefulSession(writeOnnx(step.model), step.state, options));
+const { runEach } = session;
 session.setState(Object.fromEntries(step.state.map(({ input, dims, initial }) => [input, { dims, data: initial }])));
 
 const dims = [batchSize, ...exampleShape];
@@ -51,9 +57,11 @@ console.log('ready');
 for await (const line of createInterface({ input: process.stdin })) {
   const steps = Number(line);
   const started = performance.now();
-  for (let i = 0; i < steps; i++) {
-    await session.run(batch);
+  for (let done = 0; done < steps;) {
+    const count = runEach ? Math.min(together, steps - done) : 1;
+    await (runEach ? runEach(count, () => Promise.resolve(batch)) : session.run(batch));
     session.advance();
+    done += count;
   }
   const speed = (steps * batchSize) / ((performance.now() - started) / 1000);
   console.log(`${speed} ${process.resourceUsage().maxRSS / 1024}`);

@@ -3,6 +3,8 @@ export { openSession, optimizedWeights } from './session.js';
 export type { Session, SessionOptions } from './session.js';
 export { openStatefulSession } from './stateful-session.js';
 export type { StatePair, StatefulSession } from './stateful-session.js';
+export { openScannedSession } from './scanned-session.js';
+export type { ScannedSession } from './scanned-session.js';
 export type { TypedTensor, TensorArray, TensorData, TensorSignature } from './tensor.js';
 export { decodeStrings, elementBytes, elementCount, encodeStrings } from './tensor.js';
 export { engineVersion } from './engine-version.js';

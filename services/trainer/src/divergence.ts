@@ -7,7 +7,7 @@ export class TrainingFailedError extends Error {
   override readonly name = 'TrainingFailedError';
 }
 
-type Tensors = Readonly<Record<string, TypedTensor>>;
+export type Tensors = Readonly<Record<string, TypedTensor>>;
 
 export interface Divergence {
   /** What is no number, such as the loss, and what it is instead. */

@@ -1,11 +1,11 @@
 import type { DividedStep, TrainingStep } from '@modelmill/autodiff';
 import { writeOnnx } from '@modelmill/onnx';
-import { openStatefulSession } from '@modelmill/runtime';
-import type { StatefulSession } from '@modelmill/runtime';
+import { openScannedSession, openStatefulSession } from '@modelmill/runtime';
+import type { ScannedSession, StatefulSession } from '@modelmill/runtime';
 import type { TrainingPlan } from './training-plan.js';
 
 /** A training's steps, whatever computes them: what is asked of an engine. */
-export type Steps = Omit<StatefulSession, 'provider'>;
+export type Steps = Omit<StatefulSession, 'provider'> & Partial<Pick<ScannedSession, 'runEach'>>;
 
 /** Opens a step, and the one that only gathers gradients where there is one, by the engine it was made for. */
 export async function openSteps(
@@ -19,11 +19,11 @@ export async function openSteps(
 }
 
 function openByOnnxRuntime(
-  { model, gather, state }: TrainingStep,
+  { model, gather, state, outputs }: TrainingStep,
   provider: TrainingPlan['provider'],
   threads: number,
-): Promise<StatefulSession> {
-  return openStatefulSession(writeOnnx(model), state, {
+): Promise<Steps> {
+  const options: Parameters<typeof openStatefulSession>[2] = {
     providers: [provider],
     ...(threads === 0 ? {} : { threads }),
     keepMemory: true,
@@ -31,7 +31,11 @@ function openByOnnxRuntime(
     // blocked layouts pay where weights are constants; here each would be laid out anew at every step
     graphOptimization: 'extended',
     ...(gather ? { other: { model: writeOnnx(gather.model), pairs: gather.state } } : {}),
-  });
+  };
+  // tensors stay on a device of WebGPU from run to run, on CUDA they do not
+  return provider === 'cuda'
+    ? openScannedSession(model, state, { ...options, told: [outputs.loss, outputs.gradientNorm] })
+    : openStatefulSession(writeOnnx(model), state, options);
 }
 
 /** Which of them computes a step, counted from 0, of so many: the last one makes an update of what was gathered, too. */

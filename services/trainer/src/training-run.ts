@@ -20,6 +20,7 @@ import type { Standing } from './standing.js';
 import { formOf, openSteps } from './step-session.js';
 import { stepFeeds } from './step-feeds.js';
 import type { Feeds } from './step-feeds.js';
+import { stepsAhead } from './steps-ahead.js';
 import { openTeacher } from './teacher.js';
 import type { FromTraining, ProgressReport, TrainingOrder } from './training-messages.js';
 import type { TrainingPlan } from './training-plan.js';
@@ -87,6 +88,15 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
 
   const formAt = (at: number) => formOf(plan, at, steps);
 
+  /** Evaluations look at the weights, pruning changes them. */
+  const stopAfter = (at: number): number => {
+    const evaluation = evaluateEvery === Infinity ? steps : at + evaluateEvery - (at % evaluateEvery);
+    let stop = at + 1;
+    while (stop < Math.min(steps, evaluation) && !(pruning && isDue(pruning.times, stop))) stop++;
+    return stop;
+  };
+  const ahead = stepsAhead(session, { feedsAt, formAt, stopAfter });
+
   const progress = (loss: number, metrics: ProgressReport['metrics']): ProgressReport => ({
     // the last step of an epoch belongs to it
     epoch: Math.floor(Math.max(0, standing.step - 1) / stepsPerEpoch) + 1,
@@ -109,7 +119,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
     if (pruning && isDue(pruning.times, at)) {
       session.setState(prunedState(await session.state(), step.state, pruning, pruning.times, at));
     }
-    const outputs = await session.run(await feedsAt(at), formAt(at));
+    const outputs = await ahead.run(at);
     const loss = (outputs[step.outputs.loss]?.data as Float32Array)[0]!;
     gradientNorm = (outputs[step.outputs.gradientNorm]?.data as Float32Array)[0]!;
     if (!Number.isFinite(loss)) {
@@ -121,7 +131,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
       await recover('gradient norm', gradientNorm, at + 1);
       continue;
     }
-    session.advance();
+    ahead.advance();
     standing = { ...standing, step: at + 1, lossSum: standing.lossSum + loss };
     if (at % noteEvery === 0) {
       remember({ step: at + 1, loss, learning_rate: rateAt(at), gradient_norm: gradientNorm });
@@ -146,7 +156,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
       await tell({ kind: 'progress', progress: progress(meanLoss, {}) });
       await turn(); // messages leave, and a parent that is gone is noticed
     }
-    if (Date.now() - savedAt >= order.checkpointMs && standing.step < steps) {
+    if (Date.now() - savedAt >= order.checkpointMs && standing.step < steps && ahead.isSettled()) {
       savedAt = Date.now();
       await save();
     }
@@ -174,10 +184,12 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
         feedsAt,
         formAt,
       };
+      await ahead.settle();
       const offender = await whereItBegan(session, course, standing.step);
       throw diverged({ what, got, step: at, steps, offender, savedStep });
     }
     standing = rolledBack(good.standing, standing, at);
+    ahead.drop();
     session.setState(good.state);
   }
 

@@ -1,0 +1,101 @@
+import { emptyGraph, makeNode } from '@modelmill/onnx';
+import { openScannedSession } from '@modelmill/runtime';
+import type { ScannedSession } from '@modelmill/runtime';
+import { stepsAhead } from './steps-ahead.js';
+import type { Way } from './steps-ahead.js';
+
+const scalar = (value: number) => ({ dims: [1], data: Float32Array.of(value) });
+
+/** weight' = weight · factor; loss = weight' + 1. */
+function openGrowing(): Promise<ScannedSession> {
+  const graph = emptyGraph('growing');
+  const value = (name: string) => ({ name, dataType: 'float' as const, shape: [1] });
+  graph.inputs = ['weight', 'factor', 'one'].map(value);
+  graph.outputs = ['next', 'loss'].map(value);
+  graph.nodes = [makeNode('Mul', ['weight', 'factor'], ['next']), makeNode('Add', ['next', 'one'], ['loss'])];
+  const model = { irVersion: 8, opsets: new Map([['', 18]]), producer: '', metadata: new Map(), graph, functions: [] };
+  return openScannedSession(model, [{ input: 'weight', output: 'next' }], { told: ['loss'], providers: ['cpu'] });
+}
+
+const stop = 40;
+/** Of step t: doubled where t is even, halved and a bit more where it is odd. */
+const factorAt = (step: number) => (step % 2 === 0 ? 2 : 0.625);
+const weightAfter = (steps: number) =>
+  Array.from({ length: steps }, (_, t) => factorAt(t)).reduce((weight, factor) => Math.fround(weight * factor), 1);
+
+/** Steps over it by a clock on which each look takes so long, and how many each run made. */
+async function begin(lookMs = 0) {
+  const session = await openGrowing();
+  session.setState({ weight: scalar(1) });
+  const runs: number[] = [];
+  const counting = {
+    ...session,
+    runEach: (count: number, feedsOf: Parameters<ScannedSession['runEach']>[1]) => {
+      runs.push(count);
+      return session.runEach(count, feedsOf);
+    },
+  };
+  let clock = 0;
+  const factor = scalar(0); // the same memory for every step
+  const way: Way = {
+    feedsAt(step) {
+      factor.data[0] = factorAt(step);
+      return Promise.resolve({ factor, one: scalar(1) });
+    },
+    formAt: () => 'model',
+    stopAfter: (step) => (step < stop ? stop : step + 1),
+  };
+  const ahead = stepsAhead(counting, way, () => (clock += lookMs));
+  const loss = async (step: number) => ((await ahead.run(step))['loss']!.data as Float32Array)[0];
+  const weight = async () => ((await session.state())['weight']!.data as Float32Array)[0];
+  return { session, runs, ahead, loss, weight };
+}
+
+describe('steps that are computed ahead', () => {
+  it('are those that would be computed one by one, more at once while runs are quick, and none beyond a stop', async () => {
+    const { session, runs, ahead, loss, weight } = await begin();
+    await using _ = session;
+    for (let step = 0; step < stop + 2; step++) {
+      expect(await loss(step)).toBe(Math.fround(weightAfter(step + 1) + 1));
+      ahead.advance();
+      if (ahead.isSettled()) expect(await weight()).toBe(weightAfter(step + 1));
+    }
+    expect(runs).toEqual([1, 2, 4, 8, 16, 9, 1, 1]);
+  });
+
+  it('are no more than one where one takes long', async () => {
+    const { session, runs, ahead, loss } = await begin(600);
+    await using _ = session;
+    for (let step = 0; step < 3; step++) {
+      await loss(step);
+      ahead.advance();
+    }
+    expect(runs).toEqual([1, 1, 1]);
+  });
+
+  it('are made again up to the one asked for last, where its state is wanted', async () => {
+    const { session, ahead, loss, weight } = await begin();
+    await using _ = session;
+    let step = 0;
+    for (; step < 5; step++) {
+      await loss(step);
+      ahead.advance();
+    }
+    await loss(step);
+    expect(ahead.isSettled()).toBe(false);
+    await ahead.settle();
+    expect(await weight()).toBe(weightAfter(step));
+    expect(await loss(step)).toBe(Math.fround(weightAfter(step + 1) + 1));
+  });
+
+  it('are forgotten where the state is another', async () => {
+    const { session, ahead, loss } = await begin();
+    await using _ = session;
+    await loss(0);
+    ahead.advance();
+    await loss(1);
+    ahead.drop();
+    session.setState({ weight: scalar(8) });
+    expect(await loss(0)).toBe(17);
+  });
+});
