@@ -20,6 +20,7 @@ import {
 import { createSender } from './sender.js';
 import { defaultSettings, readSettings, writeSettings } from './settings.js';
 import { newStream } from './stream.js';
+import { onInput } from './socket-input.js';
 import type { Sending, Stream, StreamListener } from './stream.js';
 
 export interface ConnectionOptions {
@@ -411,7 +412,7 @@ function openConnection(socket: Duplex, isServer: boolean, options: ConnectionOp
     return chunk.subarray(size);
   }
 
-  socket.on('data', (chunk: Buffer) => {
+  onInput(socket, (chunk) => {
     if (closed) return;
     heardAt = performance.now();
     try {

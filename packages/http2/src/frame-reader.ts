@@ -2,18 +2,18 @@ import { Http2Error, errorCode, flag, frameHeaderBytes, frameType } from './prot
 
 export interface FrameListener {
   /**
-   * Bytes of a DATA frame, as they came: a frame may come in several pieces. `flowBytes` is what they take of the windows,
-   * `end` whether the stream ends with them.
+   * Bytes of a DATA frame, as they came and while they are told: a frame may come in several pieces. `flowBytes` is what they
+   * take of the windows, `end` whether the stream ends with them.
    */
   onData(stream: number, piece: Buffer, flowBytes: number, end: boolean): void;
-  /** Any other frame, whole. */
+  /** Any other frame, whole. The payload stands while it is told. */
   onFrame(type: number, flags: number, stream: number, payload: Buffer): void;
 }
 
 /** Of frames that are told whole. */
 const mostWholeBytes = 2 ** 17;
 
-/** Takes bytes as they come from a socket, and tells the frames in them. Throws Http2Error. */
+/** Takes bytes as they come from a socket, and tells the frames in them; keeps none of that memory. Throws Http2Error. */
 export function createFrameReader(listener: FrameListener, mostBytes: number): (chunk: Buffer) => void {
   // what has come of a frame that is told whole, and how much of it there has to be
   let kept: Buffer[] = [];
@@ -26,8 +26,8 @@ export function createFrameReader(listener: FrameListener, mostBytes: number): (
 
   function gathered(chunk: Buffer): Buffer | undefined {
     if (keptBytes === 0) return chunk;
-    kept.push(chunk);
     keptBytes += chunk.length;
+    kept.push(keptBytes < neededBytes ? Buffer.from(chunk) : chunk);
     if (keptBytes < neededBytes) return undefined;
     const all = Buffer.concat(kept);
     kept = [];
@@ -75,7 +75,7 @@ export function createFrameReader(listener: FrameListener, mostBytes: number): (
       else listener.onData(id, withoutPadding(payload), length, (flags & flag.endStream) !== 0);
     }
     if (at === bytes.length) return;
-    kept = [bytes.subarray(at)];
+    kept = [Buffer.from(bytes.subarray(at))];
     keptBytes = bytes.length - at;
   };
 }

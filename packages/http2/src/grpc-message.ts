@@ -1,38 +1,37 @@
+import { roomFor } from './room-for.js';
+
 /** A message as gRPC frames it: one byte that says whether it is compressed, four of length, itself. */
 const prefixBytes = 5;
 /** Below this, a message is copied behind its prefix: one piece of memory costs less than two. */
 const copiedBytes = 2 ** 16;
-/** Memory for all of a message is taken when this part of it has come: a length alone costs the sender nothing. */
-const earnest = 1 / 16;
 
 const nothing = Buffer.alloc(0);
-const leastBytes = 256;
 
-/** The first message of a stream, as its pieces come. */
+/** The first message of a stream, as its pieces come. It keeps copies of them. */
 export class MessageGatherer {
   /** Of the message; -1 while its length is not known. */
   length = -1;
   compressed = false;
-  /** Where it comes in one piece, that; else memory that grows with what came. */
+  /** Grows with what comes. */
   #memory: Buffer = nothing;
   #bytes = 0;
-  #firstBytes = -1;
 
   /** Takes a piece; bytes beyond the message's end are counted and not kept. */
   add(piece: Buffer): void {
     if (piece.length === 0) return;
     const at = this.#bytes;
     this.#bytes += piece.length;
+    if (at === 0) this.#readPrefix(piece);
     if (this.isBeyond()) return;
-    if (at === 0) this.#memory = piece;
-    else {
-      if (this.#bytes > this.#memory.length || at === this.#firstBytes) this.#grow(at);
-      this.#memory.set(piece, at);
-    }
-    if (at === 0) this.#firstBytes = piece.length;
+    if (this.#bytes > this.#memory.length) this.#grow(at);
+    this.#memory.set(piece, at);
+    this.#readPrefix(this.#memory);
+  }
+
+  #readPrefix(begun: Buffer): void {
     if (this.length >= 0 || this.#bytes < prefixBytes) return;
-    this.compressed = this.#memory[0] !== 0;
-    this.length = this.#memory.readUInt32BE(1);
+    this.compressed = begun[0] !== 0;
+    this.length = begun.readUInt32BE(1);
   }
 
   /** How many bytes from there on are the message's; of its prefix, where that does not say yet how long it is. */
@@ -69,10 +68,9 @@ export class MessageGatherer {
   }
 
   #grow(kept: number): void {
-    const all = this.length < 0 ? Infinity : prefixBytes + this.length;
-    const room = this.#bytes >= all * earnest ? all : Math.min(all, Math.max(2 * this.#bytes, leastBytes));
-    const memory = Buffer.allocUnsafeSlow(room);
-    this.#memory.copy(memory, 0, 0, kept);
+    const room = roomFor(this.#bytes, this.length < 0 ? Infinity : prefixBytes + this.length);
+    const memory = Buffer.allocUnsafe(room);
+    if (kept > 0) this.#memory.copy(memory, 0, 0, kept);
     this.#memory = memory;
   }
 }

@@ -37,11 +37,11 @@ export function createHeaderBlocks(onBlock: (stream: number, block: Buffer, end:
       bound();
       if (flags & flag.endHeaders) return onBlock(stream, block, end);
       open = stream;
-      parts = [block];
+      parts = [Buffer.from(block)];
     },
     onContinuation(flags, stream, payload) {
       if (open !== stream) throw new Http2Error(errorCode.protocolError, 'CONTINUATION without HEADERS');
-      parts.push(payload);
+      parts.push(Buffer.from(payload));
       bytes += payload.length;
       bound();
       if (!(flags & flag.endHeaders)) return;

@@ -4,7 +4,7 @@ import type { HeaderField } from './header-table.js';
 export interface StreamListener {
   /** The first headers of an answer, and the trailers of either side. Those of a request come by `onStream`. */
   onHeaders(fields: readonly HeaderField[], end: boolean): void;
-  /** Every byte has to be credited some time: `connection.credit`. */
+  /** Every byte has to be credited some time: `connection.credit`. The piece stands until this returns. */
   onData(piece: Buffer, end: boolean): void;
   /** The stream ended before both sides had. `error` is there where the connection is lost, with it or before. */
   onReset(code: number, error?: Error): void;

@@ -65,7 +65,8 @@ describe('a unary call', () => {
     if (code === status.CANCELLED) caller.abort();
     await refused;
     await aborted(signal);
-    expect(signal.reason).toMatchObject({ code });
+    // by the caller's clock a deadline may pass first: then it is the caller who goes away
+    expect([code, status.CANCELLED]).toContain((signal.reason as RpcError).code);
   });
 
   it('that was answered is no aborted one', async () => {

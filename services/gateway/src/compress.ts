@@ -14,7 +14,7 @@ export async function compressed(answer: RestAnswer, headers: RestRequest['heade
     .map((part) => part.split(';', 1)[0]!.trim().toLowerCase())
     .filter((name) => name !== '' && name !== 'identity');
   const [first] = asked;
-  const { body } = answer;
+  const body = Array.isArray(answer.body) ? Buffer.concat(answer.body) : answer.body;
   const isOurs = (name: string): name is keyof typeof encodings => Object.hasOwn(encodings, name);
   if (first === undefined || !asked.every(isOurs) || !(typeof body === 'string' || Buffer.isBuffer(body)))
     return answer;

@@ -3,7 +3,8 @@ import { jsonLength, readInferRequest, writeInferAnswer } from './infer-json.js'
 
 const input = { name: 'x', datatype: 'INT64', shape: [2], data: [1, 2] };
 const body = (fields: object) => Buffer.from(JSON.stringify({ inputs: [input], ...fields }));
-const read = (json: Buffer | string, binary?: Buffer) => readInferRequest('m', '', Buffer.from(json), binary);
+const read = (json: Buffer | string, binary?: Buffer) =>
+  readInferRequest('m', '', Buffer.concat([Buffer.from(json), binary ?? Buffer.alloc(0)]), binary && Buffer.byteLength(json));
 
 describe('an infer request in JSON', () => {
   it('keeps 64-bit integers exactly', () => {
@@ -113,9 +114,10 @@ describe('an infer answer', () => {
   });
 
   it('has the binary tensors behind the JSON, which the header measures', () => {
-    const { body: bytes, headers, type } = writeInferAnswer(answer, { id: undefined, binary: (name) => name === 'y' });
+    const { body: pieces, headers, type } = writeInferAnswer(answer, { id: undefined, binary: (name) => name === 'y' });
+    const bytes = Buffer.concat(pieces as Buffer[]);
     const length = Number(headers!['inference-header-content-length']);
-    const head = JSON.parse((bytes as Buffer).subarray(0, length).toString()) as { outputs: unknown[] };
+    const head = JSON.parse(bytes.subarray(0, length).toString()) as { outputs: unknown[] };
     expect(type).toBe('application/octet-stream');
     expect(head.outputs[0]).toEqual({
       name: 'y',
@@ -123,7 +125,7 @@ describe('an infer answer', () => {
       shape: [1, 2],
       parameters: { binary_data_size: 8 },
     });
-    expect((bytes as Buffer).subarray(length)).toEqual(floats);
+    expect(bytes.subarray(length)).toEqual(floats);
     expect(head).not.toHaveProperty('id');
   });
 

@@ -26,18 +26,22 @@ export interface OutputWish {
 export interface InferRequest {
   readonly message: inference.ModelInferRequest;
   readonly wish: OutputWish;
+  /** Bytes right before the first tensor that nobody needs any more. */
+  readonly room: number;
 }
 
 const raw = new Set(['data']);
 const inferenceHeader = 'inference-header-content-length';
 
-/** The body of an infer request, JSON alone or JSON and the binary tensors behind it, as the gRPC message. */
+/** The body of an infer request, JSON alone or JSON of so many bytes and the binary tensors behind it, as the gRPC message. */
 export function readInferRequest(
   model: string,
   version: string,
-  json: Buffer,
-  binary: Buffer | undefined,
+  whole: Buffer,
+  jsonBytes: number | undefined,
 ): InferRequest {
+  const json = whole.subarray(0, jsonBytes);
+  const binary = jsonBytes === undefined ? undefined : whole.subarray(jsonBytes);
   const text = textOf(json);
   const body = readJsonObject(text, raw, json);
   // KServe's client repeats the names that the path has
@@ -60,6 +64,8 @@ export function readInferRequest(
       rawInputContents: inputs.map(({ bytes }) => bytes),
     },
     wish: { id, binary: (output) => named.get(output) ?? allBinary },
+    // of an only tensor that comes in bytes: it lies right behind the JSON, which has been read
+    room: binary === undefined || binary.length === 0 ? 0 : json.length,
   };
 }
 
@@ -190,7 +196,7 @@ export function writeInferAnswer(answer: inference.ModelInferResponse, wish: Out
   return {
     type: 'application/octet-stream',
     headers: { [inferenceHeader]: String(json.length) },
-    body: Buffer.concat([json, ...binary]),
+    body: [json, ...binary],
   };
 }
 

@@ -1,5 +1,5 @@
 import type { MethodDefinition } from '@grpc/grpc-js';
-import { inference } from '@modelmill/contracts';
+import { decodeInferResponse, encodeInferRequest, inference } from '@modelmill/contracts';
 import type { Calls } from './calls.js';
 import type { Caller } from './forward.js';
 
@@ -16,7 +16,11 @@ export function createOip({ unary }: Calls) {
     serverMetadata: call(methods.serverMetadata),
     modelReady: call(methods.modelReady),
     modelMetadata: call(methods.modelMetadata),
-    modelInfer: call(methods.modelInfer),
+    /** The `room` right before an only tensor may be written to. */
+    async modelInfer(request: inference.ModelInferRequest, caller: Caller, room = 0) {
+      const bytes = await unary.get(methods.modelInfer.path)!(encodeInferRequest(request, room), caller);
+      return decodeInferResponse(bytes);
+    },
     modelConfig: call(methods.modelConfig),
     modelStatistics: call(methods.modelStatistics),
     repositoryIndex: call(methods.repositoryIndex),

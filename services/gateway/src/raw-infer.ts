@@ -40,6 +40,7 @@ export function readRawRequest(
       rawInputContents: [tensor.bytes],
     },
     wish: { id: undefined, binary: () => true },
+    room: 0,
   };
 }
 

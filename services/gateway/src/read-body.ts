@@ -2,13 +2,15 @@ import type { IncomingMessage } from 'node:http';
 import { finished } from 'node:stream';
 import type { Readable } from 'node:stream';
 import { createGunzip, createInflate } from 'node:zlib';
+import { roomFor } from '@modelmill/http2';
 import * as errors from './errors.js';
 
 /** All of a request's body, decompressed. Refuses what is larger than the limit before it holds it. */
 export async function readBody(request: IncomingMessage, maxBytes: number, idleMs: number): Promise<Buffer> {
-  if (Number(request.headers['content-length'] ?? 0) > maxBytes) throw errors.bodyTooLarge(maxBytes);
+  const length = Number(request.headers['content-length']);
+  if (length > maxBytes) throw errors.bodyTooLarge(maxBytes);
   const { source, refusal, release } = decompressed(request);
-  const held = openHolder();
+  const held = length >= 0 && source === request ? openMemory(length) : openHolder();
   let late: NodeJS.Timeout | undefined;
   const forget: (() => void)[] = [];
   try {
@@ -38,10 +40,36 @@ export async function readBody(request: IncomingMessage, maxBytes: number, idleM
   return held.whole();
 }
 
+interface Holder {
+  bytes(): number;
+  add(piece: Uint8Array): void;
+  whole(): Buffer;
+}
+
+/** Of a body whose length is told, which Node holds it to: a piece is let go as soon as it has come. */
+function openMemory(length: number): Holder {
+  let memory = Buffer.alloc(0);
+  let used = 0;
+  return {
+    bytes: () => used,
+    add(piece) {
+      const bytes = used + piece.byteLength;
+      if (bytes > memory.length) {
+        const larger = Buffer.allocUnsafeSlow(roomFor(bytes, length));
+        memory.copy(larger, 0, 0, used);
+        memory = larger;
+      }
+      memory.set(piece, used);
+      used = bytes;
+    },
+    whole: () => memory.subarray(0, used),
+  };
+}
+
 const blockBytes = 64 * 1024;
 
 /** Pieces as they came, but that small ones share blocks: a body in chunks of one byte would take 100 times its size. */
-function openHolder() {
+function openHolder(): Holder {
   const pieces: Uint8Array[] = [];
   let block = Buffer.alloc(0);
   let used = 0;
@@ -55,7 +83,7 @@ function openHolder() {
 
   return {
     bytes: () => bytes,
-    add(piece: Uint8Array) {
+    add(piece) {
       bytes += piece.byteLength;
       if (used + piece.byteLength > block.length) close();
       if (piece.byteLength >= blockBytes / 4) {

@@ -19,7 +19,8 @@ export interface RestAnswer {
   readonly status?: number;
   readonly type: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body: string | Buffer | AsyncIterable<string | Uint8Array>;
+  /** Whole, in pieces that are all here, or as it comes. */
+  readonly body: string | Buffer | readonly Buffer[] | AsyncIterable<string | Uint8Array>;
 }
 
 export type RestHandler = (request: RestRequest) => Promise<RestAnswer>;

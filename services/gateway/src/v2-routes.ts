@@ -59,8 +59,8 @@ export function v2Routes({ oip, modelNames, maxJsonBytes, maxMessageBytes }: V2D
 
   const infer: RestHandler = async (request) => {
     const { model, version } = modelIn(request.params);
-    const { message, wish } = await readInfer(request, model, version);
-    return compressed(writeInferAnswer(await oip.modelInfer(message, request.caller), wish), request.headers);
+    const { message, wish, room } = await readInfer(request, model, version);
+    return compressed(writeInferAnswer(await oip.modelInfer(message, request.caller, room), wish), request.headers);
   };
 
   async function readInfer(request: RestRequest, model: string, version: string) {
@@ -70,9 +70,8 @@ export function v2Routes({ oip, modelNames, maxJsonBytes, maxMessageBytes }: V2D
     if (length === 0) {
       return readRawRequest(await oip.modelMetadata({ name: model, version }, request.caller), version, body);
     }
-    if (length === undefined) return readInferRequest(model, version, body, undefined);
-    if (length > maxJsonBytes) throw errors.bodyTooLarge(maxJsonBytes);
-    return readInferRequest(model, version, body.subarray(0, length), body.subarray(length));
+    if (length !== undefined && length > maxJsonBytes) throw errors.bodyTooLarge(maxJsonBytes);
+    return readInferRequest(model, version, body, length);
   }
 
   const index: RestHandler = async (request) => {

@@ -1,5 +1,4 @@
-import { inference } from '@modelmill/contracts';
-import { decodeInferRequest } from './decode-infer-request.js';
+import { decodeInferRequest, inference } from '@modelmill/contracts';
 import { encodeInferResponse } from './encode-infer-response.js';
 
 const { modelInfer, modelStreamInfer } = inference.GRPCInferenceServiceService;

@@ -1,5 +1,5 @@
-import { inference } from '@modelmill/contracts';
-import { decodeInferRequest } from './decode-infer-request.js';
+import * as inference from './gen/inference/grpc_service.js';
+import { decodeInferRequest, decodeInferResponse, encodeInferRequest } from './infer-messages.js';
 
 const large = Buffer.alloc(2 ** 17, 7);
 
@@ -56,4 +56,60 @@ describe('the decoder of requests', () => {
     ['has a length without an end', Buffer.concat([whole, Buffer.alloc(12, 255)])],
     ['names a field twice', Buffer.concat([whole, requestOf({ modelName: 'other', rawInputContents: [large] })])],
   ])('treats a message that %s as the generated one does', (_, bytes) => like(bytes));
+});
+
+describe('the decoder of answers', () => {
+  const answer = inference.ModelInferResponse.fromPartial({
+    modelName: 'digits',
+    parameters: { late: { parameterChoice: { $case: 'boolParam', boolParam: true } } },
+    outputs: [{ name: 'a', datatype: 'UINT8', shape: [2n ** 17n] }, { name: 'b' }],
+    rawOutputContents: [large, Buffer.from([1, 2, 3])],
+  });
+  const bytes = Buffer.from(inference.ModelInferResponse.encode(answer).finish());
+
+  it('reads as the generated one does, and does not copy a large tensor', () => {
+    const read = decodeInferResponse(bytes);
+    expect(read).toEqual(inference.ModelInferResponse.decode(bytes));
+    expect(read.rawOutputContents[0]!.buffer).toBe(bytes.buffer);
+  });
+
+  it('refuses what the generated one refuses', () => {
+    expect(() => decodeInferResponse(bytes.subarray(0, 2 ** 16))).toThrow();
+  });
+});
+
+describe('the encoder of requests', () => {
+  const request = (rawInputContents: Buffer[], modelName = 'digits') =>
+    inference.ModelInferRequest.fromPartial({
+      modelName,
+      parameters: { priority: { parameterChoice: { $case: 'int64Param', int64Param: 2n } } },
+      inputs: [{ name: 'a', datatype: 'UINT8', shape: [2n ** 17n] }],
+      outputs: [{ name: 'y' }],
+      rawInputContents,
+    });
+  const generated = (message: inference.ModelInferRequest) =>
+    Buffer.from(inference.ModelInferRequest.encode(message).finish());
+
+  it.each([
+    ['no tensors', []],
+    ['an empty one', [Buffer.alloc(0)]],
+    ['several', [large, Buffer.alloc(0), Buffer.from([1])]],
+    ['one', [large]],
+  ])('writes %s byte for byte as the generated one does', (_, tensors) => {
+    expect(encodeInferRequest(request(tensors)).equals(generated(request(tensors)))).toBe(true);
+  });
+
+  it.each([
+    ['as much room as it takes', 200, 'digits', true],
+    ['too little room', 200, 'd'.repeat(200), false],
+  ])('writes before a tensor with %s, and nowhere else', (_, room, modelName, inPlace) => {
+    const memory = Buffer.alloc(1000 + 2 ** 17, 9);
+    const tensor = memory.subarray(1000);
+    const message = request([tensor], modelName);
+    const want = generated(message);
+    const written = encodeInferRequest(message, room);
+    expect(written.equals(want)).toBe(true);
+    expect(written.buffer === memory.buffer).toBe(inPlace);
+    expect(memory.subarray(0, 1000 - room).every((byte) => byte === 9)).toBe(true);
+  });
 });
