@@ -44,8 +44,11 @@ export interface Connection {
   request(block: Buffer, end: boolean, listener: StreamListener): Stream;
   /** Goes after the data that waits. */
   headers(stream: Stream, block: Buffer, end: boolean, whenSent?: () => void): void;
-  /** Sends as the windows allow, and keeps `bytes` until then. */
-  data(stream: Stream, bytes: Buffer, end: boolean, whenSent?: () => void): void;
+  /**
+   * Sends as the windows allow, and keeps `bytes` until the system has taken them: after `whenSent`, and `whenTaken` says so.
+   * Neither is called where they do not get there.
+   */
+  data(stream: Stream, bytes: Buffer, end: boolean, whenSent?: () => void, whenTaken?: () => void): void;
   /** So many bytes of the stream were used, or will be: as many more may come. */
   credit(stream: Stream, bytes: number): void;
   /** Ends the stream at once; its listener hears no more. */
@@ -454,7 +457,8 @@ function openConnection(socket: Duplex, isServer: boolean, options: ConnectionOp
       send(stream, { kind: 'headers', block, end, whenSent });
       bound();
     },
-    data: (stream, bytes, end, whenSent) => send(stream, { kind: 'data', bytes, at: 0, end, whenSent }),
+    data: (stream, bytes, end, whenSent, whenTaken) =>
+      send(stream, { kind: 'data', bytes, at: 0, end, whenSent, whenTaken }),
     credit,
     reset,
     drain() {

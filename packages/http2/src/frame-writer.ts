@@ -2,7 +2,8 @@ import type { Duplex } from 'node:stream';
 import { flag, frameHeaderBytes, frameType } from './protocol.js';
 
 export interface FrameWriter {
-  frame(type: number, flags: number, stream: number, payload: Uint8Array): void;
+  /** `whenTaken`: when the system has all of it. */
+  frame(type: number, flags: number, stream: number, payload: Uint8Array, whenTaken?: () => void): void;
   /** HEADERS, and CONTINUATION where the block is longer than a frame. */
   headers(stream: number, block: Uint8Array, end: boolean, frameBytes: number): void;
   /** Bytes as they are. */
@@ -24,6 +25,7 @@ export function createFrameWriter(socket: Duplex, onTaken: () => void): FrameWri
   let to = 0;
   let pieces: Uint8Array[] = [];
   let gatheredBytes = 0;
+  let awaited: (() => void)[] = [];
   let scheduled: NodeJS.Immediate | undefined;
   let takingBytes = 0;
 
@@ -54,7 +56,7 @@ export function createFrameWriter(socket: Duplex, onTaken: () => void): FrameWri
     }
   }
 
-  function frame(type: number, flags: number, stream: number, payload: Uint8Array): void {
+  function frame(type: number, flags: number, stream: number, payload: Uint8Array, whenTaken?: () => void): void {
     const { length } = payload;
     room(frameHeaderBytes);
     slab[to] = length >>> 16;
@@ -65,6 +67,7 @@ export function createFrameWriter(socket: Duplex, onTaken: () => void): FrameWri
     slab.writeUInt32BE(stream, to + 5);
     to += frameHeaderBytes;
     put(payload);
+    if (whenTaken) awaited.push(whenTaken);
   }
 
   function flush(): void {
@@ -74,11 +77,14 @@ export function createFrameWriter(socket: Duplex, onTaken: () => void): FrameWri
     if (pieces.length === 0 || socket.destroyed) return;
     const sent = pieces; // what is written in memory may be answered, and go on from here, before its write returns
     const bytes = gatheredBytes;
+    const hearing = awaited;
     pieces = [];
     gatheredBytes = 0;
+    awaited = [];
     takingBytes += bytes;
-    const taken = () => {
+    const taken = (error?: Error | null) => {
       takingBytes -= bytes;
+      if (!error) for (const hear of hearing) hear();
       onTaken();
     };
     socket.cork();

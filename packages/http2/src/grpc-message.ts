@@ -1,4 +1,5 @@
 import { roomFor } from './room-for.js';
+import { letGo, soleMemory } from './sole-memory.js';
 
 /** A message as gRPC frames it: one byte that says whether it is compressed, four of length, itself. */
 const prefixBytes = 5;
@@ -58,19 +59,21 @@ export class MessageGatherer {
   /** The message, once it is whole. */
   take(): Buffer {
     const bytes = this.#memory.subarray(prefixBytes, this.#bytes);
-    this.clear();
+    this.#memory = nothing;
     return bytes;
   }
 
-  /** Lets go of all memory. */
+  /** Frees what was not taken. */
   clear(): void {
+    letGo(this.#memory);
     this.#memory = nothing;
   }
 
   #grow(kept: number): void {
     const room = roomFor(this.#bytes, this.length < 0 ? Infinity : prefixBytes + this.length);
-    const memory = Buffer.allocUnsafe(room);
+    const memory = soleMemory(room);
     if (kept > 0) this.#memory.copy(memory, 0, 0, kept);
+    letGo(this.#memory);
     this.#memory = memory;
   }
 }

@@ -37,7 +37,8 @@ export function createSender(writer: FrameWriter, peer: PeerSettings, onEnd: (st
     if (left > 0 && (size <= 0 || writer.backlog >= mostBacklogBytes)) return false;
     const isLast = size === left;
     const endStream = isLast && first.end ? flag.endStream : 0;
-    writer.frame(frameType.data, endStream, stream.id, first.bytes.subarray(first.at, first.at + size));
+    const payload = first.bytes.subarray(first.at, first.at + size);
+    writer.frame(frameType.data, endStream, stream.id, payload, isLast ? first.whenTaken : undefined);
     first.at += size;
     stream.sendWindow -= size;
     window -= size;

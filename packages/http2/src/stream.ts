@@ -24,6 +24,7 @@ export type Sending =
       at: number;
       readonly end: boolean;
       readonly whenSent: (() => void) | undefined;
+      readonly whenTaken: (() => void) | undefined;
     };
 
 /** One request and its answer. What is written to it goes by its connection. */

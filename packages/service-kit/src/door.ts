@@ -119,13 +119,15 @@ function accept(socket: Socket, options: DoorOptions, connections: Set<Connectio
     const to = further;
     const passed: Stream = to.request(encodeHeaders(fields), end, {
       onHeaders: (answered, ended) => connection.headers(stream, encodeHeaders(answered), ended),
-      onData: (piece, ended) => connection.data(stream, Buffer.from(piece), ended, () => to.credit(passed, piece.length)),
+      onData: (piece, ended) =>
+        connection.data(stream, Buffer.from(piece), ended, () => to.credit(passed, piece.length)),
       onReset: (code, lost) =>
         connection.reset(stream, lost && code !== errorCode.refusedStream ? errorCode.internalError : code),
     });
     return {
       onHeaders: (trailers, ended) => to.headers(passed, encodeHeaders(trailers), ended),
-      onData: (piece, ended) => to.data(passed, Buffer.from(piece), ended, () => connection.credit(stream, piece.length)),
+      onData: (piece, ended) =>
+        to.data(passed, Buffer.from(piece), ended, () => connection.credit(stream, piece.length)),
       onReset: (code) => to.reset(passed, code),
     };
   }

@@ -1,6 +1,6 @@
 import { status } from '@grpc/grpc-js';
 import type { Metadata, StatusObject } from '@grpc/grpc-js';
-import { MessageGatherer, errorCode, framedMessage } from '@modelmill/http2';
+import { MessageGatherer, errorCode, framedMessage, letGo } from '@modelmill/http2';
 import type { Connection, HeaderField, Stream, StreamListener } from '@modelmill/http2';
 import { answerBlock, failureBlock, metadataOf, okBlock } from './call-headers.js';
 import { CallTime } from './call-time.js';
@@ -159,7 +159,10 @@ export class UnaryCall implements StreamListener {
     if (!this.#end()) return;
     const { connection, stream } = this;
     connection.headers(stream, answerBlock, false);
-    for (const piece of framedMessage(message)) connection.data(stream, piece, false);
+    for (const piece of framedMessage(message)) {
+      const isMessage = piece.buffer === message.buffer;
+      connection.data(stream, piece, false, undefined, isMessage ? () => letGo(message) : undefined);
+    }
     connection.headers(stream, okBlock, true, () => this.#time.clear());
     if (stream.waiting.length > 0) this.#time.atMost(unreadMs);
   }

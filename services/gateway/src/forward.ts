@@ -49,7 +49,7 @@ export async function forwardUnary(route: Route, request: Buffer, caller: Caller
   let target = route.replicas.pick(route.named);
   for (let tries = 1; ; tries++) {
     try {
-      return await callUnary(target, route.path, request, caller);
+      return await callUnary(target, route.path, request, caller, true);
     } catch (error) {
       const unavailable = error instanceof RpcError && error.code === status.UNAVAILABLE;
       const again = unavailable && (neverLeft(error) ? tries < mostTries : route.safe && tries === 1);
@@ -69,11 +69,18 @@ export async function forwardToAll(route: Route, request: Buffer, caller: Caller
   return answers[0]!;
 }
 
-export async function callUnary(target: Target, path: string, request: Buffer, caller: Caller): Promise<Buffer> {
+/** `last`: the request is not needed after a good answer. */
+export async function callUnary(
+  target: Target,
+  path: string,
+  request: Buffer,
+  caller: Caller,
+  last = false,
+): Promise<Buffer> {
   const { signal, deadline } = caller;
   target.inFlight++;
   try {
-    return await target.unary.call(path, request, { signal, deadline, headers: headersFor(caller) });
+    return await target.unary.call(path, request, { signal, deadline, headers: headersFor(caller), last });
   } catch (error) {
     const lost = error instanceof NotBegunError || error instanceof ConnectionLostError;
     throw lost ? errors.unreachable(target.replica.service, error) : error;

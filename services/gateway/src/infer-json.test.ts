@@ -4,7 +4,12 @@ import { jsonLength, readInferRequest, writeInferAnswer } from './infer-json.js'
 const input = { name: 'x', datatype: 'INT64', shape: [2], data: [1, 2] };
 const body = (fields: object) => Buffer.from(JSON.stringify({ inputs: [input], ...fields }));
 const read = (json: Buffer | string, binary?: Buffer) =>
-  readInferRequest('m', '', Buffer.concat([Buffer.from(json), binary ?? Buffer.alloc(0)]), binary && Buffer.byteLength(json));
+  readInferRequest(
+    'm',
+    '',
+    Buffer.concat([Buffer.from(json), binary ?? Buffer.alloc(0)]),
+    binary && Buffer.byteLength(json),
+  );
 
 describe('an infer request in JSON', () => {
   it('keeps 64-bit integers exactly', () => {

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { finished } from 'node:stream';
 import type { Readable } from 'node:stream';
 import { createGunzip, createInflate } from 'node:zlib';
-import { roomFor } from '@modelmill/http2';
+import { letGo, roomFor, soleMemory } from '@modelmill/http2';
 import * as errors from './errors.js';
 
 /** All of a request's body, decompressed. Refuses what is larger than the limit before it holds it. */
@@ -48,15 +48,16 @@ interface Holder {
 
 /** Of a body whose length is told, which Node holds it to: a piece is let go as soon as it has come. */
 function openMemory(length: number): Holder {
-  let memory = Buffer.alloc(0);
+  let memory: Buffer = Buffer.alloc(0);
   let used = 0;
   return {
     bytes: () => used,
     add(piece) {
       const bytes = used + piece.byteLength;
       if (bytes > memory.length) {
-        const larger = Buffer.allocUnsafeSlow(roomFor(bytes, length));
+        const larger = soleMemory(roomFor(bytes, length));
         memory.copy(larger, 0, 0, used);
+        letGo(memory);
         memory = larger;
       }
       memory.set(piece, used);

@@ -161,7 +161,11 @@ function inSpan<T>(
 async function send(reply: FastifyReply, { status: code = 200, type, headers = {}, body }: RestAnswer): Promise<void> {
   reply.code(code).headers(headers).type(type);
   if (typeof body === 'string' || Buffer.isBuffer(body)) return void (await reply.send(body));
-  if (Array.isArray(body)) reply.header('content-length', body.reduce((sum: number, { length }) => sum + length, 0));
+  if (Array.isArray(body))
+    reply.header(
+      'content-length',
+      body.reduce((sum: number, { length }) => sum + length, 0),
+    );
   await reply.send(Readable.from(body));
 }
 

@@ -118,6 +118,48 @@ describe('the gateway', () => {
       expect(outputs[0]!.data).toEqual(data);
     });
 
+    it('gives everybody their own large answer, whoever else goes away or has to ask a second replica', async () => {
+      const away = async () => Promise.reject(new RpcError(status.UNAVAILABLE, 'going away'));
+      await using _away = await startReplica(mesh, 'large-away', ['m4b', 'large-away'], { infer: away });
+      await using _here = await startReplica(mesh, 'large-here', ['m4b', 'large-here']);
+      await served('large-away');
+      await served('large-here');
+      const floats = 2 ** 19;
+      const overGrpc = async (of: number, signal?: AbortSignal) => {
+        const data = new Float32Array(floats).fill(of);
+        const request = { model: 'm4b', inputs: [{ ...input, shape: [floats], data }] };
+        const { outputs } = await mesh.mill.inference.infer(request, signal ? { signal } : {});
+        const got = outputs[0]!.data as Float32Array;
+        expect(got.length === floats && got.every((value) => value === of)).toBe(true);
+      };
+      const overRest = async (of: number, signal: AbortSignal | null = null) => {
+        const data = new Float32Array(floats).fill(of);
+        const head = Buffer.from(
+          JSON.stringify({
+            parameters: { binary_data_output: true },
+            inputs: [{ ...input, shape: [floats], data: undefined, parameters: { binary_data_size: data.byteLength } }],
+          }),
+        );
+        const answer = await mesh.fetch('/v2/models/m4b/infer', {
+          method: 'POST',
+          headers: { 'inference-header-content-length': String(head.length) },
+          body: Buffer.concat([head, Buffer.from(data.buffer)]),
+          signal,
+        });
+        const got = Buffer.from(await answer.arrayBuffer());
+        const from = Number(answer.headers.get('inference-header-content-length'));
+        expect(answer.status).toBe(200);
+        expect(got.subarray(from).equals(Buffer.from(data.buffer))).toBe(true);
+      };
+      for (let round = 0; round < 3; round++) {
+        const leaving = new AbortController();
+        const kept = [1, 2, 3].flatMap((of) => [overGrpc(of), overRest(10 + of)]);
+        const left = [4, 5].flatMap((of) => [overGrpc(of, leaving.signal), overRest(10 + of, leaving.signal)]);
+        setTimeout(() => leaving.abort(), 10 * round);
+        await Promise.all([...kept, Promise.allSettled(left)]);
+      }
+    });
+
     it('answers over REST as over gRPC: v2 in JSON and binary, v1 in rows', async () => {
       await using _replica = await startReplica(mesh, 'rest', ['m5']);
       await served('m5');

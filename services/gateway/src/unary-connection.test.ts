@@ -4,6 +4,7 @@ import type { Http2Server, ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { Server, ServerCredentials, status } from '@grpc/grpc-js';
 import type { sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
+import { soleMemory } from '@modelmill/http2';
 import { ConnectionLostError, NotBegunError, createUnaryConnection } from './unary-connection.js';
 
 const path = '/test.Echo/Echo';
@@ -50,6 +51,21 @@ describe('a unary call over a connection of its own', () => {
     const requests = [0, 1, 65_536, ...Array<number>(6).fill(8 * 2 ** 20)].map((size, i) => Buffer.alloc(size, i + 1));
     const answers = await Promise.all(requests.map((request) => connection.call(path, request, calm)));
     answers.forEach((answer, i) => expect(answer.equals(requests[i]!)).toBe(true));
+  });
+
+  it('lets go of a large request with a good answer, and keeps it for another try', async () => {
+    using busy = await serve((_, done) => done({ code: status.UNAVAILABLE, details: 'busy' }));
+    using server = await serve((call, done) => done(null, call.request));
+    using first = createUnaryConnection(busy.address);
+    using second = createUnaryConnection(server.address);
+    const bytes = Buffer.alloc(2 * 2 ** 20, 'large ');
+    const request = soleMemory(bytes.length).fill('large ');
+    const last = { ...calm, last: true };
+    await expect(first.call(path, request, last)).rejects.toMatchObject({ code: status.UNAVAILABLE });
+    expect(request.equals(bytes)).toBe(true);
+    expect((await second.call(path, request, calm)).equals(bytes)).toBe(true);
+    expect((await second.call(path, request, last)).equals(bytes)).toBe(true);
+    expect(request.length).toBe(0);
   });
 
   it('gives headers, and fails with the status and words of the server', async () => {

@@ -9,6 +9,7 @@ import {
   errorName,
   framedMessage,
   keepAlive,
+  letGo,
   openClientConnection,
 } from '@modelmill/http2';
 import type { Allowance, Connection, HeaderField, Stream, StreamListener } from '@modelmill/http2';
@@ -29,6 +30,8 @@ export interface UnaryCallOptions {
   readonly signal: AbortSignal;
   /** Headers beside gRPC's own. */
   readonly headers: readonly HeaderField[];
+  /** Nobody else needs the request: its memory goes with a good answer. */
+  readonly last?: boolean;
 }
 
 /**
@@ -116,11 +119,12 @@ class Call implements StreamListener {
   readonly #cancel = () => this.#cancelled();
   #httpStatus: string | undefined;
   #ended = false;
+  #taken = false;
 
   constructor(
     on: Opened,
     ownHeaders: Buffer,
-    request: Buffer,
+    private readonly request: Buffer,
     private readonly options: UnaryCallOptions,
     private readonly resolve: (answer: Buffer) => void,
     private readonly reject: (error: unknown) => void,
@@ -136,7 +140,11 @@ class Call implements StreamListener {
     signal.addEventListener('abort', this.#cancel, { once: true });
     if (signal.aborted) this.#cancelled();
     const pieces = framedMessage(request);
-    pieces.forEach((piece, i) => on.connection.data(this.#stream, piece, i === pieces.length - 1));
+    const taken = () => void (this.#taken = true);
+    pieces.forEach((piece, i) => {
+      const isLast = i === pieces.length - 1;
+      on.connection.data(this.#stream, piece, isLast, undefined, isLast ? taken : undefined);
+    });
   }
 
   onHeaders(fields: readonly HeaderField[], end: boolean): void {
@@ -186,6 +194,7 @@ class Call implements StreamListener {
     if (!this.#message.isWhole() || this.#message.compressed) {
       return this.#end(new RpcError(status.INTERNAL, 'the replica answered with something else than one message'));
     }
+    if (this.options.last && this.#taken) letGo(this.request);
     this.#end(this.#message.take());
   }
 
