@@ -361,8 +361,10 @@ describe('gradients', () => {
       const y = of(...inputs);
       const weights = constant(numbers(size(y.shape), { seed: 77 }), y.shape);
       const loss = op.sum(op.mul(y, weights));
-      const found = gradients(loss, inputs);
-      const outputs = new Map([['y', y], ...inputs.map((x, i) => [`g${i}`, found.get(x)!] as const)]);
+      // as for any engine, and as for the CPU
+      const found = [gradients(loss, inputs), gradients(loss, inputs, { columns: true })];
+      const outputs = new Map([['y', y]]);
+      for (const [way, of] of found.entries()) inputs.forEach((x, i) => outputs.set(`g${i}.${way}`, of.get(x)!));
       const run = await runnableInDoubles(emit({ name: 'gradients', inputs, outputs }));
       // the forward pass alone, so that a point costs no gradients
       const forward = await runnableInDoubles(emit({ name: 'forward', inputs, outputs: new Map([['y', y]]) }));
@@ -380,9 +382,11 @@ describe('gradients', () => {
             values.map((v, j) => (i === j ? v.map((value, at) => (at === k ? value + by : value)) : v));
           wanted[k] = ((await lossAt(moved(step))) - (await lossAt(moved(-step)))) / (2 * step);
         }
-        const { data } = analytic[`g${i}`]!;
-        const worst = Math.max(...wanted.map((w, k) => Math.abs(w - data[k]!) / (1 + Math.abs(w))));
-        expect(worst).toBeLessThan(1e-6);
+        for (const way of found.keys()) {
+          const { data } = analytic[`g${i}.${way}`]!;
+          const worst = Math.max(...wanted.map((w, k) => Math.abs(w - data[k]!) / (1 + Math.abs(w))));
+          expect(worst).toBeLessThan(1e-6);
+        }
         expect(wanted.some((w) => Math.abs(w) > 0.01)).toBe(true);
       }
     },

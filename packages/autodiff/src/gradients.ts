@@ -1,9 +1,9 @@
 import { UnsupportedOpError } from './errors.js';
 import { gradientRules } from './gradient-rules.js';
 import type { GradientQuestion, GradientRule } from './gradient-rule.js';
-import { add, reduceSum, reshape, sameShape, zeros } from './ops.js';
+import { add, gemm, reduceSum, reshape, sameShape, zeros } from './ops.js';
 import { topological } from './topological.js';
-import { isFloat, operandsOf, scalar } from './value.js';
+import { constant, isFloat, operandsOf, scalar, size } from './value.js';
 import type { Operation, Shape, Shortcut, Value } from './value.js';
 
 /**
@@ -17,7 +17,7 @@ export function gradients(loss: Value, targets: readonly Value[], { columns = fa
   const arrived = new Map<Value, Value>();
   if (wanted.has(loss)) arrived.set(loss, scalar(1));
   const give = (to: Value, g: Value) => {
-    const fitted = unbroadcast(g, to.shape);
+    const fitted = unbroadcast(g, to.shape, columns);
     const before = arrived.get(to);
     arrived.set(to, before ? add(before, fitted) : fitted);
   };
@@ -100,10 +100,18 @@ function questionOf(
   };
 }
 
-/** Sums a gradient over the axes along which its value was broadcast. */
-function unbroadcast(g: Value, shape: Shape): Value {
+/** Rows that a product with ones adds up as exactly as the products that gradients of matrices are. */
+const mostRows = 2 ** 15;
+
+/** Sums a gradient over the axes along which its value was broadcast; over rows, where it is asked for, by a product. */
+function unbroadcast(g: Value, shape: Shape, byProduct: boolean): Value {
   if (sameShape(g.shape, shape)) return g;
   const extra = g.shape.length - shape.length;
   const axes = [...g.shape.keys()].filter((axis) => axis < extra || (shape[axis - extra] === 1 && g.shape[axis] !== 1));
+  const rows = size(g.shape) / size(shape);
+  if (byProduct && axes.length === extra && rows <= mostRows && g.dataType === 'float') {
+    const ones = constant(new Float32Array(rows).fill(1), [1, rows]);
+    return reshape(gemm(ones, reshape(g, [rows, size(shape)]), false, false), shape);
+  }
   return reshape(reduceSum(g, axes, true), shape);
 }
