@@ -73,10 +73,16 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
   const sent: Pending[] = [];
   let fate: { kind: RunnerErrorKind; reason: string } | undefined;
 
-  const watch = setInterval(() => {
+  let watch: NodeJS.Timeout | undefined;
+
+  /** While there is work, and a little longer: an idle service sleeps. */
+  function look() {
     const head = sent[0];
     if (head === undefined) {
-      if (performance.now() - idleSince > idleMs) exchange.release();
+      if (performance.now() - idleSince <= idleMs) return;
+      exchange.release();
+      clearInterval(watch);
+      watch = undefined;
       return;
     }
     if (performance.now() - head.begun > requestTimeoutMs) {
@@ -84,8 +90,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     } else if (residentBytes(child.pid) > memoryLimitBytes) {
       end('memory', `the request took more memory than ${memoryLimitBytes} bytes`);
     }
-  }, watchMs);
-  watch.unref();
+  }
 
   function end(kind: RunnerErrorKind, reason: string) {
     fate ??= { kind, reason };
@@ -126,6 +131,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
       if (next === undefined) return;
       if (sent.length === 0) next.begun = performance.now();
       sent.push(next);
+      watch ??= setInterval(look, watchMs).unref();
       write(next.frame);
     }
   }
