@@ -1,7 +1,7 @@
 import { emptyGraph, makeNode } from '@modelmill/onnx';
 import { openScannedSession } from '@modelmill/runtime';
 import type { ScannedSession } from '@modelmill/runtime';
-import { stepsAhead } from './steps-ahead.js';
+import { nextStop, stepsAhead } from './steps-ahead.js';
 import type { Way } from './steps-ahead.js';
 
 const scalar = (value: number) => ({ dims: [1], data: Float32Array.of(value) });
@@ -99,3 +99,16 @@ describe('steps that are computed ahead', () => {
     expect(await loss(0)).toBe(17);
   });
 });
+
+it.each([
+  [0, 10],
+  [9, 10],
+  [10, 17],
+  [17, 20],
+  [20, 25],
+])('after step %i of 25, evaluated every 10 and pruned at 17, the weights are wanted before step %i', (step, stop) =>
+  expect(nextStop(step, { steps: 25, evaluateEvery: 10, isPruned: (at) => at === 17 })).toBe(stop),
+);
+
+it('a training that evaluates nothing stops at its end', () =>
+  expect(nextStop(3, { steps: 25, evaluateEvery: Infinity, isPruned: () => false })).toBe(25));

@@ -30,6 +30,16 @@ export interface Way {
   stopAfter(step: number): number;
 }
 
+/** Of a training whose evaluations look at the weights, and whose prunings change them: the first stop after a step. */
+export function nextStop(
+  step: number,
+  of: { readonly steps: number; readonly evaluateEvery: number; isPruned(step: number): boolean },
+): number {
+  let stop = step + 1;
+  while (stop < of.steps && stop % of.evaluateEvery !== 0 && !of.isPruned(stop)) stop++;
+  return stop;
+}
+
 /** `now`: a clock of milliseconds. */
 export function stepsAhead(
   session: Steps,

@@ -20,7 +20,7 @@ import type { Standing } from './standing.js';
 import { formOf, openSteps } from './step-session.js';
 import { stepFeeds } from './step-feeds.js';
 import type { Feeds } from './step-feeds.js';
-import { stepsAhead } from './steps-ahead.js';
+import { nextStop, stepsAhead } from './steps-ahead.js';
 import { openTeacher } from './teacher.js';
 import type { FromTraining, ProgressReport, TrainingOrder } from './training-messages.js';
 import type { TrainingPlan } from './training-plan.js';
@@ -88,13 +88,8 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
 
   const formAt = (at: number) => formOf(plan, at, steps);
 
-  /** Evaluations look at the weights, pruning changes them. */
-  const stopAfter = (at: number): number => {
-    const evaluation = evaluateEvery === Infinity ? steps : at + evaluateEvery - (at % evaluateEvery);
-    let stop = at + 1;
-    while (stop < Math.min(steps, evaluation) && !(pruning && isDue(pruning.times, stop))) stop++;
-    return stop;
-  };
+  const isPruned = (at: number) => pruning !== undefined && isDue(pruning.times, at);
+  const stopAfter = (at: number) => nextStop(at, { steps, evaluateEvery, isPruned });
   const ahead = stepsAhead(session, { feedsAt, formAt, stopAfter });
 
   const progress = (loss: number, metrics: ProgressReport['metrics']): ProgressReport => ({
@@ -116,7 +111,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   if (chosen && standing.step === 0) await save();
   while (standing.step < steps && !standing.stopped) {
     const at = standing.step;
-    if (pruning && isDue(pruning.times, at)) {
+    if (pruning && isPruned(at)) {
       session.setState(prunedState(await session.state(), step.state, pruning, pruning.times, at));
     }
     const outputs = await ahead.run(at);
