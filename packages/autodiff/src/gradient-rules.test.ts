@@ -279,6 +279,21 @@ const cases: readonly Case[] = [
   pooled('GlobalMaxPool', 'of two axes', [2, 3, 3, 2], [2, 3, 1, 1], {}),
   {
     rule: 'LayerNormalization',
+    what: 'that adds nothing',
+    shapes: [[2, 3, 4], [4]],
+    of: (...x) => lowered('LayerNormalization', x, { axis: -1 }),
+  },
+  {
+    rule: 'LayerNormalization',
+    what: 'of two axes that adds nothing',
+    shapes: [
+      [2, 3, 4],
+      [3, 4],
+    ],
+    of: (...x) => lowered('LayerNormalization', x, { axis: 1 }),
+  },
+  {
+    rule: 'LayerNormalization',
     shapes: [[2, 3, 4], [4], [4]],
     of: (...x) => lowered('LayerNormalization', x, { axis: -1 }),
   },

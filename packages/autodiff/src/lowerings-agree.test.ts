@@ -42,6 +42,7 @@ const cases: readonly Case[] = [
   { opType: 'InstanceNormalization', opset: 18, shape: [2, 3, 5], weights: { scale: [3], bias: [3] } },
   { opType: 'MeanVarianceNormalization', opset: 13, shape: [2, 3, 4, 2] },
   { opType: 'LayerNormalization', opset: 17, shape: [2, 3, 4], weights: { scale: [4], bias: [4] } },
+  { opType: 'LayerNormalization', opset: 17, shape: [2, 3, 4], weights: { scale: [4] } },
   { opType: 'Gelu', opset: 20, shape: [2, 5] },
   { opType: 'Gelu', opset: 20, shape: [2, 5], attributes: { approximate: attributeOfWord('tanh') } },
   { opType: 'HardSwish', opset: 14, shape: [2, 5] },

@@ -59,18 +59,7 @@ export const lowerings: Readonly<Record<string, (reading: Reading) => readonly V
       }),
     ];
   },
-  // the gradient wants the mean and the inverse deviation
-  LayerNormalization: ({ node, x, int }) => {
-    const { shape, dataType } = x[0]!;
-    const axis = int('axis', -1);
-    const from = axis < 0 ? axis + shape.length : axis;
-    const reduced = shape.map((length, i) => (i < from ? length : 1));
-    return operation({ opType: node.opType, node: node.name, inputs: x, attributes: node.attributes }, [
-      { dataType, shape },
-      { dataType, shape: reduced },
-      { dataType, shape: reduced },
-    ]);
-  },
+  LayerNormalization: layerNormalization,
   // the gradient wants the positions, unless there is a cheaper way
   MaxPool: ({ node, x, outputs }) => {
     const { shape, dataType } = outputs[0]!;
@@ -111,6 +100,25 @@ export const lowerings: Readonly<Record<string, (reading: Reading) => readonly V
   Mul: writtenGelu,
   Swish: ({ x: [x], float }) => [mul(x!, op.sigmoid(op.times(x!, float('alpha', 1))))],
 };
+
+/**
+ * The gradient wants the mean and the inverse deviation, and what is normalized: where nothing is added to that and nobody
+ * else takes the first two, it is what the operator gives, and the scale comes after.
+ */
+function layerNormalization({ node, x: [x, scale, bias], int }: Reading): readonly Value[] {
+  const { shape, dataType } = x!;
+  const axis = int('axis', -1);
+  const from = axis < 0 ? axis + shape.length : axis;
+  const reduced = { dataType, shape: shape.map((length, i) => (i < from ? length : 1)) };
+  const made = (by: Value) =>
+    operation({ opType: node.opType, node: node.name, inputs: [x, by, bias], attributes: node.attributes }, [
+      { dataType, shape },
+      reduced,
+      reduced,
+    ]);
+  if (bias || node.outputs.slice(1).some((name) => name !== '')) return made(scale!);
+  return [mul(made(constant(new Float32Array(size(scale!.shape)).fill(1), scale!.shape))[0]!, scale!)];
+}
 
 /** Operator set 18 has no padding that goes around; positions do the same. */
 function aroundPad({ node, x, outputs }: Reading): readonly Value[] | undefined {

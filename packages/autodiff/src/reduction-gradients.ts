@@ -13,12 +13,13 @@ type OfInput = GradientQuestion & { readonly input: Value };
 
 /** Normalization and reduction. */
 export const reductions: Readonly<Record<string, GradientRule>> = {
-  LayerNormalization: ({ operation, x: [x, scale], g, all, int }) => {
+  LayerNormalization: ({ operation, x: [x, scale], y, g, all, int }) => {
     const [, mean, inverse] = operation.outputs;
     const axis = axisOf(int('axis', -1), x!);
     const axes = op.axesOf(x!).filter((i) => i >= axis);
-    const normalized = mul(sub(x!, mean!), inverse!);
-    const scaled = mul(g, scale!);
+    const plain = operation.inputs[2] === undefined && isOne(scale!);
+    const normalized = plain ? y : mul(sub(x!, mean!), inverse!);
+    const scaled = plain ? g : mul(g, scale!);
     const centred = sub(scaled, op.reduceMean(scaled, axes, true));
     const count = size(x!.shape.slice(axis));
     const through = () =>
@@ -53,6 +54,9 @@ export const reductions: Readonly<Record<string, GradientRule>> = {
   ReduceMax: unary(reducedExtreme),
   ReduceMin: unary(reducedExtreme),
 };
+
+const isOne = ({ source }: Value): boolean =>
+  source.kind === 'constant' && Array.prototype.every.call(source.values, (value) => value === 1);
 
 /** g goes to the elements that equal the extreme, in equal parts. */
 function reducedExtreme({ g, input, y, operation }: OfInput): Value {

@@ -9,8 +9,9 @@ export type Feeds = Readonly<
 export type Run = (feeds: Feeds) => Promise<Record<string, Float32Array>>;
 
 /** A model in ONNX Runtime, the engine that trains and serves. */
-export async function runnable(model: Model): Promise<Run> {
-  const session = await InferenceSession.create(writeOnnx(model), { logSeverityLevel: 3, intraOpNumThreads: 1 });
+export async function runnable(model: Model, options: InferenceSession.SessionOptions = {}): Promise<Run> {
+  const given = { logSeverityLevel: 3, intraOpNumThreads: 1, ...options } as const;
+  const session = await InferenceSession.create(writeOnnx(model), given);
   return async (feeds) => {
     const tensors = Object.entries(feeds).map(([name, { dims, data }]) => {
       if (data instanceof BigInt64Array) return [name, new Tensor('int64', data, dims)] as const;
