@@ -164,6 +164,10 @@ export function split(x: Value, lengths: readonly number[], axis: number): reado
   );
 }
 
+/** As split; the value itself where it is one slice. */
+export const parted = (x: Value, lengths: readonly number[], axis: number): readonly Value[] =>
+  lengths.length === 1 ? [x] : split(x, lengths, axis);
+
 /** One range of an axis. A negative step runs backwards, from `start` down to and without `end`. */
 export interface Range {
   readonly axis: number;

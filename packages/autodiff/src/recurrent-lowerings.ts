@@ -1,7 +1,7 @@
 import { TrainingFormError } from './errors.js';
 import type { Reading } from './reading.js';
 import * as op from './ops.js';
-import { recurrence } from './recurrence.js';
+import { piecesOf, recurrence } from './recurrence.js';
 import { cells } from './recurrent-cells.js';
 import type { Cell } from './recurrent-cells.js';
 import type { Shape, Value } from './value.js';
@@ -29,7 +29,12 @@ export const recurrentLowering =
     const [time, batch, width] = x!.shape as [number, number, number];
     const [directions, , hidden] = recurrent!.shape as [number, number, number];
     const cell = cellOf(opType, reading);
-    const rows = op.reshape(x!, [time * batch, width]);
+    const pieces = piecesOf(time, batch, hidden);
+    const rows = op.parted(
+      op.reshape(x!, [time * batch, width]),
+      pieces.map((steps) => steps * batch),
+      0,
+    );
     const [weightsOf, recurrentOf, biasesOf, hOf, cOf] = [weights, recurrent, biases, initialH, initialC].map((value) =>
       byDirection(value, directions),
     );
@@ -39,26 +44,26 @@ export const recurrentLowering =
       const bias = biasesByBlock(cell, biasesOf![way], hidden);
       const inputs = {
         projected: byBlock(cell, weightsOf![way]!, hidden).map((block, i) =>
-          op.gemm(block, rows, false, true, 1, bias.projected[i]),
+          rows.map((piece) => op.gemm(block, piece, false, true, 1, bias.projected[i])),
         ),
         recurrent: byBlock(cell, recurrentOf![way]!, hidden),
         bias: bias.separate,
         h: turned(hOf![way]) ?? none,
         c: opType === 'LSTM' ? (turned(cOf![way]) ?? none) : undefined,
       };
-      return recurrence(cell, inputs, time, reverse || way === 1);
+      return recurrence(cell, inputs, pieces, reverse || way === 1);
     });
     const joined = (values: readonly Value[], shape: Shape, axis: number) =>
       op.concat(
-        values.map((value) => op.reshape(op.transposeLast(value), shape)),
+        values.map((value) => op.reshape(value, shape)),
         axis,
       );
     const last = [1, batch, hidden];
     const all = ways.map((way) => way.all);
     const h = ways.map((way) => way.h);
     const c = ways.flatMap((way) => way.c ?? []);
-    const outputs = [joined(all, [time, 1, batch, hidden], 1), joined(h, last, 0)];
-    return opType === 'LSTM' ? [...outputs, joined(c, last, 0)] : outputs;
+    const outputs = [joined(all, [time, 1, batch, hidden], 1), joined(h.map(op.transposeLast), last, 0)];
+    return opType === 'LSTM' ? [...outputs, joined(c.map(op.transposeLast), last, 0)] : outputs;
   };
 
 const turned = (value: Value | undefined) => value && op.transposeLast(value);
