@@ -6,31 +6,36 @@ import * as op from './ops.js';
 import { numbers } from './run-for-tests.js';
 import { input } from './value.js';
 
-const [vocabulary, width, count] = [7, 128, 4096];
+const [width, count] = [128, 4096];
 
 it.each([
-  ['Gather', [count]],
-  ['GatherND', [count, 1]],
-] as const)('no addition of the gradient of %s is lost, however many threads there are', async (opType, places) => {
-  const [table, weights] = [input('table', [vocabulary, width]), input('weights', [count, width])];
-  const indices = input('indices', places, 'int64');
-  const read = op.make(opType, [table, indices], [count, width]);
-  const found = gradients(op.sum(op.mul(read, weights)), [table]);
-  const outputs = new Map([['gradient', found.get(table)!]]);
-  const model = writeOnnx(emit({ name: 'adding', inputs: [weights, indices], outputs }));
-  const session = await InferenceSession.create(model, { intraOpNumThreads: 8, logSeverityLevel: 3 });
+  ['Gather', [count], 7, false],
+  ['GatherND', [count, 1], 7, false],
+  ['Gather', [count], 4200, true],
+] as const)(
+  'no addition of the gradient of %s (%j, of %d rows, faster forms: %p) is lost, however many threads there are',
+  async (opType, places, vocabulary, columns) => {
+    const [table, weights] = [input('table', [vocabulary, width]), input('weights', [count, width])];
+    const indices = input('indices', places, 'int64');
+    const read = op.make(opType, [table, indices], [count, width]);
+    const found = gradients(op.sum(op.mul(read, weights)), [table], { columns });
+    const outputs = new Map([['gradient', found.get(table)!]]);
+    const model = writeOnnx(emit({ name: 'adding', inputs: [weights, indices], outputs }));
+    const session = await InferenceSession.create(model, { intraOpNumThreads: 8, logSeverityLevel: 3 });
 
-  const of = BigInt64Array.from(numbers(count, { low: 0, high: vocabulary }), (value) => BigInt(Math.floor(value)));
-  const by = numbers(count * width);
-  const wanted = new Float64Array(vocabulary * width);
-  by.forEach((value, i) => (wanted[Number(of[Math.floor(i / width)]) * width + (i % width)]! += value));
-  for (let i = 0; i < 30; i++) {
-    const results = await session.run({
-      weights: new Tensor('float32', by, [count, width]),
-      indices: new Tensor('int64', of, places),
-    });
-    const got = results['gradient']!.data as Float32Array;
-    expect(Math.max(...wanted.map((value, at) => Math.abs(value - got[at]!)))).toBeLessThan(1e-3);
-  }
-  await session.release();
-});
+    const of = BigInt64Array.from(numbers(count, { low: 0, high: vocabulary }), (value) => BigInt(Math.floor(value)));
+    const by = numbers(count * width);
+    const wanted = new Float64Array(vocabulary * width);
+    by.forEach((value, i) => (wanted[Number(of[Math.floor(i / width)]) * width + (i % width)]! += value));
+    for (let i = 0; i < (vocabulary < count ? 30 : 5); i++) {
+      const results = await session.run({
+        weights: new Tensor('float32', by, [count, width]),
+        indices: new Tensor('int64', of, places),
+      });
+      const got = results['gradient']!.data as Float32Array;
+      const worst = wanted.reduce((most, value, at) => Math.max(most, Math.abs(value - got[at]!)), 0);
+      expect(worst).toBeLessThan(1e-3);
+    }
+    await session.release();
+  },
+);

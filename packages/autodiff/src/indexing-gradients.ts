@@ -4,16 +4,19 @@ import { constantsOf } from './constants-of.js';
 import { UnsupportedOpError } from './errors.js';
 import * as op from './ops.js';
 import { sumsByPlace } from './sums-by-place.js';
+import { scatterND, tableOfSums } from './table-rows.js';
 import { constant, size } from './value.js';
 import type { Shape, Value } from './value.js';
 
 /** Operators that read or write by position. */
 export const indexing: Readonly<Record<string, GradientRule>> = {
-  Gather: ({ x: [data, indices], g, int }) => {
+  Gather: ({ x: [data, indices], g, int, columns }) => {
     const axis = axisOf(int('axis', 0), data!);
     const length = data!.shape[axis]!;
     const known = data!.shape.length === 1 ? constantsOf(indices) : [];
-    return [() => (known.length > length ? sumsByPlace(g, known, length) : scatterAlong(g, indices!, axis, length))];
+    return [
+      () => (known.length > length ? sumsByPlace(g, known, length) : scatterAlong(g, indices!, axis, length, columns)),
+    ];
   },
   GatherElements: ({ x: [data, indices], g, int }) => [
     () => scatterElements(op.zeros(data!.shape), indices!, g, axisOf(int('axis', 0), data!), 'add'),
@@ -52,23 +55,24 @@ function adds({ operation, word }: GradientQuestion): boolean {
   throw new UnsupportedOpError(operation.opType, operation.node, `has no gradient for reduction '${reduction}'`);
 }
 
-/** What Gather read along an axis, [before…, …indices, after…], added up where it came from. */
-export function scatterAlong(g: Value, indices: Value, axis: number, length: number): Value {
+/** What Gather read along an axis, [before…, …indices, after…], added up where it came from. `columns` as in StepOptions. */
+export function scatterAlong(g: Value, indices: Value, axis: number, length: number, columns = false): Value {
   const places = size(indices.shape);
   const before = g.shape.slice(0, axis);
   const after = g.shape.slice(axis + indices.shape.length);
   const shape = [length, ...before, ...after];
   const first = [axis, ...before.keys(), ...after.map((_, i) => axis + 1 + i)];
   const rows = op.transpose(op.reshape(g, [...before, places, ...after]), first);
-  const made = addAt(op.zeros(shape), op.reshape(longs(indices), [places, 1]), rows);
+  const at = op.reshape(longs(indices), [places, 1]);
+  const addUp = (length: number, at: Value) => addAt(op.zeros([length, ...shape.slice(1)]), at, rows);
+  const made = columns && sumsPay(shape, rows.shape) ? tableOfSums(shape, at, addUp) : addUp(length, at);
   const back = [...first.keys()].sort((a, b) => first[a]! - first[b]!);
   return op.transpose(made, back);
 }
 
-const reducing = (reduction?: 'add') => (reduction ? { reduction: { kind: 'string', value: reduction } as const } : {});
-
 function scatterElements(to: Value, indices: Value, updates: Value, axis: number, reduction?: 'add'): Value {
-  const attributes = { axis: op.int(axis), ...reducing(reduction) };
+  const reducing = reduction ? { reduction: { kind: 'string', value: reduction } as const } : {};
+  const attributes = { axis: op.int(axis), ...reducing };
   return op.make('ScatterElements', [to, indices, updates], to.shape, updates.dataType, attributes);
 }
 
@@ -94,8 +98,8 @@ function addAt(to: Value, at: Value, updates: Value): Value {
   return sum;
 }
 
-const scatterND = (to: Value, at: Value, updates: Value, reduction?: 'add'): Value =>
-  op.make('ScatterND', [to, at, updates], to.shape, updates.dataType, reducing(reduction));
+/** Every ScatterND copies what it adds to: where the table is larger than what it gets, and gets it in several parts. */
+const sumsPay = (table: Shape, rows: Shape): boolean => table[0]! > rows[0]! && size(rows) > addedAtOnce;
 
 /** ScatterND takes int64 only. */
 const longs = (indices: Value): Value => (indices.dataType === 'int64' ? indices : op.cast(indices, 'int64', 7));

@@ -8,11 +8,12 @@ import { featureTerms } from './feature-losses.js';
 import { gradients } from './gradients.js';
 import { hiddenMatrices } from './hidden-matrices.js';
 import { distillationLoss, lossOf, mixed } from './losses.js';
-import { abs, add, div, make, minimum, mul, sign, sqrt, sumSquare, times, zeros } from './ops.js';
+import { abs, add, div, make, minimum, mul, sign, sqrt, times, zeros } from './ops.js';
 import { groupFault, isFrozen } from './parameter-groups.js';
 import { readGraph } from './read-graph.js';
 import type { DropoutMask } from './reading.js';
 import type { StepOptions } from './step-options.js';
+import { scaled, sumOfSquares } from './table-rows.js';
 import { topological } from './topological.js';
 import { updateRows } from './update-rows.js';
 import { moved, updateBy, updateByAdam } from './updates.js';
@@ -199,7 +200,7 @@ function stepValues(
   const nextOf = new Map<Value, Value>();
   const slots: Update['slots'][number][] = [];
   for (const [at, row] of options.importance ? [] : rows.entries()) {
-    const d = scale ? mul(whole[at]!, scale) : whole[at]!;
+    const d = scale ? scaled(whole[at]!, scale) : whole[at]!;
     const rates = { learningRate: times(learningRate, row.rateScale), corrections };
     const of = row.members.length === 1 ? row.members[0]!.name : '';
     const update =
@@ -332,7 +333,7 @@ function usedBy(roots: ReadonlyMap<string, Value>, inputs: readonly Value[]): re
   return inputs.filter((value) => used.has(nameOf(value)));
 }
 
-const normOf = (gs: readonly Value[]): Value => sqrt(gs.map((g) => sumSquare(g)).reduce(add));
+const normOf = (gs: readonly Value[]): Value => sqrt(gs.map(sumOfSquares).reduce(add));
 
 const clipped = (g: Value, bound = 0): Value =>
   bound === 0 ? g : make('Clip', [g, scalar(-bound), scalar(bound)], g.shape, g.dataType);

@@ -3,6 +3,7 @@ import type { Layout } from './hidden-matrices.js';
 import { add, div, mul, sign, sqrt, sub, times } from './ops.js';
 import { orthogonalized } from './orthogonalized.js';
 import type { AdamSpec, OptimizerKind, OptimizerOf, OptimizerSpec } from './step-options.js';
+import { plus, squared } from './table-rows.js';
 import { input, scalar } from './value.js';
 import type { Value } from './value.js';
 
@@ -40,14 +41,14 @@ const updateRules: { readonly [K in OptimizerKind]: UpdateRule<OptimizerOf<K>> }
   sgd: ({ spec: { momentum, nesterov }, d, rates: { learningRate }, slot }) => {
     if (momentum === 0) return { taken: mul(d, learningRate), slots: [] };
     const now = slot('momentum');
-    const next = add(times(now, momentum), d);
+    const next = plus(times(now, momentum), d);
     const direction = nesterov ? add(d, times(next, momentum)) : next;
     return { taken: mul(direction, learningRate), slots: [{ now, next }] };
   },
   adam,
   rms_prop: ({ spec: { decay, epsilon, momentum }, d, rates: { learningRate }, slot }) => {
     const now = slot('rms_prop.v');
-    const next = add(times(now, decay), mul(d, d));
+    const next = plus(times(now, decay), squared(d));
     const whole = Math.sqrt(1 - decay);
     const direction = div(d, add(sqrt(next), scalar(epsilon / whole)));
     const squares = { now, next };
@@ -61,7 +62,7 @@ const updateRules: { readonly [K in OptimizerKind]: UpdateRule<OptimizerOf<K>> }
   },
   adagrad: ({ spec: { epsilon }, d, rates: { learningRate }, slot }) => {
     const now = slot('adagrad.v');
-    const next = add(now, mul(d, d));
+    const next = plus(now, squared(d));
     return { taken: mul(div(d, add(sqrt(next), scalar(epsilon))), learningRate), slots: [{ now, next }] };
   },
   lion: ({ spec: { beta1, beta2 }, d, rates: { learningRate }, slot }) => {
@@ -82,8 +83,8 @@ function adam({ spec: { beta1, beta2, epsilon }, d, rates, slot }: Question<Adam
   const { c1, c2 } = rates.corrections;
   const m = slot('adam.m');
   const v = slot('adam.v');
-  const nextM = add(times(m, beta1), d);
-  const nextV = add(times(v, beta2), mul(d, d));
+  const nextM = plus(times(m, beta1), d);
+  const nextV = plus(times(v, beta2), squared(d));
   // √(c2 (1 − β2) v) + ε = whole · (√v + ε / whole)
   const whole = sqrt(times(c2, 1 - beta2));
   const rate = div(mul(rates.learningRate, times(c1, 1 - beta1)), whole);

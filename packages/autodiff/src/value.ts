@@ -18,6 +18,17 @@ export interface Value {
   readonly dataType: DataType;
   readonly shape: Shape;
   shortcut?: Shortcut;
+  rows?: TableRows;
+}
+
+/** What a table has where it is not zero. */
+export interface TableRows {
+  /** [count, 1]; a position may be there several times. */
+  readonly at: Value;
+  /** [count, …]: what the table has at each position. */
+  readonly values: Value;
+  /** [count, …]: the same, each position's once, and zeros. */
+  readonly sums: Value;
 }
 
 /**

@@ -1,0 +1,46 @@
+import { add, expand, gather, make, mul, reshape, sumSquare, zeros } from './ops.js';
+import { constant, ints } from './value.js';
+import type { Shape, TableRows, Value } from './value.js';
+
+/** Updates in the place of what is at positions [positions…, depth], or added to it. */
+export const scatterND = (to: Value, at: Value, updates: Value, reduction?: 'add'): Value =>
+  make(
+    'ScatterND',
+    [to, at, updates],
+    to.shape,
+    updates.dataType,
+    reduction ? { reduction: { kind: 'string', value: reduction } } : {},
+  );
+
+/**
+ * A table of zeros to which rows [count, …] at positions [count, 1] are added, those of one position first: `addUp` does that in
+ * a table of as many rows as there are. Each of them then writes the whole sum.
+ */
+export function tableOfSums(shape: Shape, at: Value, addUp: (length: number, at: Value) => Value): Value {
+  const count = at.shape[0]!;
+  const none = expand(constant([0], [], 'int64'), [shape[0]!]);
+  // any row of a position stands for all of them
+  const first = gather(scatterND(none, at, ints([...Array(count).keys()])), reshape(at, [count]), 0);
+  const sums = addUp(count, reshape(first, [count, 1]));
+  return table(shape, { at, values: gather(sums, first, 0), sums });
+}
+
+function table(shape: Shape, rows: TableRows): Value {
+  const made = scatterND(zeros(shape), rows.at, rows.values);
+  made.rows = rows;
+  return made;
+}
+
+/** As add(to, g); of a table of zeros only the rows that are none are touched. */
+export function plus(to: Value, g: Value): Value {
+  if (!g.rows) return add(to, g);
+  const { at, values } = g.rows;
+  return scatterND(to, at, add(gather(to, reshape(at, [at.shape[0]!]), 0), values));
+}
+
+const eachRow = (g: Value, change: (rows: Value) => Value): Value =>
+  g.rows ? table(g.shape, { at: g.rows.at, values: change(g.rows.values), sums: change(g.rows.sums) }) : change(g);
+
+export const scaled = (g: Value, scale: Value): Value => eachRow(g, (rows) => mul(rows, scale));
+export const squared = (g: Value): Value => eachRow(g, (rows) => mul(rows, rows));
+export const sumOfSquares = (g: Value): Value => sumSquare(g.rows?.sums ?? g);
