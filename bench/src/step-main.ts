@@ -26,6 +26,7 @@ const options = {
   // as there
   keepMemory: true,
   flushDenormals: true,
+  spinMicroseconds: 50,
   graphOptimization: 'extended',
 } as const;
 const told = [step.outputs.loss, step.outputs.gradientNorm];

@@ -28,6 +28,7 @@ function openByOnnxRuntime(
     ...(threads === 0 ? {} : { threads }),
     keepMemory: true,
     flushDenormals: true,
+    spinMicroseconds: 50, // from one operator to the next, and not for as long as other processes wait
     // blocked layouts pay where weights are constants; here each would be laid out anew at every step
     graphOptimization: 'extended',
     ...(gather ? { other: { model: writeOnnx(gather.model), pairs: gather.state } } : {}),
