@@ -45,8 +45,8 @@ export interface Connection {
   /** Goes after the data that waits. */
   headers(stream: Stream, block: Buffer, end: boolean, whenSent?: () => void): void;
   /**
-   * Sends as the windows allow, and keeps `bytes` until the system has taken them: after `whenSent`, and `whenTaken` says so.
-   * Neither is called where they do not get there.
+   * Sends as the windows allow, and keeps `bytes` until the system has taken them from a socket: after `whenSent`, and `whenTaken` says
+   * so. Neither is called where they do not get there.
    */
   data(stream: Stream, bytes: Buffer, end: boolean, whenSent?: () => void, whenTaken?: () => void): void;
   /** So many bytes of the stream were used, or will be: as many more may come. */

@@ -1,4 +1,5 @@
 import { Http2Error, errorCode, flag, frameHeaderBytes, frameType } from './protocol.js';
+import { roomFor } from './room-for.js';
 
 export interface FrameListener {
   /**
@@ -10,13 +11,14 @@ export interface FrameListener {
   onFrame(type: number, flags: number, stream: number, payload: Buffer): void;
 }
 
+const nothing: Buffer = Buffer.alloc(0);
 /** Of frames that are told whole. */
 const mostWholeBytes = 2 ** 17;
 
 /** Takes bytes as they come from a socket, and tells the frames in them; keeps none of that memory. Throws Http2Error. */
 export function createFrameReader(listener: FrameListener, mostBytes: number): (chunk: Buffer) => void {
-  // what has come of a frame that is told whole, and how much of it there has to be
-  let kept: Buffer[] = [];
+  // what has come of a frame that is told whole, in memory that grows, and how much of it there has to be
+  let kept = nothing;
   let keptBytes = 0;
   let neededBytes = frameHeaderBytes;
   // the DATA frame that is being told
@@ -26,13 +28,23 @@ export function createFrameReader(listener: FrameListener, mostBytes: number): (
 
   function gathered(chunk: Buffer): Buffer | undefined {
     if (keptBytes === 0) return chunk;
-    keptBytes += chunk.length;
-    kept.push(keptBytes < neededBytes ? Buffer.from(chunk) : chunk);
+    keep(chunk);
     if (keptBytes < neededBytes) return undefined;
-    const all = Buffer.concat(kept);
-    kept = [];
+    const all = kept.subarray(0, keptBytes);
+    kept = nothing;
     keptBytes = 0;
     return all;
+  }
+
+  function keep(chunk: Buffer): void {
+    const bytes = keptBytes + chunk.length;
+    if (bytes > kept.length) {
+      const room = Buffer.allocUnsafe(Math.max(bytes, roomFor(bytes, neededBytes)));
+      kept.copy(room, 0, 0, keptBytes);
+      kept = room;
+    }
+    kept.set(chunk, keptBytes);
+    keptBytes = bytes;
   }
 
   return (chunk) => {
@@ -75,8 +87,7 @@ export function createFrameReader(listener: FrameListener, mostBytes: number): (
       else listener.onData(id, withoutPadding(payload), length, (flags & flag.endStream) !== 0);
     }
     if (at === bytes.length) return;
-    kept = [Buffer.from(bytes.subarray(at))];
-    keptBytes = bytes.length - at;
+    keep(bytes.subarray(at));
   };
 }
 

@@ -119,8 +119,8 @@ function accept(socket: Socket, options: DoorOptions, connections: Set<Connectio
     const to = further;
     const passed: Stream = to.request(encodeHeaders(fields), end, {
       onHeaders: (answered, ended) => connection.headers(stream, encodeHeaders(answered), ended),
-      onData: (piece, ended) =>
-        connection.data(stream, Buffer.from(piece), ended, () => to.credit(passed, piece.length)),
+      // a connection in memory does not read over what it told
+      onData: (piece, ended) => connection.data(stream, piece, ended, () => to.credit(passed, piece.length)),
       onReset: (code, lost) =>
         connection.reset(stream, lost && code !== errorCode.refusedStream ? errorCode.internalError : code),
     });

@@ -1,5 +1,6 @@
 /** What every service process shares. */
 export { hostAndPort } from './host-and-port.js';
+export { growHeapInLargeSteps } from './heap-growth.js';
 export { runMain, shutdownSignal } from './run-main.js';
 export { aborted } from './aborted.js';
 export { startChild } from './child-process.js';

@@ -1,5 +1,3 @@
-import { setFlagsFromString } from 'node:v8';
-
 /** Aborts on the first SIGTERM or SIGINT; the second one ends the process at once. */
 export function shutdownSignal(): AbortSignal {
   const abort = new AbortController();
@@ -10,18 +8,10 @@ export function shutdownSignal(): AbortSignal {
 }
 
 /**
- * V8 counts the memory of messages to its heap, and by default collects all of that when it has grown by a part of itself. A
- * service's heap is 30 to 50 MB: every message of 16 MiB had it collected, by threads that took three times as long as the
- * message.
- */
-const growthPercent = 200;
-
-/**
- * Runs a service's process: exit code 0 when `start` ends well. An error with `startup: true` is its user's to mend: one line
+ * Runs a process: exit code 0 when `start` ends well. An error with `startup: true` is its user's to mend: one line
  * with its message, exit code 1. Any other error is a bug and shows its stack.
  */
 export async function runMain(start: () => Promise<unknown>): Promise<never> {
-  setFlagsFromString(`--heap-growing-percent=${growthPercent}`);
   try {
     await start();
   } catch (error) {

@@ -160,8 +160,7 @@ export class UnaryCall implements StreamListener {
     const { connection, stream } = this;
     connection.headers(stream, answerBlock, false);
     for (const piece of framedMessage(message)) {
-      const isMessage = piece.buffer === message.buffer;
-      connection.data(stream, piece, false, undefined, isMessage ? () => letGo(message) : undefined);
+      connection.data(stream, piece, false, undefined, piece === message ? () => letGo(message) : undefined);
     }
     connection.headers(stream, okBlock, true, () => this.#time.clear());
     if (stream.waiting.length > 0) this.#time.atMost(unreadMs);

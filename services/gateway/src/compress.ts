@@ -14,11 +14,12 @@ export async function compressed(answer: RestAnswer, headers: RestRequest['heade
     .map((part) => part.split(';', 1)[0]!.trim().toLowerCase())
     .filter((name) => name !== '' && name !== 'identity');
   const [first] = asked;
-  const body = Array.isArray(answer.body) ? Buffer.concat(answer.body) : answer.body;
+  const { body } = answer;
   const isOurs = (name: string): name is keyof typeof encodings => Object.hasOwn(encodings, name);
-  if (first === undefined || !asked.every(isOurs) || !(typeof body === 'string' || Buffer.isBuffer(body)))
-    return answer;
+  if (first === undefined || !asked.every(isOurs)) return answer;
+  const whole = Array.isArray(body) ? Buffer.concat(body) : body;
+  if (!(typeof whole === 'string' || Buffer.isBuffer(whole))) return answer;
   const encoding = first as keyof typeof encodings;
   const headersWith = { ...answer.headers, 'content-encoding': encoding, vary: 'accept-encoding' };
-  return { ...answer, headers: headersWith, body: await encodings[encoding](body, { level: 1 }) };
+  return { ...answer, headers: headersWith, body: await encodings[encoding](whole, { level: 1 }) };
 }

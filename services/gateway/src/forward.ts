@@ -49,7 +49,8 @@ export async function forwardUnary(route: Route, request: Buffer, caller: Caller
   let target = route.replicas.pick(route.named);
   for (let tries = 1; ; tries++) {
     try {
-      return await callUnary(target, route.path, request, caller, true);
+      // what a first replica did not read may still be on its way there when the second one has answered
+      return await callUnary(target, route.path, request, caller, { sole: tries === 1 });
     } catch (error) {
       const unavailable = error instanceof RpcError && error.code === status.UNAVAILABLE;
       const again = unavailable && (neverLeft(error) ? tries < mostTries : route.safe && tries === 1);
@@ -69,18 +70,18 @@ export async function forwardToAll(route: Route, request: Buffer, caller: Caller
   return answers[0]!;
 }
 
-/** `last`: the request is not needed after a good answer. */
+/** `sole`: nobody else was sent this request, or will be. */
 export async function callUnary(
   target: Target,
   path: string,
   request: Buffer,
   caller: Caller,
-  last = false,
+  { sole = false }: { readonly sole?: boolean } = {},
 ): Promise<Buffer> {
   const { signal, deadline } = caller;
   target.inFlight++;
   try {
-    return await target.unary.call(path, request, { signal, deadline, headers: headersFor(caller), last });
+    return await target.unary.call(path, request, { signal, deadline, headers: headersFor(caller), sole });
   } catch (error) {
     const lost = error instanceof NotBegunError || error instanceof ConnectionLostError;
     throw lost ? errors.unreachable(target.replica.service, error) : error;

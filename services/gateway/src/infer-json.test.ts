@@ -1,4 +1,6 @@
+import { gunzipSync } from 'node:zlib';
 import { inference } from '@modelmill/contracts';
+import { compressed } from './compress.js';
 import { jsonLength, readInferRequest, writeInferAnswer } from './infer-json.js';
 
 const input = { name: 'x', datatype: 'INT64', shape: [2], data: [1, 2] };
@@ -120,7 +122,7 @@ describe('an infer answer', () => {
 
   it('has the binary tensors behind the JSON, which the header measures', () => {
     const { body: pieces, headers, type } = writeInferAnswer(answer, { id: undefined, binary: (name) => name === 'y' });
-    const bytes = Buffer.concat(pieces as Buffer[]);
+    const bytes = pieces as Buffer;
     const length = Number(headers!['inference-header-content-length']);
     const head = JSON.parse(bytes.subarray(0, length).toString()) as { outputs: unknown[] };
     expect(type).toBe('application/octet-stream');
@@ -132,6 +134,23 @@ describe('an infer answer', () => {
     });
     expect(bytes.subarray(length)).toEqual(floats);
     expect(head).not.toHaveProperty('id');
+  });
+
+  it('is not copied where it is large', async () => {
+    const large = Buffer.alloc(2 ** 17, 7);
+    const { outputs } = inference.ModelInferResponse.fromPartial({ outputs: [{ name: 'y', datatype: 'UINT8' }] });
+    const written = writeInferAnswer(
+      { ...answer, outputs, rawOutputContents: [large] },
+      { id: undefined, binary: () => true },
+    );
+    expect((await compressed(written, {})).body).toEqual([expect.any(Buffer), large]);
+    expect(((await compressed(written, {})).body as Buffer[])[1]).toBe(large);
+    const zipped = await compressed(written, { 'accept-encoding': 'gzip' });
+    expect(
+      gunzipSync(zipped.body as Buffer)
+        .subarray(-large.length)
+        .equals(large),
+    ).toBe(true);
   });
 
   it('follows what the request wished for, output by output', () => {

@@ -31,6 +31,8 @@ export interface InferRequest {
 }
 
 const raw = new Set(['data']);
+/** Below this, pieces are joined: one write costs less than two. */
+const joinedBytes = 2 ** 16;
 const inferenceHeader = 'inference-header-content-length';
 
 /** The body of an infer request, JSON alone or JSON of so many bytes and the binary tensors behind it, as the gRPC message. */
@@ -193,10 +195,11 @@ export function writeInferAnswer(answer: inference.ModelInferResponse, wish: Out
   const json = Buffer.concat([`{${members.join(',')},"outputs":[`, ...listed, ']}'].map(asBytes));
   // Fastify names the character set of strings only
   if (binary.every(({ length }) => length === 0)) return { type: 'application/json; charset=utf-8', body: json };
+  const pieces = [json, ...binary];
   return {
     type: 'application/octet-stream',
     headers: { [inferenceHeader]: String(json.length) },
-    body: [json, ...binary],
+    body: pieces.reduce((sum, { length }) => sum + length, 0) < joinedBytes ? Buffer.concat(pieces) : pieces,
   };
 }
 

@@ -60,11 +60,11 @@ describe('a unary call over a connection of its own', () => {
     using second = createUnaryConnection(server.address);
     const bytes = Buffer.alloc(2 * 2 ** 20, 'large ');
     const request = soleMemory(bytes.length).fill('large ');
-    const last = { ...calm, last: true };
-    await expect(first.call(path, request, last)).rejects.toMatchObject({ code: status.UNAVAILABLE });
+    const sole = { ...calm, sole: true };
+    await expect(first.call(path, request, sole)).rejects.toMatchObject({ code: status.UNAVAILABLE });
     expect(request.equals(bytes)).toBe(true);
     expect((await second.call(path, request, calm)).equals(bytes)).toBe(true);
-    expect((await second.call(path, request, last)).equals(bytes)).toBe(true);
+    expect((await second.call(path, request, sole)).equals(bytes)).toBe(true);
     expect(request.length).toBe(0);
   });
 

@@ -30,8 +30,8 @@ export interface UnaryCallOptions {
   readonly signal: AbortSignal;
   /** Headers beside gRPC's own. */
   readonly headers: readonly HeaderField[];
-  /** Nobody else needs the request: its memory goes with a good answer. */
-  readonly last?: boolean;
+  /** Nobody else is sent the request, or was: its memory goes with a good answer. */
+  readonly sole?: boolean;
 }
 
 /**
@@ -194,7 +194,7 @@ class Call implements StreamListener {
     if (!this.#message.isWhole() || this.#message.compressed) {
       return this.#end(new RpcError(status.INTERNAL, 'the replica answered with something else than one message'));
     }
-    if (this.options.last && this.#taken) letGo(this.request);
+    if (this.options.sole && this.#taken) letGo(this.request);
     this.#end(this.#message.take());
   }
 
