@@ -58,12 +58,12 @@ export function convolutionInput(g: Value, weight: Value, x: Shape, windows: Win
   };
   const left = leftOver(x.slice(2), windows);
   const isEven = left.every((count) => count === 0) && before.every((count, i) => count === after[i]);
-  if (byColumns || isEven) {
+  const whole = g.shape.slice(2).map((places, i) => (places - 1) * strides[i]! + reach[i]! + 1);
+  if (byColumns || isEven || whole.some((places, i) => places < before[i]!)) {
     const pads = { pads: intList([...before, ...after]), output_padding: intList(left) };
     return make('ConvTranspose', [g, weight], x, g.dataType, { ...form, ...pads });
   }
   // ONNX Runtime's CUDA leaves what is padded unevenly to the processor
-  const whole = g.shape.slice(2).map((places, i) => (places - 1) * strides[i]! + reach[i]! + 1);
   const ends = whole.map((size, i) => Math.min(size, before[i]! + x[i + 2]!));
   const all = make('ConvTranspose', [g, weight], [x[0]!, x[1]!, ...whole], g.dataType, form);
   const seen = slice(

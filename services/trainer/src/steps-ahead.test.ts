@@ -1,8 +1,8 @@
 import { emptyGraph, makeNode } from '@modelmill/onnx';
 import { openScannedSession } from '@modelmill/runtime';
 import type { ScannedSession } from '@modelmill/runtime';
-import { nextStop, stepsAhead } from './steps-ahead.js';
-import type { Way } from './steps-ahead.js';
+import { isStop, stepsAhead } from './steps-ahead.js';
+import type { StepSource } from './steps-ahead.js';
 
 const scalar = (value: number) => ({ dims: [1], data: Float32Array.of(value) });
 
@@ -37,15 +37,15 @@ async function begin(lookMs = 0) {
   };
   let clock = 0;
   const factor = scalar(0); // the same memory for every step
-  const way: Way = {
+  const source: StepSource = {
     feedsAt(step) {
       factor.data[0] = factorAt(step);
       return Promise.resolve({ factor, one: scalar(1) });
     },
     formAt: () => 'model',
-    stopAfter: (step) => (step < stop ? stop : step + 1),
+    isStop: (step) => step >= stop,
   };
-  const ahead = stepsAhead(counting, way, () => (clock += lookMs));
+  const ahead = stepsAhead(counting, source, () => (clock += lookMs));
   const loss = async (step: number) => ((await ahead.run(step))['loss']!.data as Float32Array)[0];
   const weight = async () => ((await session.state())['weight']!.data as Float32Array)[0];
   return { session, runs, ahead, loss, weight };
@@ -101,14 +101,16 @@ describe('steps that are computed ahead', () => {
 });
 
 it.each([
-  [0, 10],
-  [9, 10],
-  [10, 17],
-  [17, 20],
-  [20, 25],
-])('after step %i of 25, evaluated every 10 and pruned at 17, the weights are wanted before step %i', (step, stop) =>
-  expect(nextStop(step, { steps: 25, evaluateEvery: 10, isPruned: (at) => at === 17 })).toBe(stop),
+  [9, false],
+  [10, true],
+  [17, true],
+  [18, false],
+  [25, true],
+])('before step %i of 25, evaluated every 10 and pruned at 17, the weights are wanted: %s', (step, wanted) =>
+  expect(isStop(step, { steps: 25, evaluateEvery: 10, isPruned: (at) => at === 17 })).toBe(wanted),
 );
 
-it('a training that evaluates nothing stops at its end', () =>
-  expect(nextStop(3, { steps: 25, evaluateEvery: Infinity, isPruned: () => false })).toBe(25));
+it('a training that evaluates nothing stops at its end', () => {
+  const training = { steps: 25, evaluateEvery: Infinity, isPruned: () => false };
+  expect([24, 25].map((step) => isStop(step, training))).toEqual([false, true]);
+});

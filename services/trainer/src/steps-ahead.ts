@@ -4,7 +4,7 @@ import type { Steps } from './step-session.js';
 /** Steps in one run at most, and bytes of what is fed for them. */
 const mostSteps = 32;
 const mostBytes = 2 ** 26;
-/** A run of several takes about so long: progress is told, and checkpoints are taken, between runs. */
+/** A run of several takes from the one to the other: progress is told, and checkpoints are taken, between runs. */
 const quickMs = 125;
 const slowMs = 500;
 
@@ -22,28 +22,24 @@ export interface StepsAhead {
   drop(): void;
 }
 
-export interface Way {
+export interface StepSource {
   /** What a step is fed besides the state; it may take the memory of the one before. */
   feedsAt(step: number): Promise<Tensors>;
   formAt(step: number): 'model' | 'other';
-  /** The first step after this one before which the state is wanted. */
-  stopAfter(step: number): number;
+  /** Whether the state is wanted before this step. */
+  isStop(step: number): boolean;
 }
 
-/** Of a training whose evaluations look at the weights, and whose prunings change them: the first stop after a step. */
-export function nextStop(
+/** Of a training whose evaluations look at the weights, and whose prunings change them. */
+export const isStop = (
   step: number,
   of: { readonly steps: number; readonly evaluateEvery: number; isPruned(step: number): boolean },
-): number {
-  let stop = step + 1;
-  while (stop < of.steps && stop % of.evaluateEvery !== 0 && !of.isPruned(stop)) stop++;
-  return stop;
-}
+): boolean => step >= of.steps || step % of.evaluateEvery === 0 || of.isPruned(step);
 
 /** `now`: a clock of milliseconds. */
 export function stepsAhead(
   session: Steps,
-  { feedsAt, formAt, stopAfter }: Way,
+  { feedsAt, formAt, isStop }: StepSource,
   now: () => number = () => performance.now(),
 ): StepsAhead {
   let first = 0;
@@ -53,10 +49,7 @@ export function stepsAhead(
 
   async function compute(step: number): Promise<readonly Tensors[]> {
     const feeds = await feedsAt(step);
-    const bytes = Object.values(feeds).reduce((sum, { data }) => sum + (data as Float32Array).byteLength, 0);
-    const most = Math.min(together, Math.floor(mostBytes / bytes), stopAfter(step) - step);
-    let count = 0;
-    while (count < most && formAt(step + count) === 'model') count++;
+    const count = session.runEach ? countFrom(step, feeds) : 0;
     if (!session.runEach || count === 0) return [await session.run(feeds, formAt(step))];
     const began = now();
     const outputs = await session.runEach(count, async (i) => (i === 0 ? feeds : feedsAt(step + i)));
@@ -64,6 +57,15 @@ export function stepsAhead(
     if (took < quickMs && count === together) together = Math.min(mostSteps, 2 * together);
     else if (took > slowMs) together = Math.max(1, count >> 1);
     return outputs;
+  }
+
+  /** Steps that can be one run. */
+  function countFrom(step: number, feeds: Tensors): number {
+    const bytes = Object.values(feeds).reduce((sum, { data }) => sum + (data as Float32Array).byteLength, 0);
+    const most = Math.min(together, Math.max(1, Math.floor(mostBytes / bytes)));
+    let count = 0;
+    while (count < most && formAt(step + count) === 'model' && (count === 0 || !isStop(step + count))) count++;
+    return count;
   }
 
   return {

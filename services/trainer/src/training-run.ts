@@ -20,7 +20,7 @@ import type { Standing } from './standing.js';
 import { formOf, openSteps } from './step-session.js';
 import { stepFeeds } from './step-feeds.js';
 import type { Feeds } from './step-feeds.js';
-import { nextStop, stepsAhead } from './steps-ahead.js';
+import { isStop, stepsAhead } from './steps-ahead.js';
 import { openTeacher } from './teacher.js';
 import type { FromTraining, ProgressReport, TrainingOrder } from './training-messages.js';
 import type { TrainingPlan } from './training-plan.js';
@@ -89,8 +89,11 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   const formAt = (at: number) => formOf(plan, at, steps);
 
   const isPruned = (at: number) => pruning !== undefined && isDue(pruning.times, at);
-  const stopAfter = (at: number) => nextStop(at, { steps, evaluateEvery, isPruned });
-  const ahead = stepsAhead(session, { feedsAt, formAt, stopAfter });
+  const ahead = stepsAhead(session, {
+    feedsAt,
+    formAt,
+    isStop: (at) => isStop(at, { steps, evaluateEvery, isPruned }),
+  });
 
   const progress = (loss: number, metrics: ProgressReport['metrics']): ProgressReport => ({
     // the last step of an epoch belongs to it
@@ -146,7 +149,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
       standing = { ...evaluated(standing, plan, figures), lossSum: 0 };
       if (plan.restoreBest && standing.best?.step === standing.step) best = servedTensors(step, state);
       good = { standing, state };
-    } else if (Date.now() - reportedAt >= reportMs) {
+    } else if (Date.now() - reportedAt >= reportMs && ahead.isSettled()) {
       reportedAt = Date.now();
       await tell({ kind: 'progress', progress: progress(meanLoss, {}) });
       await turn(); // messages leave, and a parent that is gone is noticed
