@@ -29,7 +29,7 @@ export function fasterProducts(operations: Iterable<Operation>, isUsedOnce: (val
 
   function product({ inputs }: Operation): Value | undefined {
     const [a, b] = inputs as [Value, Value];
-    if (a.shape.length < 3 || b.shape.length < 3) return undefined;
+    if (!isFloat(a) || a.shape.length < 3 || b.shape.length < 3) return undefined;
     const [left, right] = [laidOut(a), laidOut(b)];
     if (left.value === a && right.value === b) return undefined;
     return turnedMatMul(left.value, right.value, left.turned, right.turned);
@@ -41,7 +41,8 @@ export function fasterProducts(operations: Iterable<Operation>, isUsedOnce: (val
     const [value] = operation.inputs as [Value];
     const found = operationOf(value, 'MatMul');
     const turns = rank > 2 && perm[rank - 1] === rank - 2;
-    if (!found || !turns || !isUsedOnce(value) || !isUsedOnce(operation.outputs[0]!)) return undefined;
+    if (!found || !isFloat(value) || !turns || !isUsedOnce(value) || !isUsedOnce(operation.outputs[0]!))
+      return undefined;
     const [a, b] = found.inputs.map((operand) => laidOut(operand!)) as [Operand, Operand];
     if (a.value.shape.length !== rank || b.value.shape.length !== rank) return undefined;
     const exchanged = perm.map((axis) => (axis < rank - 2 ? axis : 2 * rank - 3 - axis));
@@ -72,6 +73,9 @@ export function fasterProducts(operations: Iterable<Operation>, isUsedOnce: (val
     return known;
   }
 }
+
+/** ONNX Runtime's product that turns its operands knows no integers. */
+const isFloat = ({ dataType }: Value) => dataType === 'float' || dataType === 'float16' || dataType === 'double';
 
 const permOf = ({ inputs, attributes }: Operation): readonly number[] => {
   const perm = attributes.get('perm');

@@ -46,8 +46,17 @@ export const contribShapes = (rules: Rules): Rules => ({
     return [question.x[7] ? made : { ...made, dataType: 'float' }]; // without a scale for it the result is float
   },
   MatMulIntegerToFloat: (question) => [{ ...as(rules, ['MatMul', [0, 1]], question), dataType: 'float' }],
+  FusedMatMul(question) {
+    const [a, b] = question.x.map(known);
+    const x = [turned(a!, question.int('transA', 0)), turned(b!, question.int('transB', 0))];
+    return rules['MatMul']!({ ...question, x });
+  },
   MatMulNBits: ({ x: [a], int }) => [
     { dataType: known(a).dataType, shape: [...known(a).shape.slice(0, -1), int('N', 0)] },
   ],
   GatherBlockQuantized: (question) => [{ ...as(rules, ['Gather', [0, 1]], question), dataType: 'float' }],
 });
+
+/** With its last two axes exchanged, where that is asked for. */
+const turned = (type: StaticType, asked: number): StaticType =>
+  asked === 0 ? type : { ...type, shape: [...type.shape.slice(0, -2), ...type.shape.slice(-2).reverse()] };

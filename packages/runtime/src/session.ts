@@ -22,7 +22,7 @@ export interface SessionOptions {
   /**
    * Numbers too small for a float's full precision (below 1.2e-38) count as zero: processors compute with them many times
    * slower. ONNX Runtime asks the first session of a process alone for the thread that runs it, so a process should open
-   * all of its sessions alike.
+   * all of its sessions alike. That thread's JavaScript computes so, too: `Number.MIN_VALUE` is not above zero there.
    */
   readonly flushDenormals?: boolean;
   /**

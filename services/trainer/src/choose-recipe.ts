@@ -73,11 +73,14 @@ export async function chooseRecipe(order: TrainingOrder, material: Material): Pr
   };
 }
 
+/** A float of full precision: on a thread that trains, smaller numbers count as zero. */
+const smallest = 1.2e-38;
+
 /** Moving averages of losses as shares of the untrained network's: batches differ, and some are harder than others. */
 function shares(losses: readonly number[], untrained: readonly number[]): number[] {
   let average = Number.NaN;
   return losses.slice(0, untrained.length).map((loss, at) => {
-    const share = loss / Math.max(untrained[at]!, Number.MIN_VALUE);
+    const share = loss / Math.max(untrained[at]!, smallest);
     average = at === 0 ? share : 0.7 * average + 0.3 * share;
     return average;
   });
