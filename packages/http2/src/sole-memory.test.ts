@@ -4,15 +4,43 @@ const mib = 2 ** 20;
 const held = () => process.memoryUsage().arrayBuffers;
 
 describe('the memory of a large message', () => {
-  it('is free when it is let go, and empty to whoever still has it', () => {
-    const before = held();
-    const memory = soleMemory(64 * mib);
+  beforeEach(() => jest.useFakeTimers());
+  afterEach(() => {
+    jest.runAllTimers();
+    jest.useRealTimers();
+  });
+
+  it('is the next one’s when it is let go, and empty to whoever still has it', () => {
+    const memory = soleMemory(16 * mib).fill(7);
     const part = memory.subarray(10, 20);
-    expect(held() - before).toBeGreaterThan(60 * mib);
+    const before = held();
     letGo(part);
-    expect(held() - before).toBeLessThan(4 * mib);
     expect([memory.length, part.length]).toEqual([0, 0]);
     letGo(memory);
+    const next = soleMemory(15 * mib);
+    expect(next.length).toBe(15 * mib);
+    expect(held() - before).toBeLessThan(mib);
+    const other = soleMemory(16 * mib); // that one is taken
+    expect(held() - before).toBeGreaterThan(15 * mib);
+    letGo(next);
+    letGo(other);
+  });
+
+  it('is free when nobody wants it for a while, and at once where there is much of it', () => {
+    const before = held();
+    const all = Array.from({ length: 8 }, () => soleMemory(16 * mib));
+    for (const memory of all) letGo(memory);
+    expect(held() - before).toBeLessThan(70 * mib);
+    jest.runAllTimers();
+    expect(held() - before).toBeLessThan(4 * mib);
+  });
+
+  it('is not one of another size', () => {
+    letGo(soleMemory(16 * mib));
+    const before = held();
+    const small = soleMemory(4 * mib);
+    expect(held() - before).toBeGreaterThan(3 * mib);
+    letGo(small);
   });
 
   it('stays where it is not its own', () => {
