@@ -39,3 +39,24 @@ it.each([
     await session.release();
   },
 );
+
+it('the gradient of a table is added up in the same rows every time, however many threads there are', async () => {
+  const [vocabulary, many, few] = [70_000, 60_000, 2];
+  const [table, weights] = [input('table', [vocabulary, few]), input('weights', [many, few])];
+  const indices = input('indices', [many], 'int64');
+  const read = op.make('Gather', [table, indices], [many, few]);
+  const found = gradients(op.sum(op.mul(read, weights)), [table], { columns: true }).get(table)!;
+  const outputs = new Map([['sums', found.rows!.sums]]);
+  const model = writeOnnx(emit({ name: 'adding', inputs: [weights, indices], outputs }));
+  const session = await InferenceSession.create(model, { intraOpNumThreads: 8, logSeverityLevel: 3 });
+  // every position comes six times, far from each other
+  const of = BigInt64Array.from({ length: many }, (_, i) => BigInt(i % 10_000));
+  const feeds = {
+    weights: new Tensor('float32', numbers(many * few), [many, few]),
+    indices: new Tensor('int64', of, [many]),
+  };
+  const sums = async () => Buffer.from(((await session.run(feeds))['sums']!.data as Float32Array).slice().buffer);
+  const first = await sums();
+  for (let i = 0; i < 20; i++) expect((await sums()).equals(first)).toBe(true);
+  await session.release();
+});

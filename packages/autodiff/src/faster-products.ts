@@ -1,4 +1,5 @@
 import { transpose, turnedMatMul } from './ops.js';
+import { isFloat } from './value.js';
 import type { Operation, Value } from './value.js';
 
 /** How a product of many small matrices takes an operand. */
@@ -73,9 +74,6 @@ export function fasterProducts(operations: Iterable<Operation>, isUsedOnce: (val
     return known;
   }
 }
-
-/** ONNX Runtime's product that turns its operands knows no integers. */
-const isFloat = ({ dataType }: Value) => dataType === 'float' || dataType === 'float16' || dataType === 'double';
 
 const permOf = ({ inputs, attributes }: Operation): readonly number[] => {
   const perm = attributes.get('perm');

@@ -11,7 +11,7 @@ export interface GradientQuestion {
   readonly g: Value;
   /** Gradients of all outputs; undefined where the loss does not depend on one. */
   readonly all: readonly (Value | undefined)[];
-  /** Whether convolutions may be products with the columns of their windows. */
+  /** Whether the step is for the CPU, where products with columns, and ONNX Runtime's own operators, pay. */
   readonly columns: boolean;
   int(name: string, otherwise: number): number;
   float(name: string, otherwise: number): number;

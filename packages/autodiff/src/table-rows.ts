@@ -1,4 +1,4 @@
-import { add, expand, gather, make, mul, reshape, sumSquare, zeros } from './ops.js';
+import { add, expand, gather, make, mul, reshape, slice, sumSquare, zeros } from './ops.js';
 import { constant, ints } from './value.js';
 import type { Shape, TableRows, Value } from './value.js';
 
@@ -18,11 +18,24 @@ export const scatterND = (to: Value, at: Value, updates: Value, reduction?: 'add
  */
 export function tableOfSums(shape: Shape, at: Value, addUp: (length: number, at: Value) => Value): Value {
   const count = at.shape[0]!;
-  const none = expand(constant([0], [], 'int64'), [shape[0]!]);
-  // any row of a position stands for all of them
-  const first = gather(scatterND(none, at, ints([...Array(count).keys()])), reshape(at, [count]), 0);
-  const sums = addUp(count, reshape(first, [count, 1]));
-  return table(shape, { at, values: gather(sums, first, 0), sums });
+  const stands = gather(lastAt(shape[0]!, at), reshape(at, [count]), 0);
+  const sums = addUp(count, reshape(stands, [count, 1]));
+  return table(shape, { at, values: gather(sums, stands, 0), sums });
+}
+
+/** Rows that ONNX Runtime 1.30 still writes on one thread, in order. */
+const writtenAtOnce = 8_192;
+
+/** For each position the last row that goes there: it stands for all of them, the same one every time. */
+function lastAt(length: number, at: Value): Value {
+  const count = at.shape[0]!;
+  let last = expand(constant([0], [], 'int64'), [length]);
+  for (let start = 0; start < count; start += writtenAtOnce) {
+    const end = Math.min(count, start + writtenAtOnce);
+    const rows = ints(Array.from({ length: end - start }, (_, i) => start + i));
+    last = scatterND(last, count === end - start ? at : slice(at, [{ axis: 0, start, end, step: 1 }]), rows);
+  }
+  return last;
 }
 
 function table(shape: Shape, rows: TableRows): Value {

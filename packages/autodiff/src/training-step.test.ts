@@ -368,4 +368,19 @@ describe('trainingStep', () => {
       expect([output, furthest < 1e-5]).toEqual([output, true]);
     }
   });
+
+  it('leaves a layer normalization alone with its input on the CPU only, where ONNX Runtime joins the sum before it', () => {
+    const bare = build([
+      { kind: 'residual', layers: [{ kind: 'dense', units: 6 }], project: false },
+      { kind: 'layer_norm', epsilon: 1e-5, bias: false },
+      { kind: 'dense', units: 3 },
+    ]);
+    const readers = (columns: boolean) => {
+      const { nodes } = trainingStep(bare, { ...options, columns }).model.graph;
+      const { inputs } = nodes.find(({ opType }) => opType === 'LayerNormalization')!;
+      return nodes.filter((node) => node.inputs.includes(inputs[0]!)).map(({ opType }) => opType);
+    };
+    expect(readers(true)).toEqual(['LayerNormalization']);
+    expect(readers(false)).toEqual(['LayerNormalization', 'Sub']);
+  });
 });
