@@ -97,9 +97,10 @@ export interface StepOptions {
   /** Nothing is trained: of each weight |w · ∂loss/∂w| is summed up over the steps, in its average's place. */
   readonly importance?: boolean;
   /**
-   * Convolutions on small maps, and their gradients, are products with the columns of their windows or tiles (Winograd), where
-   * ONNX Runtime computes these faster on the CPU. Unset: they are what they are called, one operator each, which is what
-   * GPUs are fast at.
+   * The step is for ONNX Runtime on the CPU. Convolutions on small maps, and their gradients, are products with the columns of
+   * their windows or tiles (Winograd) where it computes these faster, sums over rows are products with ones, large tables take
+   * the rows that were read, and products may turn their operands around (com.microsoft.FusedMatMul). Unset: operations are
+   * what they are called, one operator of the standard each, which is what GPUs are fast at.
    */
   readonly columns?: boolean;
 }

@@ -33,7 +33,7 @@ export interface StateTensor {
   readonly initial: Float32Array;
 }
 
-/** One step of training as one graph: forward, loss, backward, clipping, update. Static shapes, plain opset-18 ops. */
+/** One step of training as one graph: forward, loss, backward, clipping, update. Static shapes, ops of set 18 and, for the CPU, ONNX Runtime's. */
 export interface TrainingStep {
   readonly model: Model;
   /**
