@@ -38,8 +38,13 @@ export function encodeInferRequest(request: ModelInferRequest, room = 0): Buffer
   if (only === undefined || tensors.length > 1) return Buffer.concat(pieces);
   const head = Buffer.concat(pieces.slice(0, -1));
   if (head.byteLength > room) return Buffer.concat([head, only]);
-  const whole = Buffer.from(only.buffer, only.byteOffset - head.byteLength, head.byteLength + only.byteLength);
-  whole.set(head);
+  return writtenBefore(only, head);
+}
+
+/** The bytes and the tensor, in the tensor's memory, which has to have free room before it. */
+export function writtenBefore({ buffer, byteOffset, byteLength }: Uint8Array, bytes: ArrayLike<number>): Buffer {
+  const whole = Buffer.from(buffer, byteOffset - bytes.length, bytes.length + byteLength);
+  whole.set(bytes);
   return whole;
 }
 

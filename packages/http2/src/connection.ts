@@ -14,8 +14,10 @@ import {
   flag,
   frameType,
   mostWindowBytes,
+  onlyUint32,
   preface,
   setting,
+  uint32,
 } from './protocol.js';
 import { createSender } from './sender.js';
 import { defaultSettings, readSettings, writeSettings } from './settings.js';
@@ -490,14 +492,3 @@ const isOver = ({ endedHere, endedThere }: Stream) => endedHere && endedThere;
 const nothing = Buffer.alloc(0);
 const pingBytes = Buffer.from('modelmil');
 const refusing: StreamListener = { onHeaders() {}, onData() {}, onReset() {} };
-
-function uint32(value: number): Buffer {
-  const bytes = Buffer.allocUnsafe(4);
-  bytes.writeUInt32BE(value);
-  return bytes;
-}
-
-function onlyUint32(payload: Buffer): number {
-  if (payload.length !== 4) throw new Http2Error(errorCode.frameSizeError, `a frame of ${payload.length} bytes, not 4`);
-  return payload.readUInt32BE(0);
-}

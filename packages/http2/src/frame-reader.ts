@@ -1,5 +1,5 @@
+import { grown } from './grown.js';
 import { Http2Error, errorCode, flag, frameHeaderBytes, frameType } from './protocol.js';
-import { roomFor } from './room-for.js';
 
 export interface FrameListener {
   /**
@@ -38,11 +38,7 @@ export function createFrameReader(listener: FrameListener, mostBytes: number): (
 
   function keep(chunk: Buffer): void {
     const bytes = keptBytes + chunk.length;
-    if (bytes > kept.length) {
-      const room = Buffer.allocUnsafe(Math.max(bytes, roomFor(bytes, neededBytes)));
-      kept.copy(room, 0, 0, keptBytes);
-      kept = room;
-    }
+    kept = grown(kept, keptBytes, bytes, neededBytes);
     kept.set(chunk, keptBytes);
     keptBytes = bytes;
   }

@@ -1,5 +1,5 @@
-import { roomFor } from './room-for.js';
-import { letGo, soleMemory } from './sole-memory.js';
+import { grown } from './grown.js';
+import { letGo } from './sole-memory.js';
 
 /** A message as gRPC frames it: one byte that says whether it is compressed, four of length, itself. */
 const prefixBytes = 5;
@@ -24,7 +24,8 @@ export class MessageGatherer {
     this.#bytes += piece.length;
     if (at === 0) this.#readPrefix(piece);
     if (this.isBeyond()) return;
-    if (this.#bytes > this.#memory.length) this.#grow(at);
+    const all = this.length < 0 ? Infinity : prefixBytes + this.length;
+    this.#memory = grown(this.#memory, at, this.#bytes, all);
     this.#memory.set(piece, at);
     this.#readPrefix(this.#memory);
   }
@@ -67,14 +68,6 @@ export class MessageGatherer {
   clear(): void {
     letGo(this.#memory);
     this.#memory = nothing;
-  }
-
-  #grow(kept: number): void {
-    const room = roomFor(this.#bytes, this.length < 0 ? Infinity : prefixBytes + this.length);
-    const memory = soleMemory(room);
-    if (kept > 0) this.#memory.copy(memory, 0, 0, kept);
-    letGo(this.#memory);
-    this.#memory = memory;
   }
 }
 

@@ -62,3 +62,14 @@ export function errorName(code: number): string {
   const [name] = Object.entries(errorCode).find(([, known]) => known === code) ?? [];
   return name === undefined ? `code ${code}` : name.replace(/[A-Z]/g, (letter) => `_${letter}`).toUpperCase();
 }
+
+export function uint32(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(4);
+  bytes.writeUInt32BE(value);
+  return bytes;
+}
+
+export function onlyUint32(payload: Buffer): number {
+  if (payload.length !== 4) throw new Http2Error(errorCode.frameSizeError, `a frame of ${payload.length} bytes, not 4`);
+  return payload.readUInt32BE(0);
+}

@@ -2,7 +2,7 @@ import type { IncomingMessage } from 'node:http';
 import { finished } from 'node:stream';
 import type { Readable } from 'node:stream';
 import { createGunzip, createInflate } from 'node:zlib';
-import { letGo, roomFor, soleMemory } from '@modelmill/http2';
+import { grown } from '@modelmill/http2';
 import * as errors from './errors.js';
 
 /** All of a request's body, decompressed. Refuses what is larger than the limit before it holds it. */
@@ -54,12 +54,7 @@ function openMemory(length: number): Holder {
     bytes: () => used,
     add(piece) {
       const bytes = used + piece.byteLength;
-      if (bytes > memory.length) {
-        const larger = soleMemory(roomFor(bytes, length));
-        memory.copy(larger, 0, 0, used);
-        letGo(memory);
-        memory = larger;
-      }
+      memory = grown(memory, used, bytes, length);
       memory.set(piece, used);
       used = bytes;
     },

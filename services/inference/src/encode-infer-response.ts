@@ -1,3 +1,4 @@
+import { writtenBefore } from '@modelmill/contracts';
 import type { inference } from '@modelmill/contracts';
 import { takeRoomBefore } from '@modelmill/runtime';
 
@@ -16,6 +17,7 @@ export function encodeInferResponse(response: inference.ModelInferResponse): Buf
   const [first, ...others] = response.rawOutputContents;
   if (!first) return Buffer.from(head);
   rawPrefix(head, first);
+  // once: the answer may still be on its way when the same tensor is written again
   if (others.length === 0 && takeRoomBefore(first, head.length)) return writtenBefore(first, head);
   const pieces: Uint8Array[] = [Buffer.from(head), first];
   for (const raw of others) {
@@ -24,13 +26,6 @@ export function encodeInferResponse(response: inference.ModelInferResponse): Buf
     pieces.push(Buffer.from(prefix), raw);
   }
   return Buffer.concat(pieces);
-}
-
-/** Into memory of the tensor's, once: the answer may still be on its way when the same tensor is written again. */
-function writtenBefore({ buffer, byteOffset, byteLength }: Uint8Array, head: readonly number[]): Buffer {
-  const whole = Buffer.from(buffer, byteOffset - head.length, head.length + byteLength);
-  whole.set(head);
-  return whole;
 }
 
 function rawPrefix(into: number[], raw: Uint8Array) {
