@@ -40,18 +40,17 @@ const worthwhile = 1.15;
 
 /** Tries batch sizes for their speed, and optimizers by a short range test of their rates (Smith 2017). */
 export async function chooseRecipe(order: TrainingOrder, material: Material): Promise<ChosenRecipe> {
-  const { threads } = order;
   const { batchSize, why } = await chooseBatchSize(order, material);
   let untrained: readonly number[] | undefined;
   const trials = [];
   for (const { name, optimizer, low, high } of candidates) {
     const plan = { ...order.plan, optimizer, batchSize, ...trial };
     const prepared = await prepareFrom({ ...order, plan }, material);
-    untrained ??= (await run(prepared, plan, threads, { rateAt: () => 0, learns: false })).losses;
+    untrained ??= (await run(prepared, plan, order, { rateAt: () => 0, learns: false })).losses;
     const rising = (at: number) => low * (high / low) ** (at / (trialSteps - 1));
-    const ranged = shares((await run(prepared, plan, threads, { rateAt: rising })).losses, untrained);
+    const ranged = shares((await run(prepared, plan, order, { rateAt: rising })).losses, untrained);
     const rate = rounded(safety * rising(ranged.indexOf(Math.min(...ranged))));
-    const { losses } = await run(prepared, plan, threads, { rateAt: () => rate });
+    const { losses } = await run(prepared, plan, order, { rateAt: () => rate });
     const share = losses.length < trialSteps ? Infinity : shares(losses, untrained).at(-1)!;
     trials.push({ name, optimizer, rate, share });
   }
@@ -93,7 +92,7 @@ async function chooseBatchSize(order: TrainingOrder, material: Material) {
   for (const batchSize of possible.length > 0 ? possible : [most]) {
     const plan = { ...order.plan, batchSize, ...trial };
     const prepared = await prepareFrom({ ...order, plan }, material);
-    const { milliseconds } = await run(prepared, plan, order.threads, { rateAt: () => 1e-4, steps: timedSteps });
+    const { milliseconds } = await run(prepared, plan, order, { rateAt: () => 1e-4, steps: timedSteps });
     speeds.push({ batchSize, speed: (1000 * batchSize) / milliseconds });
   }
   const first = speeds[0]!;
@@ -116,11 +115,11 @@ interface TrialSteps {
 async function run(
   prepared: PreparedTraining,
   plan: TrainingPlan,
-  threads: number,
+  order: TrainingOrder,
   { rateAt, learns = true, steps = trialSteps }: TrialSteps,
 ): Promise<{ readonly losses: readonly number[]; readonly milliseconds: number }> {
   const { step, examples } = prepared;
-  await using session = await openSteps(step, plan, threads);
+  await using session = await openSteps(step, plan, order);
   session.setState(Object.fromEntries(step.state.map(({ input, dims, initial }) => [input, { dims, data: initial }])));
   const feedsOf = stepFeeds(prepared, plan);
   const losses: number[] = [];

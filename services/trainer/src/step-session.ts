@@ -2,6 +2,7 @@ import type { DividedStep, TrainingStep } from '@modelmill/autodiff';
 import { writeOnnx } from '@modelmill/onnx';
 import { openScannedSession, openStatefulSession } from '@modelmill/runtime';
 import type { ScannedSession, StatefulSession } from '@modelmill/runtime';
+import type { TrainingOrder } from './training-messages.js';
 import type { TrainingPlan } from './training-plan.js';
 
 /** A training's steps, whatever computes them: what is asked of an engine. */
@@ -11,9 +12,9 @@ export type Steps = Omit<StatefulSession, 'provider'> & Partial<Pick<ScannedSess
 export async function openSteps(
   step: TrainingStep | DividedStep,
   { provider }: Pick<TrainingPlan, 'provider'>,
-  threads: number,
+  order: Pick<TrainingOrder, 'threads' | 'scanned'>,
 ): Promise<Steps> {
-  if ('model' in step) return openByOnnxRuntime(step, provider, threads);
+  if ('model' in step) return openByOnnxRuntime(step, provider, order);
   const { openTfjsSession } = await import('@modelmill/tfjs'); // megabytes that other jobs do not need
   return openTfjsSession(step);
 }
@@ -21,7 +22,7 @@ export async function openSteps(
 function openByOnnxRuntime(
   { model, gather, state, outputs }: TrainingStep,
   provider: TrainingPlan['provider'],
-  threads: number,
+  { threads, scanned }: Pick<TrainingOrder, 'threads' | 'scanned'>,
 ): Promise<Steps> {
   const options: Parameters<typeof openStatefulSession>[2] = {
     providers: [provider],
@@ -33,8 +34,7 @@ function openByOnnxRuntime(
     graphOptimization: 'extended',
     ...(gather ? { other: { model: writeOnnx(gather.model), pairs: gather.state } } : {}),
   };
-  // tensors stay on a device of WebGPU from run to run, on CUDA they do not
-  return provider === 'cuda'
+  return scanned
     ? openScannedSession(model, state, { ...options, told: [outputs.loss, outputs.gradientNorm] })
     : openStatefulSession(writeOnnx(model), state, options);
 }

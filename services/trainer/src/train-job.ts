@@ -71,6 +71,8 @@ async function train(
       folder,
       threads,
       checkpointMs,
+      // tensors stay on a device of WebGPU from run to run, on CUDA they do not
+      scanned: plan.provider === 'cuda',
     };
     let done: Done | undefined;
     const report = reportProgress(claim);

@@ -30,6 +30,8 @@ export interface TrainingOrder {
   /** 0: one per core. */
   readonly threads: number;
   readonly checkpointMs: number;
+  /** Many steps are one run, through which the state stays where it is computed. */
+  readonly scanned: boolean;
 }
 
 /** trainer.TrainingProgress with its 64-bit counters as numbers. */

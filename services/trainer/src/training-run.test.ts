@@ -1,74 +1,12 @@
-import { copyFileSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { floatsOf, readOnnx } from '@modelmill/onnx';
-import { trainer } from '@modelmill/contracts';
 import { readCheckpoint } from './checkpoint.js';
-import type { FromTraining, TrainingOrder } from './training-messages.js';
-import { planTraining } from './training-plan.js';
 import { TrainingFailedError } from './divergence.js';
-import { runTraining } from './training-run.js';
+import { dense, newFolder, orderOf, removeFolders, run } from './training-for-tests.js';
+import type { Spec } from './training-for-tests.js';
 
-const digits = fileURLToPath(new URL('../../../examples/data/digits.csv.gz', import.meta.url));
-const folders: string[] = [];
-afterAll(() => folders.forEach((folder) => rmSync(folder, { recursive: true })));
-
-type Spec = Parameters<typeof trainer.TrainingSpec.fromPartial>[0];
-const dense = (units: number, activation = '') => ({ kind: { $case: 'dense' as const, dense: { units, activation } } });
-const dropout = { kind: { $case: 'dropout' as const, dropout: { rate: 0.2 } } };
-const layers = [dense(32, 'relu'), { kind: { $case: 'batchNorm' as const, batchNorm: {} } }, dropout, dense(10)];
-
-function orderOf(spec: Spec, changes: Partial<TrainingOrder> = {}): TrainingOrder {
-  const folder = mkdtempSync(join(tmpdir(), 'mill-training-'));
-  folders.push(folder);
-  const whole = trainer.TrainingSpec.fromPartial({
-    model: 'digits',
-    data: { dataset: 'digits', normalize: 'standard' },
-    layers,
-    optimizer: { kind: { $case: 'adam', adam: { learningRate: 0.005 } } },
-    epochs: 3,
-    seed: 5n,
-    ...spec,
-  });
-  return {
-    plan: planTraining(whole),
-    inputs: { datasetVersion: '1' },
-    dataset: {
-      path: digits,
-      format: { kind: 'csv', header: false, target: '' },
-      splits: { train: 0.8, validation: 0, test: 0.2, seed: '0' },
-    },
-    loss: [{ kind: 'cross_entropy' }],
-    basePath: undefined,
-    teacherPath: undefined,
-    checkpointPath: undefined,
-    folder,
-    threads: 1,
-    checkpointMs: 1_000_000,
-    ...changes,
-  };
-}
-
-async function run(order: TrainingOrder) {
-  const messages: FromTraining[] = [];
-  const checkpoints: { step: number; path: string }[] = [];
-  await runTraining(order, async (message) => {
-    messages.push(message);
-    if (message.kind !== 'checkpoint') return;
-    // a step that is done twice has one file
-    const path = `${message.path}.${checkpoints.length}`;
-    copyFileSync(message.path, path);
-    checkpoints.push({ step: message.step, path });
-  });
-  const done = messages.find((message) => message.kind === 'done')!;
-  const progress = messages.flatMap((message) => (message.kind === 'progress' ? [message.progress] : []));
-  const history = readFileSync(done.historyPath, 'utf8')
-    .trimEnd()
-    .split('\n')
-    .map((line) => JSON.parse(line) as Record<string, number>);
-  return { ...done, model: readFileSync(done.path), progress, checkpoints, history };
-}
+afterAll(removeFolders);
 
 describe('a training', () => {
   it('learns real digits, and reports every epoch', async () => {
@@ -315,8 +253,7 @@ describe('a training', () => {
   });
 
   it('learns a binary target by one logit, and serves both probabilities', async () => {
-    const path = join(mkdtempSync(join(tmpdir(), 'mill-binary-')), 'moons.csv');
-    folders.push(join(path, '..'));
+    const path = join(newFolder(), 'moons.csv');
     const rows = Array.from({ length: 400 }, (_, i) => {
       const [x, y] = [Math.sin(i * 12.9898) * 2, Math.sin(i * 78.233) * 2];
       return `${x},${y},${x * x + y * y < 2 ? 'in' : 'out'}`;
@@ -350,8 +287,7 @@ describe('a training', () => {
   });
 
   it('picks a recipe for numbers whose losses leap from batch to batch', async () => {
-    const path = join(mkdtempSync(join(tmpdir(), 'mill-leaps-')), 'leaps.csv');
-    folders.push(join(path, '..'));
+    const path = join(newFolder(), 'leaps.csv');
     const rows = Array.from({ length: 800 }, (_, i) => {
       const x = Math.sin(i * 12.9898) * 20;
       return `${x},${i % 97 === 5 ? 1e6 * x : x}`;

@@ -57,7 +57,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
     order.teacherPath === undefined || asked === undefined
       ? undefined
       : await openTeacher(order.teacherPath, { ...asked, features: prepared.features, threads });
-  await using session = await openSteps(step, plan, threads);
+  await using session = await openSteps(step, plan, order);
   await using evaluator = await openEvaluator(prepared, plan.metrics, threads);
 
   const start = startOf(resumed, prepared);

@@ -85,6 +85,7 @@ function train(spec: Spec, provider: Provider, changes: Partial<TrainingOrder> =
     folder: mkdtempSync(join(folder, 'training-')),
     threads: 1,
     checkpointMs: 1_000_000,
+    scanned: false,
     ...changes,
   });
 }
