@@ -6,7 +6,11 @@ import type { KernelQuestion, Numbers } from './double-kernel-for-tests.js';
 import { inDoubles } from './doubles-for-tests.js';
 
 export type DoubleFeeds = Readonly<Record<string, Numbers>>;
-export type DoubleRun = (feeds: DoubleFeeds) => Promise<Readonly<Record<string, Numbers>>>;
+/** Positions and class indices among them, which stay whole numbers. */
+export type MixedFeeds = Readonly<
+  Record<string, Numbers | { readonly dims: readonly number[]; readonly data: BigInt64Array }>
+>;
+export type DoubleRun<Feeds = DoubleFeeds> = (feeds: Feeds) => Promise<DoubleFeeds>;
 
 const options = { logSeverityLevel: 4, intraOpNumThreads: 1, graphOptimizationLevel: 'disabled' } as const;
 const noKernel =
@@ -16,7 +20,7 @@ const noKernel =
  * A model of floats computed in doubles: by ONNX Runtime where it has every kernel in doubles, else node by node, those
  * it has in floats only by the kernels of double-kernels-for-tests.ts.
  */
-export async function runnableInDoubles(model: Model): Promise<DoubleRun> {
+export async function runnableInDoubles(model: Model): Promise<DoubleRun<MixedFeeds>> {
   const double = inDoubles(model);
   const byHand = double.graph.nodes.some(({ opType }) => Object.hasOwn(doubleKernels, opType));
   try {
@@ -27,15 +31,15 @@ export async function runnableInDoubles(model: Model): Promise<DoubleRun> {
   return nodeByNode(double);
 }
 
-async function whole(model: Model): Promise<DoubleRun> {
+async function whole(model: Model): Promise<DoubleRun<MixedFeeds>> {
   const session = await InferenceSession.create(writeOnnx(model), options);
   return async (feeds) => {
-    const fed = Object.entries(feeds).map(([name, x]) => [name, new Fed('float64', x.data, x.dims)] as const);
+    const fed = Object.entries(feeds).map(([name, x]) => [name, tensorOf(x)] as const);
     return resultsOf(await session.run(Object.fromEntries(fed)));
   };
 }
 
-async function nodeByNode(model: Model): Promise<DoubleRun> {
+async function nodeByNode(model: Model): Promise<DoubleRun<MixedFeeds>> {
   const { graph } = model;
   const steps = await Promise.all(
     topologicallySorted(graph).map(async (node) => [node, await stepOf(node, model)] as const),
@@ -43,7 +47,7 @@ async function nodeByNode(model: Model): Promise<DoubleRun> {
   const constants = new Map([...graph.initializers].map(([name, tensor]) => [name, fedOf(tensor)]));
   return async (feeds) => {
     const values = new Map(constants);
-    for (const [name, x] of Object.entries(feeds)) values.set(name, new Fed('float64', x.data, x.dims));
+    for (const [name, x] of Object.entries(feeds)) values.set(name, tensorOf(x));
     for (const [node, step] of steps) {
       const made = await step(node.inputs.map((name) => (name === '' ? undefined : values.get(name))));
       made.forEach((value, i) => value && values.set(node.outputs[i]!, value));
@@ -109,9 +113,12 @@ function questionOf({ opType, attributes }: Node, opset: number): Omit<KernelQue
   };
 }
 
+const tensorOf = ({ dims, data }: MixedFeeds[string]): Fed =>
+  data instanceof BigInt64Array ? new Fed('int64', data, dims) : new Fed('float64', data, dims);
+
 const numbersOf = ({ dims, data }: Fed): Numbers => ({
   dims,
-  data: Float64Array.from(data as ArrayLike<number | bigint>, Number),
+  data: data instanceof Float64Array ? data : Float64Array.from(data as ArrayLike<number | bigint>, Number),
 });
 
 const resultsOf = (outputs: Readonly<Record<string, Fed>>) =>
