@@ -9,11 +9,11 @@ import type {
   handleUnaryCall,
 } from '@grpc/grpc-js';
 import type { HeaderField } from '@modelmill/http2';
-import { SpanKind, SpanStatusCode, context, trace } from '@opentelemetry/api';
+import { SpanKind, SpanStatusCode } from '@opentelemetry/api';
 import { RpcError, toStatus } from './rpc-error.js';
 import type { Translate } from './rpc-error.js';
 import type { Telemetry } from './telemetry.js';
-import { extractContext } from './trace-context.js';
+import { beginSpan, inContext } from './trace-context.js';
 
 export interface AdapterOptions extends Pick<Telemetry, 'log' | 'tracer' | 'calls'> {
   /** Errors of libraries that the caller may see. */
@@ -92,8 +92,12 @@ async function conduct<T>(
 ): Promise<CallEnd<T>> {
   const [, service = '', method = ''] = call.getPath().split('/');
   const attributes = { 'rpc.system': 'grpc', 'rpc.service': service, 'rpc.method': method };
-  const parent = extractContext(call.metadata);
-  const span = tracer.startSpan(call.getPath().slice(1), { kind: SpanKind.SERVER, attributes }, parent);
+  const { span, within } = beginSpan(
+    tracer,
+    call.getPath().slice(1),
+    { kind: SpanKind.SERVER, attributes },
+    call.fields ?? call.metadata,
+  );
   const began = performance.now();
   const ended = (code: status) => {
     const answer = status[code];
@@ -105,7 +109,7 @@ async function conduct<T>(
 
   const { signal, end } = signalOf(call);
   try {
-    const value = await context.with(trace.setSpan(parent, span), () => work(signal));
+    const value = await inContext(within, () => work(signal));
     end();
     ended(status.OK);
     return { kind: 'answered', value };

@@ -9,8 +9,8 @@ export { ConfigError, baseConfig, describeConfig, listenAddress, modelFileBytes,
 export type { BaseConfig, ConfigRow } from './read-config.js';
 export { startTelemetry } from './telemetry.js';
 export type { Telemetry } from './telemetry.js';
-export { extractContext, injectContext, withContextOf } from './trace-context.js';
-export type { Carrier } from './trace-context.js';
+export { inSpan, injectContext, withContextOf } from './trace-context.js';
+export type { Arrival, Carrier } from './trace-context.js';
 
 // gRPC
 export { RpcError, translate } from './rpc-error.js';

@@ -41,6 +41,7 @@ export const bodyTooSlow = (ms: number) =>
   new HttpError(408, status.DEADLINE_EXCEEDED, `nothing of the body came for ${ms} ms`);
 export const callerGone = (cause: Error) =>
   new RpcError(status.CANCELLED, 'the caller went away within the body', { cause });
+export const doorCloses = () => new RpcError(status.UNAVAILABLE, 'the server is going down');
 export const badQuery = (name: string, got: string, wanted: string) =>
   invalid(`query parameter '${name}' is '${got}', wanted ${wanted}`);
 export const unknownQuery = (name: string, known: readonly string[]) =>

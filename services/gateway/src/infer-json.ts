@@ -14,6 +14,7 @@ import {
 } from './json-node.js';
 import type { JsonNode, JsonObject, RawRange } from './json-text.js';
 import { JsonTextError } from './json-text.js';
+import { jsonAnswer } from './rest-request.js';
 import type { RestAnswer } from './rest-request.js';
 import { JsonDatatypeError, readTensorJson, writeTensorJson } from './tensor-json.js';
 
@@ -33,6 +34,8 @@ export interface InferRequest {
 const raw = new Set(['data']);
 /** Below this, pieces are joined: one write costs less than two. */
 const joinedBytes = 2 ** 16;
+/** Up to this, an answer is text: Node sends it in one piece with its headers. */
+const textBytes = 2 ** 13;
 const inferenceHeader = 'inference-header-content-length';
 
 /** The body of an infer request, JSON alone or JSON of so many bytes and the binary tensors behind it, as the gRPC message. */
@@ -192,9 +195,12 @@ export function writeInferAnswer(answer: inference.ModelInferResponse, wish: Out
     ...(Object.keys(answer.parameters).length > 0 ? [`"parameters":${writeParameters(answer.parameters)}`] : []),
   ];
   const listed = outputs.flatMap((output, i) => (i === 0 ? output : [',', ...output]));
-  const json = Buffer.concat([`{${members.join(',')},"outputs":[`, ...listed, ']}'].map(asBytes));
-  // Fastify names the character set of strings only
-  if (binary.every(({ length }) => length === 0)) return { type: 'application/json; charset=utf-8', body: json };
+  const parts = [`{${members.join(',')},"outputs":[`, ...listed, ']}'];
+  const isJson = binary.every(({ length }) => length === 0);
+  if (isJson && parts.reduce((sum, { length }) => sum + length, 0) <= textBytes)
+    return jsonAnswer(parts.map(String).join(''));
+  const json = Buffer.concat(parts.map(asBytes));
+  if (isJson) return { type: 'application/json; charset=utf-8', body: json };
   const pieces = [json, ...binary];
   return {
     type: 'application/octet-stream',

@@ -9,6 +9,8 @@ import * as errors from './errors.js';
 export async function readBody(request: IncomingMessage, maxBytes: number, idleMs: number): Promise<Buffer> {
   const length = Number(request.headers['content-length']);
   if (length > maxBytes) throw errors.bodyTooLarge(maxBytes);
+  const isPlain = request.headers['content-encoding'] === undefined;
+  if (isPlain && length <= besideBytes && (await isHere(request, length))) return wholeOf(request);
   const { source, refusal, release } = decompressed(request);
   const held = length >= 0 && source === request ? openMemory(length) : openHolder();
   let late: NodeJS.Timeout | undefined;
@@ -38,6 +40,20 @@ export async function readBody(request: IncomingMessage, maxBytes: number, idleM
     release();
   }
   return held.whole();
+}
+
+/** Most bodies up to this come with their headers. */
+const besideBytes = 2 ** 14;
+
+/** Whether all of it has come already: Node tells of the headers before it has read what came with them. */
+async function isHere(request: IncomingMessage, length: number): Promise<boolean> {
+  await undefined;
+  return request.complete && request.readableLength === length && !request.destroyed;
+}
+
+function wholeOf(request: IncomingMessage): Buffer {
+  const whole = request.read() as Buffer | null;
+  return whole ?? Buffer.alloc(0);
 }
 
 interface Holder {

@@ -62,6 +62,6 @@ export const json = (schema: object): Content => ({ type: jsonType, schema });
 
 /** An answer in JSON: a value, or text that is JSON already. */
 export const jsonAnswer = (body: unknown): RestAnswer => ({
-  type: jsonType,
+  type: `${jsonType}; charset=utf-8`,
   body: typeof body === 'string' ? body : JSON.stringify(body),
 });

@@ -12,10 +12,26 @@ export interface Match {
   readonly params: Readonly<Record<string, string>>;
 }
 
+const mostKept = 1000;
+const longestKept = 200;
+
 /** Finds the route of a request. Throws 404 for an unknown path, and 405 with the verbs it takes for a wrong verb. */
 export function createRouter(routes: readonly RestRoute[]) {
   const compiled = routes.map(compile);
+  const kept = new Map<string, Match>(); // most requests ask for a few paths again and again
+
   return (verb: string, path: string): Match => {
+    const asked = `${verb} ${path}`;
+    const known = kept.get(asked);
+    if (known) return known;
+    const found = find(verb, path);
+    if (kept.size >= mostKept) kept.clear();
+    if (asked.length <= longestKept) kept.set(asked, found);
+    return found;
+  };
+
+  function find(verb: string, path: string): Match {
+    percentDecoded(path); // also where no route has it
     const asked = verb === 'HEAD' ? 'GET' : verb;
     for (const candidate of compiled) {
       const found = candidate.route.verb === asked ? candidate.pattern.exec(path) : null;
@@ -23,7 +39,7 @@ export function createRouter(routes: readonly RestRoute[]) {
     }
     const allowed = compiled.filter(({ pattern }) => pattern.test(path)).map(({ route }) => route.verb);
     throw allowed.length > 0 ? errors.wrongVerb([...new Set(allowed)]) : errors.noRoute();
-  };
+  }
 }
 
 /** TensorFlow Serving takes its paths in any case; parameters end at a slash or a colon. */

@@ -190,6 +190,27 @@ describe('the gateway', () => {
       expect(answer.subarray(Number(binary.headers.get('inference-header-content-length')))).toEqual(bytes);
     });
 
+    it('takes a body over REST whatever it says it is, and however it comes', async () => {
+      await using replica = await startReplica(mesh, 'pieces', ['m9']);
+      await served('m9');
+      const traceparent = '00-1af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01';
+      const body = JSON.stringify({ inputs: [input] });
+      const pieces = async function* () {
+        for (const part of [body.slice(0, 9), body.slice(9)]) {
+          yield Buffer.from(part);
+          await new Promise((resolve) => setTimeout(resolve, 20));
+        }
+      };
+      const whole = { method: 'POST', body, headers: { 'content-type': ';;;', traceparent } };
+      const chunked = { method: 'POST', body: ReadableStream.from(pieces()), duplex: 'half' } as RequestInit;
+      for (const init of [whole, chunked, { ...whole, headers: {} }]) {
+        const answer = await mesh.json('/v2/models/m9/infer', init);
+        expect(answer).toMatchObject({ status: 200, body: { outputs: [{ data: [1, 2] }] } });
+      }
+      const passed = replica.seen.map(({ metadata }) => String(metadata.get('traceparent')[0] ?? ''));
+      expect(passed).toEqual([expect.stringContaining('1af7651916cd43dd8448eb211c80319c'), '', '']);
+    });
+
     it('says of an unknown model what the replicas say', async () => {
       await using _replica = await startReplica(mesh, 'knows-not', ['m6']);
       await served('m6');

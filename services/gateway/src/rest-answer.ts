@@ -1,0 +1,96 @@
+import { once } from 'node:events';
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { RpcError } from '@modelmill/service-kit';
+import { headersOf, httpStatusOf } from './http-status.js';
+import type { RestAnswer } from './rest-request.js';
+
+/** As nginx does: until nothing more has come for so long, and at most for so long. */
+const linger = { silenceMs: 5_000, mostMs: 30_000 };
+
+/** Sends an answer whole, or as it comes. Throws what its body throws. */
+export async function sendAnswer(reply: ServerResponse, answer: RestAnswer): Promise<void> {
+  const { body } = answer;
+  if (typeof body === 'string') return sendWhole(reply, answer, body, Buffer.byteLength(body));
+  if (Buffer.isBuffer(body)) return sendWhole(reply, answer, body, body.length);
+  if (!isList(body)) return sendPieces(reply, headOf(answer), answer.status ?? 200, body);
+  const length = body.reduce((sum, piece) => sum + piece.length, 0);
+  const head = { ...headOf(answer), 'content-length': String(length) };
+  return sendPieces(reply, head, answer.status ?? 200, body);
+}
+
+function sendWhole(reply: ServerResponse, answer: RestAnswer, body: string | Buffer, length: number): void {
+  const { status = 200, type, headers } = answer;
+  const head = ['content-type', type, 'content-length', String(length)];
+  for (const name in headers) head.push(name, headers[name]!);
+  reply.writeHead(status, head);
+  reply.end(body);
+}
+
+const headOf = ({ type, headers }: RestAnswer) => ({ ...headers, 'content-type': type });
+
+/** Its head goes with the first piece: where there is none because of an error, that is what the caller gets. */
+async function sendPieces(
+  reply: ServerResponse,
+  head: Readonly<Record<string, string>>,
+  status: number,
+  body: Iterable<Buffer> | AsyncIterable<string | Uint8Array>,
+): Promise<void> {
+  const begin = () => void (reply.headersSent || reply.writeHead(status, head));
+  const gone = new AbortController();
+  const close = () => gone.abort();
+  reply.once('close', close);
+  try {
+    for await (const piece of body) {
+      if (reply.destroyed) return;
+      begin();
+      if (!reply.write(piece)) await once(reply, 'drain', { signal: gone.signal }).catch(() => {});
+    }
+  } finally {
+    reply.off('close', close);
+  }
+  if (reply.destroyed) return;
+  begin();
+  reply.end();
+}
+
+const isList = (body: RestAnswer['body']): body is readonly Buffer[] => Array.isArray(body);
+
+/** The same words and headers for every error. */
+export async function sendRefusal(request: IncomingMessage, reply: ServerResponse, error: RpcError): Promise<void> {
+  if (reply.headersSent) return void reply.destroy(); // the answer was under way: its end says that it broke
+  const status = httpStatusOf(error);
+  const body = JSON.stringify({ error: error.message });
+  if (status === 413 || status === 408) return sendAndLinger(request, reply, status, body);
+  await sendAnswer(reply, { status, type: 'application/json; charset=utf-8', headers: headersOf(error), body });
+}
+
+/**
+ * Answers a request whose body is not wanted to its end, and drops what still comes of it for a while before the
+ * connection closes: a socket closed with unread bytes resets, and the sender loses the answer it has not read yet.
+ */
+async function sendAndLinger(
+  request: IncomingMessage,
+  reply: ServerResponse,
+  status: number,
+  words: string,
+): Promise<void> {
+  reply.writeHead(status, {
+    'content-type': 'application/json; charset=utf-8',
+    'content-length': Buffer.byteLength(words),
+    connection: 'close',
+  });
+  reply.write(words);
+  let silent: NodeJS.Timeout | undefined;
+  let late: NodeJS.Timeout | undefined;
+  const dropped = () => void silent?.refresh();
+  await new Promise<void>((resolve) => {
+    silent = setTimeout(resolve, linger.silenceMs);
+    late = setTimeout(resolve, linger.mostMs);
+    reply.once('close', resolve);
+    request.on('data', dropped).once('close', resolve).once('end', resolve).resume();
+  });
+  clearTimeout(silent);
+  clearTimeout(late);
+  request.off('data', dropped);
+  reply.end();
+}
