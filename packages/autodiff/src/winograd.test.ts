@@ -14,6 +14,7 @@ it.each<[Partial<Case>, number]>([
   [{ map: [6, 5], before: [2, 0], after: [1, 2] }, 1],
   [{ map: [9, 7], before: [1, 2], after: [0, 1] }, 1],
   [{ map: [16, 13], before: [2, 1], after: [0, 1] }, 1],
+  [{ channels: 64, filters: 64, map: [8, 9], batch: 64 }, 1],
   [{ map: [4, 4], before: [2, 1], after: [2, 2] }, 0.3],
 ])('a convolution by minimal filtering of %j has the values and gradients of its definition', async (given, share) => {
   const of = { ...bounds, ...given };
@@ -39,15 +40,19 @@ it.each<[Partial<Case>, number, number]>([
 it.each<[string, Partial<Case>, readonly number[]]>([
   ['at the fewest channels', {}, [1, 1, 1]],
   ['of 256 places', { map: [16, 16] }, [1, 1, 1]],
-  ['of 264 places', { map: [11, 24] }, [0, 0, 1]],
+  ['of 1,024 places, in pieces', { map: [32, 32] }, [3, 3, 2]],
+  ['of 1,025 places', { map: [25, 41] }, [0, 0, 2]],
   ['of 22 places in one row', { map: [1, 22] }, [0, 0, 0]],
   ['of 16 places', { map: [4, 4] }, [1, 1, 1]],
   ['of 15 places', { map: [3, 5] }, [0, 0, 0]],
-  // whose input's gradient is a convolution at 288 places
-  ['of 224 places on a map of 288', { map: [16, 18], before: [0, 0], after: [0, 0] }, [1, 0, 1]],
+  // whose input's gradient is a convolution at 1,056 places
+  ['of 930 places on a map of 1,056', { map: [32, 33], before: [0, 0], after: [0, 0] }, [3, 0, 2]],
   ['of 15 examples', { batch: 15 }, [0, 0, 0]],
-  ['of 63 channels', { channels: 63 }, [0, 0, 1]],
-  ['of 63 filters', { filters: 63 }, [0, 0, 1]],
+  // an input's gradient reads the filters, and makes the channels
+  ['of 63 channels', { channels: 63 }, [0, 1, 1]],
+  ['of 63 filters', { filters: 63 }, [1, 0, 1]],
+  ['of 31 channels', { channels: 31 }, [0, 0, 1]],
+  ['of 31 filters', { filters: 31 }, [0, 0, 1]],
   ['of 16 channels and filters', narrow, [0, 0, 1]],
   ['of 15 channels', { channels: 15 }, [0, 0, 0]],
   ['of 15 filters', { filters: 15 }, [0, 0, 0]],
@@ -56,7 +61,7 @@ it.each<[string, Partial<Case>, readonly number[]]>([
   ['of another kernel', { kernel: [3, 2] }, [0, 0, 0]],
   ['of a stride', { map: [16, 8], strides: [2, 1] }, [0, 0, 0]],
   ['of a dilation', { map: [8, 8], dilations: [1, 2], before: [1, 2], after: [1, 2] }, [0, 0, 0]],
-  ['of 2^24 numbers', { batch: 4096, map: [4, 4] }, [1, 1, 8]],
+  ['of 2^24 numbers', { batch: 4096, map: [4, 4] }, [2, 2, 8]],
   ['of more numbers', { batch: 4097, map: [4, 4] }, [0, 0, 0]],
   ['whose weight has more', { map: [4, 4], channels: 1025, filters: 1024 }, [0, 0, 0]],
 ])('a convolution %s is by minimal filtering where that pays', (_, given, turns) => {

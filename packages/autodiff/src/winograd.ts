@@ -80,20 +80,21 @@ function alongBoth(m: Matrix): Value {
 const turned = (m: Matrix): Matrix => m[0]!.map((_, column) => m.map((row) => row[column]!));
 const backwards = (m: Matrix): Matrix => m.map((row) => [...row].reverse());
 
-/** Below this, a convolution's transforms take longer than the products they spare. */
-const fewChannelsOfConvolutions = 64;
-/** Places from which it is faster than columns, and up to which a convolution is faster than by the operator. */
-const [fewestPlaces, mostPlacesOfConvolutions] = [16, 256];
+/** With fewer channels read, or filters made, a convolution's transforms take longer than the products they spare. */
+const [fewestRead, fewestMade] = [64, 32];
+/** Places from which it is faster than columns, and up to which it was seen to be faster than the operator. */
+const [fewestPlaces, mostPlacesOfConvolutions] = [16, 1024];
 /** Per place, in place of 9: tiles that reach far beyond the map spare nothing. */
 const mostProducts = 6.75;
 /** Numbers that the transforms may have: 64 MiB. */
 const mostNumbers = 2 ** 24;
-/** Of them those that the gradient of a weight makes before it multiplies: 8 MiB. */
-const mostNumbersAtOnce = 2 ** 21;
+/** Of them those that are made before they are multiplied, for the caches: 4 MiB of a convolution, 8 MiB of a weight's gradient. */
+const [mostAtOnce, mostAtOnceOfWeight] = [2 ** 20, 2 ** 21];
 
 /** Whether a convolution of x with so many filters, or the gradient of its input, is computed fastest this way. */
 export const winogradPays = (x: Shape, places: Shape, windows: Windows, filters: number): boolean =>
-  Math.min(x[1]!, filters) >= fewChannelsOfConvolutions &&
+  x[1]! >= fewestRead &&
+  filters >= fewestMade &&
   size(places) <= mostPlacesOfConvolutions &&
   winogradPaysForWeight(x, places, windows, filters);
 
@@ -123,8 +124,7 @@ const tilesOf = (places: Shape, { tile }: Filtering): Shape => places.map((count
 /** x [n, c, h, w] convolved with w [o, c, 3, 3] at the places: [n, o, …places]. */
 export function winograd(x: Value, weight: Value, places: Shape, { before }: Windows, bias?: Value): Value {
   const filtering = filteringOf(places);
-  const kernels = kernelsOf(weight, filtering.ofKernel);
-  return assembled(matMul(kernels, seenOf(x, places, before, filtering)), places, x.shape[0]!, filtering, bias);
+  return convolved(x, kernelsOf(weight, filtering.ofKernel), places, before, filtering, bias);
 }
 
 /** Its gradient for x from g, that of its output: a convolution of g with the kernel turned around. */
@@ -133,7 +133,29 @@ export function winogradInput(g: Value, weight: Value, x: Shape, { before }: Win
   const filtering = filteringOf(places);
   const kernels = transpose(kernelsOf(weight, backwards(filtering.ofKernel)), [0, 2, 1]);
   const around = before.map((count) => 2 - count);
-  return assembled(matMul(kernels, seenOf(g, places, around, filtering)), places, x[0]!, filtering);
+  return convolved(g, kernels, places, around, filtering);
+}
+
+/** x convolved with the transformed kernels [seen², o, c]; some rows of tiles after others, for the caches. */
+function convolved(x: Value, kernels: Value, places: Shape, before: Shape, filtering: Filtering, bias?: Value): Value {
+  const [batch = 0] = x.shape;
+  const [, filters = 0, channels = 0] = kernels.shape;
+  const { tile, seen, ofInput, ofOutput } = filtering;
+  const [height = 0, width = 0] = places;
+  const [down = 0, across = 0] = tilesOf(places, filtering);
+  const numbersOfARow = seen ** 2 * across * batch * Math.max(channels, filters);
+  const pieces = Math.ceil(down / Math.max(1, Math.floor(mostAtOnce / numbersOfARow)));
+  const bounds = Array.from({ length: pieces + 1 }, (_, i) => Math.floor((i * down) / pieces));
+  const strips = bounds.slice(1).map((to, i) => {
+    const from = bounds[i]!;
+    const seenHere = tilesGathered(x, [down, across], before, tile, seen, from * across, to * across);
+    const products = matMul(kernels, transformed(ofInput, seenHere));
+    const rows = Math.min(to * tile, height) - from * tile;
+    return assembled(transformed(ofOutput, products), [rows, width], batch, filtering);
+  });
+  const all = strips.length === 1 ? strips[0]! : concat(strips, 1);
+  const y = bias ? add(all, reshape(bias, [filters, 1, 1])) : all;
+  return examplesFirst(y, [batch, filters, ...places]);
 }
 
 /**
@@ -147,7 +169,7 @@ export function winogradWeight(g: Value, x: Value, weight: Shape, { before }: Wi
   const { tile, seen, ofInput, ofKernel, ofOutput } = filtering;
   const apart = tilesOf(places, filtering);
   const tiles = size(apart);
-  const pieces = Math.ceil((seen ** 2 * tiles * g.shape[0]! * Math.max(channels, filters)) / mostNumbersAtOnce);
+  const pieces = Math.ceil((seen ** 2 * tiles * g.shape[0]! * Math.max(channels, filters)) / mostAtOnceOfWeight);
   const bounds = Array.from({ length: pieces + 1 }, (_, i) => Math.floor((i * tiles) / pieces));
   const products = bounds.slice(1).map((to, i) => {
     const ofG = tilesGathered(g, apart, [0, 0], tile, tile, bounds[i], to);
@@ -164,13 +186,6 @@ function kernelsOf(weight: Value, along: Matrix): Value {
   const kernels = gemm(alongBoth(along), reshape(weight, [filters * channels, 9]), false, true);
   return reshape(kernels, [along.length ** 2, filters, channels]);
 }
-
-/**
- * Bᵀ x B of what each tile of places sees: [seen², c, tiles · n]. Not kept from a convolution to its gradients: it is a
- * multiple of x.
- */
-const seenOf = (x: Value, places: Shape, before: Shape, filtering: Filtering): Value =>
-  transformed(filtering.ofInput, tilesGathered(x, tilesOf(places, filtering), before, filtering.tile, filtering.seen));
 
 /** M v Mᵀ of every tile: [positions, c, tiles · n]. */
 function transformed(along: Matrix, tiles: Value): Value {
@@ -212,20 +227,18 @@ function tilesGathered(
   return reshape(gathered, [wide ** 2, channels, tiles * batch]);
 }
 
-/** Aᵀ m A of products [seen², o, tiles · n] as [n, o, …places]. */
-function assembled(products: Value, places: Shape, batch: number, filtering: Filtering, bias?: Value): Value {
-  const filters = products.shape[1]!;
-  const { tile, ofOutput } = filtering;
+/** Tiles [tile², o, tiles · n] put together: [o, places, n]. */
+function assembled(tiles: Value, places: Shape, batch: number, filtering: Filtering): Value {
+  const filters = tiles.shape[1]!;
+  const { tile } = filtering;
   const [down = 0, across = 0] = tilesOf(places, filtering);
   const [height = 0, width = 0] = places;
-  const tiles = down * across;
+  const count = down * across;
   const rows = Int32Array.from({ length: filters * height * width }, (_, i) => {
     const [filter, row, column] = [Math.floor(i / (height * width)), Math.floor(i / width) % height, i % width];
     const position = (row % tile) * tile + (column % tile);
-    return (position * filters + filter) * tiles + Math.floor(row / tile) * across + Math.floor(column / tile);
+    return (position * filters + filter) * count + Math.floor(row / tile) * across + Math.floor(column / tile);
   });
-  const byTile = reshape(transformed(ofOutput, products), [tile ** 2 * filters * tiles, batch]);
-  const byPlace = reshape(gather(byTile, constant(rows, [rows.length], 'int64'), 0), [filters, size(places), batch]);
-  const y = bias ? add(byPlace, reshape(bias, [filters, 1, 1])) : byPlace;
-  return examplesFirst(y, [batch, filters, ...places]);
+  const byTile = reshape(tiles, [tile ** 2 * filters * count, batch]);
+  return reshape(gather(byTile, constant(rows, [rows.length], 'int64'), 0), [filters, size(places), batch]);
 }
