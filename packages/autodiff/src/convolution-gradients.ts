@@ -1,3 +1,4 @@
+import { examplesFirst, examplesLast } from './examples-last.js';
 import {
   concat,
   gemm,
@@ -15,14 +16,7 @@ import {
 } from './ops.js';
 import { constant, size } from './value.js';
 import type { Shape, Value } from './value.js';
-import {
-  columnsPayForConvolution,
-  columnsPayForWeight,
-  examplesFirst,
-  examplesLast,
-  fewChannels,
-  windowColumns,
-} from './window-columns.js';
+import { columnsPayForConvolution, columnsPayForWeight, fewChannels, windowColumns } from './window-columns.js';
 import { leftOver } from './windows.js';
 import type { Windows } from './windows.js';
 import { winogradInput, winogradPays, winogradPaysForWeight, winogradWeight } from './winograd.js';
@@ -122,8 +116,11 @@ function oneGroup(g: Value, x: Value, weight: Shape, windows: Windows, byColumns
     const rows = reshape(examplesLast(g), [filters, examples]);
     return reshape(gemm(rows, windowColumns(x, places, windows), false, true), weight);
   }
-  const rows = reshape(transpose(g, swap), [filters, examples]);
-  const seen = shifts(transpose(padded(x, windows), swap), places, windows);
+  const rows = reshape(byColumns ? examplesLast(g) : transpose(g, swap), [filters, examples]);
+  const last = [1, ...places.map((_, i) => i + 2), 0];
+  const seen = byColumns
+    ? shifts(transpose(padded(x, windows), last), 1, places, windows)
+    : shifts(transpose(padded(x, windows), swap), 2, places, windows);
   if (channels < fewChannels) {
     // products of so few columns leave most of a vector register idle: one product over all taps
     const columns = reshape(concat(seen, 0), [seen.length * channels, examples]);
@@ -143,7 +140,7 @@ function depthwise(g: Value, x: Value, weight: Shape, windows: Windows): Value {
   const batch = g.shape[0]!;
   const of = reshape(g, [batch, groups, weight[0]! / groups, ...spatial]);
   const axes = [0, ...spatial.map((_, i) => i + 3)];
-  const taps = shifts(padded(x, windows), spatial, windows).map((shifted) =>
+  const taps = shifts(padded(x, windows), 2, spatial, windows).map((shifted) =>
     reshape(reduceSum(mul(of, reshape(shifted, [batch, groups, 1, ...spatial])), axes, false), [weight[0]!, 1, 1]),
   );
   return reshape(concat(taps, 2), weight);
@@ -151,8 +148,8 @@ function depthwise(g: Value, x: Value, weight: Shape, windows: Windows): Value {
 
 const padded = (x: Value, { before, after }: Windows): Value => pad(x, [0, 0, ...before], [0, 0, ...after]);
 
-/** What each tap of the kernel sees of x, in row-major order of the taps. */
-function shifts(x: Value, places: Shape, { kernel, strides, dilations }: Windows): Value[] {
+/** What each tap of the kernel sees of x, whose places begin at an axis, in row-major order of the taps. */
+function shifts(x: Value, axis: number, places: Shape, { kernel, strides, dilations }: Windows): Value[] {
   let starts: number[][] = [[]];
   kernel.forEach((k, i) => {
     starts = starts.flatMap((at) => Array.from({ length: k }, (_, tap) => [...at, tap * dilations[i]!]));
@@ -161,7 +158,7 @@ function shifts(x: Value, places: Shape, { kernel, strides, dilations }: Windows
     slice(
       x,
       at.map((start, i) => ({
-        axis: i + 2,
+        axis: axis + i,
         start,
         end: start + (places[i]! - 1) * strides[i]! + 1,
         step: strides[i]!,

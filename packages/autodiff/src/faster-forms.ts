@@ -1,9 +1,11 @@
+import { examplesFirst } from './examples-last.js';
+import { examplesLastForms } from './examples-last-forms.js';
 import { fasterProducts } from './faster-products.js';
 import { gemm, reshape } from './ops.js';
 import { topological } from './topological.js';
 import { size } from './value.js';
 import type { Operation, Value } from './value.js';
-import { columnsPayForConvolution, examplesFirst, windowColumns } from './window-columns.js';
+import { columnsPayForConvolution, windowColumns } from './window-columns.js';
 import { windowsOf } from './windows.js';
 import { winograd, winogradPays } from './winograd.js';
 
@@ -20,7 +22,7 @@ export function fasterForms(roots: readonly Value[]): (value: Value) => Value | 
     if (operand) uses.set(operand, (uses.get(operand) ?? 0) + 1);
   }
   const products = fasterProducts(operations, (value) => uses.get(value) === 1);
-  return remembered(({ source }) => {
+  const faster = remembered(({ source }) => {
     if (source.kind !== 'operation') return undefined;
     switch (source.operation.opType) {
       case 'Conv':
@@ -33,6 +35,8 @@ export function fasterForms(roots: readonly Value[]): (value: Value) => Value | 
         return undefined;
     }
   });
+  const last = examplesLastForms(roots, faster);
+  return remembered((value) => faster(value) ?? last(value));
 }
 
 function remembered(formOf: (value: Value) => Value | undefined): (value: Value) => Value | undefined {

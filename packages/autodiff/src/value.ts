@@ -19,6 +19,10 @@ export interface Value {
   readonly shape: Shape;
   shortcut?: Shortcut;
   rows?: TableRows;
+  /** What this is with the examples last: examples-last.ts. */
+  turnedFrom?: Value;
+  /** The same with the examples last, where this is made of it: [c, places, n]. */
+  madeFrom?: Value;
 }
 
 /** What a table has where it is not zero. */

@@ -1,4 +1,5 @@
-import { concat, gather, reshape, transpose, zeros } from './ops.js';
+import { examplesLast } from './examples-last.js';
+import { concat, gather, reshape, zeros } from './ops.js';
 import { constant, size } from './value.js';
 import type { Shape, Value } from './value.js';
 import type { Windows } from './windows.js';
@@ -27,19 +28,6 @@ function columnsPay([batch = 0, channels = 0]: Shape, places: Shape, { kernel, g
   const taps = size(kernel);
   const fits = channels * taps * size(places) * batch <= mostNumbers;
   return fits && groups === 1 && taps > 1 && batch >= fewExamples && channels >= fewChannels;
-}
-
-/** [n, c, …spatial] with the examples last: [c, places, n]. */
-export function examplesLast(x: Value): Value {
-  const [batch = 0, channels = 0, ...spatial] = x.shape;
-  const turned = transpose(reshape(x, [batch, channels * size(spatial)]), [1, 0]);
-  return reshape(turned, [channels, size(spatial), batch]);
-}
-
-/** The other way round: [c, places · n] as [n, c, …spatial]. */
-export function examplesFirst(rows: Value, x: Shape): Value {
-  const [batch = 0, channels = 0, ...spatial] = x;
-  return reshape(transpose(reshape(rows, [channels * size(spatial), batch]), [1, 0]), x);
 }
 
 /**

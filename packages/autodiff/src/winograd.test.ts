@@ -1,8 +1,8 @@
 import { distances, nodesOf, usual } from './convolution-cases-for-tests.js';
 import type { Case } from './convolution-cases-for-tests.js';
 
-/** 64 places of 64 channels, the fewest at which everything is done by minimal filtering. */
-const bounds: Case = { ...usual, kernel: [3, 3], after: [1, 1], channels: 64, filters: 64 };
+/** 64 places of 32 channels, the fewest at which everything is done by minimal filtering. */
+const bounds: Case = { ...usual, kernel: [3, 3], after: [1, 1], channels: 32, filters: 32 };
 const narrow: Case = { ...bounds, channels: 16, filters: 16 };
 
 it.each<[Partial<Case>, number]>([
@@ -40,17 +40,14 @@ it.each<[Partial<Case>, number, number]>([
 it.each<[string, Partial<Case>, readonly number[]]>([
   ['at the fewest channels', {}, [1, 1, 1]],
   ['of 256 places', { map: [16, 16] }, [1, 1, 1]],
-  ['of 1,024 places, in pieces', { map: [32, 32] }, [3, 3, 2]],
-  ['of 1,025 places', { map: [25, 41] }, [0, 0, 2]],
+  ['of 1,024 places, in pieces', { channels: 64, map: [32, 32] }, [3, 3, 2]],
+  ['of 1,025 places', { map: [25, 41] }, [0, 0, 1]],
   ['of 22 places in one row', { map: [1, 22] }, [0, 0, 0]],
   ['of 16 places', { map: [4, 4] }, [1, 1, 1]],
   ['of 15 places', { map: [3, 5] }, [0, 0, 0]],
   // whose input's gradient is a convolution at 1,056 places
-  ['of 930 places on a map of 1,056', { map: [32, 33], before: [0, 0], after: [0, 0] }, [3, 0, 2]],
+  ['of 930 places on a map of 1,056', { map: [32, 33], before: [0, 0], after: [0, 0] }, [2, 0, 1]],
   ['of 15 examples', { batch: 15 }, [0, 0, 0]],
-  // an input's gradient reads the filters, and makes the channels
-  ['of 63 channels', { channels: 63 }, [0, 1, 1]],
-  ['of 63 filters', { filters: 63 }, [1, 0, 1]],
   ['of 31 channels', { channels: 31 }, [0, 0, 1]],
   ['of 31 filters', { filters: 31 }, [0, 0, 1]],
   ['of 16 channels and filters', narrow, [0, 0, 1]],
@@ -61,8 +58,8 @@ it.each<[string, Partial<Case>, readonly number[]]>([
   ['of another kernel', { kernel: [3, 2] }, [0, 0, 0]],
   ['of a stride', { map: [16, 8], strides: [2, 1] }, [0, 0, 0]],
   ['of a dilation', { map: [8, 8], dilations: [1, 2], before: [1, 2], after: [1, 2] }, [0, 0, 0]],
-  ['of 2^24 numbers', { batch: 4096, map: [4, 4] }, [2, 2, 8]],
-  ['of more numbers', { batch: 4097, map: [4, 4] }, [0, 0, 0]],
+  ['of 2^24 numbers', { batch: 8192, map: [4, 4] }, [2, 2, 8]],
+  ['of more numbers', { batch: 8193, map: [4, 4] }, [0, 0, 0]],
   ['whose weight has more', { map: [4, 4], channels: 1025, filters: 1024 }, [0, 0, 0]],
 ])('a convolution %s is by minimal filtering where that pays', (_, given, turns) => {
   expect(turnsOf({ ...bounds, ...given })).toEqual(turns);

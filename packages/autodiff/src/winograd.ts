@@ -1,7 +1,8 @@
+import { examplesFirst, examplesLast } from './examples-last.js';
 import { add, concat, gather, gemm, matMul, reshape, transpose, zeros } from './ops.js';
 import { constant, size } from './value.js';
 import type { Shape, Value } from './value.js';
-import { examplesFirst, examplesLast, fewChannels, fewExamples } from './window-columns.js';
+import { fewChannels, fewExamples } from './window-columns.js';
 import type { Windows } from './windows.js';
 
 /**
@@ -80,8 +81,8 @@ function alongBoth(m: Matrix): Value {
 const turned = (m: Matrix): Matrix => m[0]!.map((_, column) => m.map((row) => row[column]!));
 const backwards = (m: Matrix): Matrix => m.map((row) => [...row].reverse());
 
-/** With fewer channels read, or filters made, a convolution's transforms take longer than the products they spare. */
-const [fewestRead, fewestMade] = [64, 32];
+/** Below this, a convolution's transforms take longer than the products they spare. */
+const fewChannelsOfConvolutions = 32;
 /** Places from which it is faster than columns, and up to which it was seen to be faster than the operator. */
 const [fewestPlaces, mostPlacesOfConvolutions] = [16, 1024];
 /** Per place, in place of 9: tiles that reach far beyond the map spare nothing. */
@@ -93,8 +94,7 @@ const [mostAtOnce, mostAtOnceOfWeight] = [2 ** 20, 2 ** 21];
 
 /** Whether a convolution of x with so many filters, or the gradient of its input, is computed fastest this way. */
 export const winogradPays = (x: Shape, places: Shape, windows: Windows, filters: number): boolean =>
-  x[1]! >= fewestRead &&
-  filters >= fewestMade &&
+  Math.min(x[1]!, filters) >= fewChannelsOfConvolutions &&
   size(places) <= mostPlacesOfConvolutions &&
   winogradPaysForWeight(x, places, windows, filters);
 
@@ -146,10 +146,10 @@ function convolved(x: Value, kernels: Value, places: Shape, before: Shape, filte
   const numbersOfARow = seen ** 2 * across * batch * Math.max(channels, filters);
   const pieces = Math.ceil(down / Math.max(1, Math.floor(mostAtOnce / numbersOfARow)));
   const bounds = Array.from({ length: pieces + 1 }, (_, i) => Math.floor((i * down) / pieces));
+  const tiles = tilesOfMap(x, { tile, wide: seen, down, across, before });
   const strips = bounds.slice(1).map((to, i) => {
     const from = bounds[i]!;
-    const seenHere = tilesGathered(x, [down, across], before, tile, seen, from * across, to * across);
-    const products = matMul(kernels, transformed(ofInput, seenHere));
+    const products = matMul(kernels, transformed(ofInput, tiles(from * across, to * across)));
     const rows = Math.min(to * tile, height) - from * tile;
     return assembled(transformed(ofOutput, products), [rows, width], batch, filtering);
   });
@@ -167,14 +167,15 @@ export function winogradWeight(g: Value, x: Value, weight: Shape, { before }: Wi
   const places = g.shape.slice(2);
   const filtering = filteringOf(places);
   const { tile, seen, ofInput, ofKernel, ofOutput } = filtering;
-  const apart = tilesOf(places, filtering);
-  const tiles = size(apart);
+  const [down = 0, across = 0] = tilesOf(places, filtering);
+  const tiles = down * across;
+  const ofG = tilesOfMap(g, { tile, wide: tile, down, across, before: [0, 0] });
+  const ofX = tilesOfMap(x, { tile, wide: seen, down, across, before });
   const pieces = Math.ceil((seen ** 2 * tiles * g.shape[0]! * Math.max(channels, filters)) / mostAtOnceOfWeight);
   const bounds = Array.from({ length: pieces + 1 }, (_, i) => Math.floor((i * tiles) / pieces));
   const products = bounds.slice(1).map((to, i) => {
-    const ofG = tilesGathered(g, apart, [0, 0], tile, tile, bounds[i], to);
-    const ofX = tilesGathered(x, apart, before, tile, seen, bounds[i], to);
-    return matMul(transformed(turned(ofOutput), ofG), transpose(transformed(ofInput, ofX), [0, 2, 1]));
+    const [g, x] = [ofG(bounds[i]!, to), ofX(bounds[i]!, to)];
+    return matMul(transformed(turned(ofOutput), g), transpose(transformed(ofInput, x), [0, 2, 1]));
   });
   const product = products.reduce(add);
   return reshape(gemm(reshape(product, [seen ** 2, filters * channels]), alongBoth(ofKernel), true, false), weight);
@@ -194,37 +195,41 @@ function transformed(along: Matrix, tiles: Value): Value {
   return reshape(product, [along.length ** 2, channels, all]);
 }
 
-/**
- * Of x [n, c, h, w], `wide` x `wide` positions from every `tile`-th place, zero outside of the map, for the tiles `from` to `to`:
- * [wide², c, tiles · n]. With the examples last, what is copied lies in one piece.
- */
-function tilesGathered(
-  x: Value,
-  [down = 0, across = 0]: Shape,
-  before: Shape,
-  tile: number,
-  wide: number,
-  from = 0,
-  to = down * across,
-): Value {
+/** `wide` x `wide` positions from every `tile`-th place of a map, `down` times `across` such tiles. */
+interface Grid {
+  readonly tile: number;
+  readonly wide: number;
+  readonly down: number;
+  readonly across: number;
+  /** By how much the first tile lies outside of the map, which is zero there. */
+  readonly before: Shape;
+}
+
+/** Of x [n, c, h, w], what the tiles `from` to `to` see: [wide², c, tiles · n]. */
+function tilesOfMap(x: Value, { tile, wide, down, across, before }: Grid): (from: number, to: number) => Value {
   const [batch = 0, channels = 0, height = 0, width = 0] = x.shape;
-  const tiles = to - from;
   const outside = channels * height * width;
-  const rows = Int32Array.from({ length: wide ** 2 * channels * tiles }, (_, i) => {
-    const [position, channel, at] = [
-      Math.floor(i / (channels * tiles)),
-      Math.floor(i / tiles) % channels,
-      from + (i % tiles),
-    ];
-    const row = Math.floor(at / across) * tile + Math.floor(position / wide) - before[0]!;
-    const column = (at % across) * tile + (position % wide) - before[1]!;
-    const inside = row >= 0 && row < height && column >= 0 && column < width;
-    return inside ? (channel * height + row) * width + column : outside;
-  });
+  // with the examples last, what is copied lies in one piece
   const within = reshape(examplesLast(x), [outside, batch]);
-  const around = rows.includes(outside) ? concat([within, zeros([1, batch])], 0) : within;
-  const gathered = gather(around, constant(rows, [rows.length], 'int64'), 0);
-  return reshape(gathered, [wide ** 2, channels, tiles * batch]);
+  const reaches = (tiles: number, axis: 0 | 1, length: number) =>
+    before[axis]! > 0 || (tiles - 1) * tile + wide - before[axis]! > length;
+  const all = reaches(down, 0, height) || reaches(across, 1, width) ? concat([within, zeros([1, batch])], 0) : within;
+  return (from, to) => {
+    const tiles = to - from;
+    const rows = Int32Array.from({ length: wide ** 2 * channels * tiles }, (_, i) => {
+      const [position, channel, at] = [
+        Math.floor(i / (channels * tiles)),
+        Math.floor(i / tiles) % channels,
+        from + (i % tiles),
+      ];
+      const row = Math.floor(at / across) * tile + Math.floor(position / wide) - before[0]!;
+      const column = (at % across) * tile + (position % wide) - before[1]!;
+      const inside = row >= 0 && row < height && column >= 0 && column < width;
+      return inside ? (channel * height + row) * width + column : outside;
+    });
+    const gathered = gather(all, constant(rows, [rows.length], 'int64'), 0);
+    return reshape(gathered, [wide ** 2, channels, tiles * batch]);
+  };
 }
 
 /** Tiles [tile², o, tiles · n] put together: [o, places, n]. */
