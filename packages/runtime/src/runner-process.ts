@@ -161,16 +161,17 @@ interface Received extends Frame {
 }
 
 function receive(): Received | undefined {
-  const preamble = read(preambleBytes);
-  if (preamble === undefined) return undefined;
+  if (!fill(preamble)) return undefined;
   const { headerBytes, paddedHeaderBytes, bodyBytes, file, answerFile } = decodePreamble(preamble);
-  const header = read(paddedHeaderBytes);
+  const header = Buffer.allocUnsafe(paddedHeaderBytes);
   const body = spare(bodyBytes);
-  if (!header) return undefined;
+  if (!fill(header)) return undefined;
   if (file !== undefined) exchange.read(file, body);
   else if (!fill(body)) return undefined;
   return { ...decodeFrame(header.subarray(0, headerBytes), body), answerFile };
 }
+
+const preamble = Buffer.alloc(preambleBytes);
 
 let largest = Buffer.alloc(0);
 
@@ -181,19 +182,27 @@ function spare(bytes: number): Buffer {
   return largest.subarray(0, bytes);
 }
 
-/** Aligned for any typed array; undefined when the parent is gone. */
-function read(bytes: number): Buffer | undefined {
-  const buffer = Buffer.allocUnsafeSlow(bytes);
-  return fill(buffer) ? buffer : undefined;
-}
+/** What was read beyond what was asked for: a small frame takes one system call, and what follows it none. */
+const ahead = Buffer.allocUnsafeSlow(2 ** 16);
+let aheadFrom = 0;
+let aheadTo = 0;
 
+/** False when the parent is gone. */
 function fill(buffer: Buffer): boolean {
-  for (let at = 0; at < buffer.length;) {
-    const count = readSync(channel, buffer, at, buffer.length - at, null);
+  let at = 0;
+  for (;;) {
+    const taken = ahead.copy(buffer, at, aheadFrom, aheadTo);
+    aheadFrom += taken;
+    at += taken;
+    if (at === buffer.length) return true;
+    const isLarge = buffer.length - at >= ahead.length;
+    const count = isLarge
+      ? readSync(channel, buffer, at, buffer.length - at, null)
+      : readSync(channel, ahead, 0, ahead.length, null);
     if (count === 0) return false;
-    at += count;
+    if (isLarge) at += count;
+    else [aheadFrom, aheadTo] = [0, count];
   }
-  return true;
 }
 
 function send(header: FrameHeader, tensors?: Iterable<readonly [string, TensorData]>, answerFile?: number): void {

@@ -59,6 +59,7 @@ interface Pending {
 }
 
 const sentAhead = exchangeFiles; // the second one waits in the socket, so that the runner need not wait for us
+const joinedBytes = 2 ** 13; // up to this, one write of a copy costs less than one of pieces
 const watchMs = 20;
 const idleMs = 10_000;
 
@@ -140,6 +141,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     const file = nextFile++ % exchangeFiles;
     const inFile = exchange.write(file, frame.body, frame.bodyBytes);
     const pieces = addressed(frame, { file: inFile ? file : undefined, answerFile: file });
+    if (!inFile && frame.bodyBytes <= joinedBytes) return void child.channel.write(Buffer.concat(pieces));
     child.channel.cork();
     for (const piece of pieces) child.channel.write(piece);
     child.channel.uncork();
