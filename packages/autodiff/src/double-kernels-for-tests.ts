@@ -1,6 +1,7 @@
 import { broadcast } from '@modelmill/onnx';
 import { sizeOf } from './double-kernel-for-tests.js';
 import type { Kernel, KernelQuestion, Numbers } from './double-kernel-for-tests.js';
+import { recurrentKernels } from './double-recurrent-for-tests.js';
 import { resize } from './double-resize-for-tests.js';
 import { placesIn, windowKernels } from './double-windows-for-tests.js';
 
@@ -176,5 +177,6 @@ export const doubleKernels: Readonly<Record<string, Kernel>> = {
   Mean: mean,
   Resize: resize,
   RotaryEmbedding: rotary,
+  ...recurrentKernels,
   ...windowKernels,
 };

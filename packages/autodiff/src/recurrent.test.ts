@@ -8,6 +8,7 @@ import { gradients } from './gradients.js';
 import * as op from './ops.js';
 import { readGraph } from './read-graph.js';
 import { piecesOf } from './recurrence.js';
+import { runnableInDoubles } from './run-doubles-for-tests.js';
 import { numbers, runnable } from './run-for-tests.js';
 import type { Feeds } from './run-for-tests.js';
 import { constant, size } from './value.js';
@@ -78,8 +79,8 @@ function model(variant: Variant, sizes: Sizes, values: (name: string, shape: Sha
   return { irVersion: 8, opsets: new Map([['', 18]]), producer: '', metadata: new Map(), graph, functions: [] };
 }
 
-/** The training form's output and the gradients of weights · output, by input. */
-async function trained(of: Model, time: number, weights: ArrayLike<number>, feeds: Feeds) {
+/** The training form: its output, and the gradients of weights · output, by input. */
+function trainingForm(of: Model, time: number, weights: ArrayLike<number>): Model {
   const read = readGraph(of, time);
   const targets = [['x', read.features] as const, ...read.weights];
   const loss = op.sum(op.mul(read.output, constant(weights, read.output.shape)));
@@ -91,12 +92,20 @@ async function trained(of: Model, time: number, weights: ArrayLike<number>, feed
     ['output', read.output],
     ...targets.map(([name, value]) => [`to ${name}`, found.get(value)!] as const),
   ]);
-  const run = await runnable(emit({ name: 'gradients', inputs: targets.map(([, value]) => value), outputs }));
-  return run(feeds);
+  return emit({ name: 'gradients', inputs: targets.map(([, value]) => value), outputs });
 }
 
 const sizes = { time: 3, batch: 2, width: 3, hidden: 2 };
-const step = 1 / 64;
+const step = 1e-5;
+
+const inPieces: readonly [string, Variant][] = [
+  ['LSTM', { opType: 'LSTM' }],
+  ['LSTM of which all states are used', { opType: 'LSTM', outputs: ['y'] }],
+  ['LSTM of which the last cell is used', { opType: 'LSTM', outputs: ['y_c'] }],
+  ['GRU', { opType: 'GRU' }],
+  ['GRU that resets after its product', { opType: 'GRU', attributes: { linear_before_reset: attribute(1) } }],
+  ['RNN without biases, of the last state', { opType: 'RNN', biases: false, outputs: ['y_h'] }],
+];
 
 const variants: readonly [string, Variant][] = [
   ...(['LSTM', 'GRU', 'RNN'] as const).flatMap((opType): [string, Variant][] => [
@@ -125,18 +134,16 @@ const variants: readonly [string, Variant][] = [
     `GRU that resets after its product${what}`,
     { opType: 'GRU', attributes: { linear_before_reset: attribute(1) }, ...rest },
   ]),
-  ...(
-    [
-      ['LSTM', { opType: 'LSTM' }],
-      [
-        'LSTM in both directions, of which all states are used',
-        { opType: 'LSTM', outputs: ['y'], direction: 'bidirectional' },
-      ],
-      ['GRU in reverse', { opType: 'GRU', direction: 'reverse' }],
-      ['GRU that resets after its product', { opType: 'GRU', attributes: { linear_before_reset: attribute(1) } }],
-      ['RNN without biases, of the last state', { opType: 'RNN', biases: false, outputs: ['y_h'] }],
-    ] as const
-  ).map(([what, rest]): [string, Variant] => [`${what}, in pieces of two steps`, { ...rest, batch: 100, time: 5 }]),
+  ...inPieces.flatMap(([what, rest]) =>
+    (['forward', 'reverse', 'bidirectional'] as const).map((direction): [string, Variant] => [
+      `${what}, ${direction}, in pieces of 2, 2 and 1 steps`,
+      { ...rest, direction, batch: 100, time: 5 },
+    ]),
+  ),
+  ...(['LSTM', 'GRU', 'RNN'] as const).map((opType): [string, Variant] => [
+    `${opType} in both directions, in pieces of 3, 3 and 1 steps`,
+    { opType, direction: 'bidirectional', batch: 80, time: 7 },
+  ]),
   [
     'LSTM of activations by name',
     {
@@ -151,6 +158,7 @@ describe('recurrent operators', () => {
     [64, 32, 128, Array<number>(8).fill(8)],
     [5, 100, 2, [2, 2, 1]],
     [3, 2, 2, [3]],
+    [7, 80, 2, [3, 3, 1]],
     [3, 1000, 8, [1, 1, 1]],
     [64, 32, 512, [64]],
   ])('%d steps of %d examples and %d units lie in pieces of %j steps', (time, batch, hidden, pieces) => {
@@ -172,29 +180,43 @@ describe('recurrent operators', () => {
         }),
       );
       // without initializers: ONNX Runtime packs those of these operators once, and ignores what is fed
-      const runtime = await runnable({ ...of, graph: { ...of.graph, initializers: new Map() } });
-      const { output: wanted } = await runtime(feeds);
+      const bare = { ...of, graph: { ...of.graph, initializers: new Map() } };
+      const { output: wanted } = await (await runnable(bare))(feeds);
       const weights = numbers(wanted!.length, { seed: 77 });
-      const got = await trained(of, time, weights, feeds);
-      expect(largestDifference(got['output']!, wanted!)).toBeLessThan(1e-5);
+      const form = trainingForm(of, time, weights);
+      const inFloats = await (await runnable(form))(feeds);
+      expect(largestDifference(inFloats['output']!, wanted!)).toBeLessThan(1e-5);
 
+      const [node, inDoubles] = await Promise.all([bare, form].map(runnableInDoubles));
+      const doubles = Object.fromEntries(
+        Object.entries(feeds).map(([name, { dims, data }]) => [
+          name,
+          { dims, data: Float64Array.from(data as Float32Array) },
+        ]),
+      );
+      const { output } = await node!(doubles);
+      const got = await inDoubles!(doubles);
+      expect(largestDifference(wanted!, output!.data)).toBeLessThan(1e-5);
+      expect(largestDifference(got['output']!.data, output!.data)).toBeLessThan(1e-12);
       const lossWith = async (name: string, at: number, by: number) => {
-        const { dims, data } = feeds[name]!;
-        const moved = Float32Array.from(data as Float32Array, (value, i) => (i === at ? value + by : value));
-        const { output } = await runtime({ ...feeds, [name]: { dims, data: moved } });
-        return output!.reduce((sum, value, i) => sum + value * weights[i]!, 0);
+        const { dims, data } = doubles[name]!;
+        const moved = data.map((value, i) => (i === at ? value + by : value));
+        const made = await node!({ ...doubles, [name]: { dims, data: moved } });
+        return made['output']!.data.reduce((sum, value, i) => sum + value * weights[i]!, 0);
       };
-      for (const [name, { data }] of Object.entries(feeds)) {
+      for (const [name, { data }] of Object.entries(doubles)) {
         // of many, some
-        const every = data.length > 100 ? 13 : 1;
+        const every = data.length > 1000 ? 41 : data.length > 100 ? 13 : 1;
         const places = [...data.keys()].filter((at) => at % every === 0);
         const differences = new Float64Array(places.length);
         for (const [i, at] of places.entries()) {
           differences[i] = ((await lossWith(name, at, step)) - (await lossWith(name, at, -step))) / (2 * step);
         }
-        const found = Float32Array.from(places, (at) => got[`to ${name}`]![at]!);
-        expect({ name, worst: largestDifference(found, differences) }).toEqual({ name, worst: expect.closeTo(0, 2.8) });
-        expect(differences.some((difference) => Math.abs(difference) > 0.01)).toBe(true);
+        const found = Float64Array.from(places, (at) => got[`to ${name}`]!.data[at]!);
+        expect({ name, worst: largestDifference(found, differences) }).toEqual({ name, worst: expect.closeTo(0, 7) });
+        const floats = Float32Array.from(places, (at) => inFloats[`to ${name}`]![at]!);
+        expect({ name, worst: largestDifference(floats, found) }).toEqual({ name, worst: expect.closeTo(0, 4) });
+        expect(differences.some((difference) => Math.abs(difference) > 0.001)).toBe(true);
       }
     },
   );
@@ -265,7 +287,7 @@ describe(`PyTorch ${vectors.torch}`, () => {
           { dims: shape as number[], data: Float32Array.from(inputs[name]!.values) },
         ]),
       );
-      const got = await trained(made, of.time, weights, feeds);
+      const got = await (await runnable(trainingForm(made, of.time, weights)))(feeds);
       expect(largestDifference(got['output']!, output)).toBeLessThan(2e-6);
       for (const [name, { gradient }] of Object.entries(inputs)) {
         expect({ name, worst: largestDifference(got[`to ${name}`]!, gradient) }).toEqual({
