@@ -2,7 +2,9 @@ import type { Material } from './material.js';
 import { prepareFrom } from './prepared-training.js';
 import type { PreparedTraining } from './prepared-training.js';
 import { openSteps } from './step-session.js';
+import type { Steps } from './step-session.js';
 import { stepFeeds } from './step-feeds.js';
+import { stepMilliseconds } from './step-time.js';
 import type { TrainingOrder } from './training-messages.js';
 import type { TrainingPlan } from './training-plan.js';
 
@@ -29,7 +31,6 @@ const candidates = [
 ] as const;
 
 const batchSizes = [32, 64, 128, 256];
-const timedSteps = 4;
 const trialSteps = 40;
 /** The rate taken is this part of the one at which the loss was lowest: beyond that it rises. */
 const safety = 0.25;
@@ -46,11 +47,11 @@ export async function chooseRecipe(order: TrainingOrder, material: Material): Pr
   for (const { name, optimizer, low, high } of candidates) {
     const plan = { ...order.plan, optimizer, batchSize, ...trial };
     const prepared = await prepareFrom({ ...order, plan }, material);
-    untrained ??= (await run(prepared, plan, order, { rateAt: () => 0, learns: false })).losses;
+    untrained ??= await run(prepared, plan, order, { rateAt: () => 0, learns: false });
     const rising = (at: number) => low * (high / low) ** (at / (trialSteps - 1));
-    const ranged = shares((await run(prepared, plan, order, { rateAt: rising })).losses, untrained);
+    const ranged = shares(await run(prepared, plan, order, { rateAt: rising }), untrained);
     const rate = rounded(safety * rising(ranged.indexOf(Math.min(...ranged))));
-    const { losses } = await run(prepared, plan, order, { rateAt: () => rate });
+    const losses = await run(prepared, plan, order, { rateAt: () => rate });
     const share = losses.length < trialSteps ? Infinity : shares(losses, untrained).at(-1)!;
     trials.push({ name, optimizer, rate, share });
   }
@@ -92,8 +93,10 @@ async function chooseBatchSize(order: TrainingOrder, material: Material) {
   for (const batchSize of possible.length > 0 ? possible : [most]) {
     const plan = { ...order.plan, batchSize, ...trial };
     const prepared = await prepareFrom({ ...order, plan }, material);
-    const { milliseconds } = await run(prepared, plan, order, { rateAt: () => 1e-4, steps: timedSteps });
-    speeds.push({ batchSize, speed: (1000 * batchSize) / milliseconds });
+    await using session = await begun(prepared, plan, order);
+    const feedsOf = stepFeeds(prepared, plan);
+    const feedsAt = (at: number) => Promise.resolve(feedsOf(prepared.examples.at(at), at, 1e-4));
+    speeds.push({ batchSize, speed: (1000 * batchSize) / (await stepMilliseconds(session, feedsAt)) });
   }
   const first = speeds[0]!;
   const chosen = speeds.reduce((best, one) => (one.speed > worthwhile * best.speed ? one : best), first);
@@ -108,34 +111,34 @@ interface TrialSteps {
   rateAt(step: number): number;
   /** Otherwise every step begins with the untrained network. */
   readonly learns?: boolean;
-  readonly steps?: number;
 }
 
-/** Losses of so many steps, up to one that is no number, and how long the fastest took after the first. */
+/** The steps of an untrained network. */
+async function begun({ step }: PreparedTraining, plan: TrainingPlan, order: TrainingOrder): Promise<Steps> {
+  const session = await openSteps(step, plan, order);
+  session.setState(Object.fromEntries(step.state.map(({ input, dims, initial }) => [input, { dims, data: initial }])));
+  return session;
+}
+
+/** Losses of a trial, up to one that is no number. */
 async function run(
   prepared: PreparedTraining,
   plan: TrainingPlan,
   order: TrainingOrder,
-  { rateAt, learns = true, steps = trialSteps }: TrialSteps,
-): Promise<{ readonly losses: readonly number[]; readonly milliseconds: number }> {
+  { rateAt, learns = true }: TrialSteps,
+): Promise<readonly number[]> {
   const { step, examples } = prepared;
-  await using session = await openSteps(step, plan, order);
-  session.setState(Object.fromEntries(step.state.map(({ input, dims, initial }) => [input, { dims, data: initial }])));
+  await using session = await begun(prepared, plan, order);
   const feedsOf = stepFeeds(prepared, plan);
   const losses: number[] = [];
-  let milliseconds = Number.POSITIVE_INFINITY;
-  for (let at = 0; at < steps; at++) {
-    const feeds = feedsOf(examples.at(at), at, rateAt(at));
-    const startedAt = performance.now();
-    const outputs = await session.run(feeds);
-    // others may have waited for the machine
-    if (at > 0) milliseconds = Math.min(milliseconds, performance.now() - startedAt);
+  for (let at = 0; at < trialSteps; at++) {
+    const outputs = await session.run(feedsOf(examples.at(at), at, rateAt(at)));
     const loss = (outputs[step.outputs.loss]?.data as Float32Array)[0]!;
     if (!Number.isFinite(loss)) break;
     losses.push(loss);
     if (learns) session.advance();
   }
-  return { losses, milliseconds };
+  return losses;
 }
 
 const rounded = (rate: number) => Number(rate.toPrecision(2));

@@ -190,6 +190,16 @@ describe('a training of many steps in one run', () => {
     expect((await failureOf(orderOf(spec))).message).toBe(message);
   });
 
+  it('picks a recipe, and goes on with it from a checkpoint', async () => {
+    const spec: Spec = { auto: true, optimizer: undefined, epochs: 4 };
+    const { checkpoints, metrics, model, notes } = await run(scannedOrder(spec));
+    expect(metrics['accuracy']).toBeGreaterThan(0.85);
+    expect(notes[0]).toMatch(/^chose batches of (32|64|128): examples per second were 32: \d+, 64: \d+, 128: \d+/);
+    const resumed = await run(orderOf(spec, { checkpointPath: checkpoints[3]!.path, scanned: true }));
+    expect(resumed.notes).toEqual(notes);
+    expect(resumed.model.equals(model)).toBe(true);
+  });
+
   it('stops early where single steps do, and serves what was best', async () => {
     const spec: Spec = {
       epochs: 60,

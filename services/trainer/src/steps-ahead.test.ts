@@ -1,21 +1,7 @@
-import { emptyGraph, makeNode } from '@modelmill/onnx';
-import { openScannedSession } from '@modelmill/runtime';
 import type { ScannedSession } from '@modelmill/runtime';
+import { openGrowing, scalar } from './growing-for-tests.js';
 import { isStop, stepsAhead } from './steps-ahead.js';
 import type { StepSource } from './steps-ahead.js';
-
-const scalar = (value: number) => ({ dims: [1], data: Float32Array.of(value) });
-
-/** weight' = weight · factor; loss = weight' + 1. */
-function openGrowing(): Promise<ScannedSession> {
-  const graph = emptyGraph('growing');
-  const value = (name: string) => ({ name, dataType: 'float' as const, shape: [1] });
-  graph.inputs = ['weight', 'factor', 'one'].map(value);
-  graph.outputs = ['next', 'loss'].map(value);
-  graph.nodes = [makeNode('Mul', ['weight', 'factor'], ['next']), makeNode('Add', ['next', 'one'], ['loss'])];
-  const model = { irVersion: 8, opsets: new Map([['', 18]]), producer: '', metadata: new Map(), graph, functions: [] };
-  return openScannedSession(model, [{ input: 'weight', output: 'next' }], { told: ['loss'], providers: ['cpu'] });
-}
 
 const stop = 40;
 /** Of step t: doubled where t is even, halved and a bit more where it is odd. */
