@@ -2,10 +2,12 @@ import * as errors from './errors.js';
 import { JsonTextError, readJson } from './json-text.js';
 import type { JsonNode, JsonObject, NumberLiteral, RawRange } from './json-text.js';
 
+const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
+
 /** A body's text: UTF-8, and nothing before it. */
 export function textOf(bytes: Buffer): string {
   try {
-    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+    return utf8.decode(bytes);
   } catch (cause) {
     throw Object.assign(errors.badJson('the body is not UTF-8'), { cause });
   }

@@ -160,6 +160,11 @@ function skipValue(text: string, cursor: Cursor): RawRange {
 export function readString(text: string, cursor: Cursor): string {
   const from = cursor.at;
   if (text[from] !== '"') throw unexpected(text, from, 'a string');
+  const plain = endOfPlain(text, from + 1);
+  if (plain !== undefined) {
+    cursor.at = plain + 1;
+    return text.slice(from + 1, plain);
+  }
   // no regular expression: its stack would end before a long string does
   let end = text.indexOf('"', from + 1);
   while (end >= 0 && isEscaped(text, end)) end = text.indexOf('"', end + 1);
@@ -168,6 +173,15 @@ export function readString(text: string, cursor: Cursor): string {
   const value = unquoted(text.slice(from, end + 1), from);
   if (/\p{Surrogate}/u.test(value)) throw new JsonTextError('a string holds half of a surrogate pair');
   return value;
+}
+
+/** Where a string ends that is what stands there: printable ASCII without escapes. */
+function endOfPlain(text: string, from: number): number | undefined {
+  for (let at = from; ; at++) {
+    const c = text.charCodeAt(at);
+    if (c === 0x22) return at;
+    if (!(c >= 0x20 && c <= 0x7e) || c === 0x5c) return undefined;
+  }
 }
 
 function isEscaped(text: string, at: number): boolean {

@@ -48,11 +48,12 @@ const besideBytes = 2 ** 14;
 /** Whether all of it has come already: Node tells of the headers before it has read what came with them. */
 async function isHere(request: IncomingMessage, length: number): Promise<boolean> {
   await undefined;
-  return request.complete && request.readableLength === length && !request.destroyed;
+  return request.readableLength === length && !request.destroyed;
 }
 
 function wholeOf(request: IncomingMessage): Buffer {
   const whole = request.read() as Buffer | null;
+  request.resume(); // to its end, which is told by itself
   return whole ?? Buffer.alloc(0);
 }
 
