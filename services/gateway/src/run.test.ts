@@ -357,6 +357,33 @@ describe('a gateway of its own', () => {
     for (let i = 0; i < 10; i++) expect((await infer()).model).toBe('m8');
   });
 
+  it('answers what is under way when it is told to end, and closes its connections with that', async () => {
+    await using mesh = await startMesh({ MILL_DRAIN_MS: '20000' });
+    let answer = () => {};
+    const released = new Promise<void>((resolve) => (answer = resolve));
+    await using replica = await startReplica(mesh, 'slow', ['m10'], {
+      infer: async (request) => released.then(() => echo(request)),
+    });
+    while ((await mesh.json('/v2/models')).body['models']?.toString() !== 'm10');
+    const called = replica.called();
+    const asked = mesh.fetch('/v2/models/m10/infer', post({ inputs: [input] }));
+    await called;
+    const began = performance.now();
+    const ended = mesh.stop();
+    while (
+      await mesh.fetch('/v2/health/live').then(
+        (response) => response.text(),
+        () => undefined,
+      )
+    );
+    answer();
+    const response = await asked;
+    expect([response.status, response.headers.get('connection')]).toEqual([200, 'close']);
+    expect(await response.json()).toMatchObject({ outputs: [{ data: [1, 2] }] });
+    expect(await ended).toBe(0);
+    expect(performance.now() - began).toBeLessThan(10_000);
+  });
+
   it('ends with its streams open', async () => {
     await using mesh = await startMesh();
     const events = await mesh.fetch('/mill/v1/events');
