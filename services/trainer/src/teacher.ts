@@ -7,6 +7,7 @@ import type { TypedTensor } from '@modelmill/runtime';
 import type { Lesson } from './examples.js';
 import { giveFeatures } from './hidden-features.js';
 import type { HiddenFeature } from './hidden-features.js';
+import type { TrainingPlan } from './training-plan.js';
 
 const chunk = 256;
 
@@ -27,6 +28,8 @@ export interface TeacherOptions {
   /** The training part. */
   readonly rows: Uint32Array;
   readonly features: readonly HiddenFeature[];
+  /** Where the student's steps are computed. */
+  readonly provider: TrainingPlan['provider'];
   readonly threads: number;
 }
 
@@ -34,10 +37,15 @@ export interface TeacherOptions {
  * Opens a teacher. The logits of the training part are computed once; hidden values, which may be large, with each lesson.
  */
 export async function openTeacher(path: string, options: TeacherOptions): Promise<Teacher> {
-  const { table, rows, features, threads } = options;
+  const { table, rows, features, provider, threads } = options;
   const model = readOnnx(await readFile(path));
   const output = giveFeatures(model, features);
-  const session = await openSession(writeOnnx(model), { flushDenormals: true, ...(threads === 0 ? {} : { threads }) });
+  const session = await openSession(writeOnnx(model), {
+    // a job of the processor gives the same bits on every machine, on one with CUDA, too
+    providers: provider === 'cuda' ? ['cuda', 'cpu'] : ['cpu'],
+    flushDenormals: true,
+    ...(threads === 0 ? {} : { threads }),
+  });
   const [input] = session.inputs;
   const name = input?.name ?? '';
   const exampleShape = input?.shape.slice(1).every((size) => size > 0) ? input.shape.slice(1) : table.featureShape;

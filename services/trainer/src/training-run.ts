@@ -56,7 +56,12 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   await using teacher =
     order.teacherPath === undefined || asked === undefined
       ? undefined
-      : await openTeacher(order.teacherPath, { ...asked, features: prepared.features, threads });
+      : await openTeacher(order.teacherPath, {
+          ...asked,
+          features: prepared.features,
+          provider: plan.provider,
+          threads,
+        });
   await using session = await openSteps(step, plan, order);
   await using evaluator = await openEvaluator(prepared, plan.metrics, threads);
 
