@@ -39,6 +39,8 @@ export interface Course {
   feedsAt(step: number): Promise<Tensors>;
   /** Which model of the session computes it. */
   formAt(step: number): 'model' | 'other';
+  /** The state it begins with, of the one before it: prunings come in between. */
+  stateAt(step: number, state: Tensors): Tensors;
 }
 
 /**
@@ -48,14 +50,15 @@ export interface Course {
  */
 export async function whereItBegan(
   session: Pick<StatefulSession, 'run' | 'advance' | 'state' | 'setState'>,
-  { model, good, feedsAt, formAt }: Course,
+  { model, good, feedsAt, formAt, stateAt }: Course,
   done: number,
 ): Promise<string | undefined> {
   const state = await session.state();
   if (areFinite(state)) return firstOffender(model, { ...state, ...(await feedsAt(done)) });
   let before = good.state;
-  session.setState(before);
   for (let step = good.step; step < done; step++) {
+    before = stateAt(step, before);
+    session.setState(before);
     const feeds = await feedsAt(step);
     await session.run(feeds, formAt(step));
     session.advance();

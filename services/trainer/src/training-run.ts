@@ -94,6 +94,8 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   const formAt = (at: number) => formOf(plan, at, steps);
 
   const isPruned = (at: number) => pruning !== undefined && isDue(pruning.times, at);
+  const stateAt = (at: number, state: Feeds) =>
+    pruning && isPruned(at) ? prunedState(state, step.state, pruning, pruning.times, at) : state;
   const ahead = stepsAhead(session, {
     feedsAt,
     formAt,
@@ -119,9 +121,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
   if (chosen && standing.step === 0) await save();
   while (standing.step < steps && !standing.stopped) {
     const at = standing.step;
-    if (pruning && isPruned(at)) {
-      session.setState(prunedState(await session.state(), step.state, pruning, pruning.times, at));
-    }
+    if (isPruned(at)) session.setState(stateAt(at, await session.state()));
     const outputs = await ahead.run(at);
     const loss = (outputs[step.outputs.loss]?.data as Float32Array)[0]!;
     gradientNorm = (outputs[step.outputs.gradientNorm]?.data as Float32Array)[0]!;
@@ -186,6 +186,7 @@ export async function runTraining(order: TrainingOrder, tell: Tell): Promise<voi
         good: { state: good.state, step: good.standing.step },
         feedsAt,
         formAt,
+        stateAt,
       };
       await ahead.settle();
       const offender = await whereItBegan(session, course, standing.step);
