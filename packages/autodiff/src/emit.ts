@@ -28,7 +28,7 @@ export function emit({ name, inputs, outputs, formOf = () => undefined }: Roots)
   const constants = new Map<string, readonly { readonly name: string; readonly values: ArrayLike<number> }[]>();
   const rootNames = new Map<Value, string>();
   for (const [output, value] of outputs) if (!rootNames.has(value)) rootNames.set(value, output);
-  const { order, forms, owners } = withForms([...outputs.values()], formOf);
+  const { order, forms } = withForms([...outputs.values()], formOf);
   for (const [value, form] of forms) if (rootNames.has(value)) rootNames.set(form, rootNames.get(value)!);
   const used = new Set(order);
   const fresh = freshNames([...inputs.map(inputName), ...outputs.keys()]);
@@ -77,13 +77,17 @@ export function emit({ name, inputs, outputs, formOf = () => undefined }: Roots)
         // ONNX Runtime takes the fast path where MaxPool gives no positions, and crashes where Split lacks an output
         const mayLack = optionalOutputs.has(operation.opType);
         const outputNames = operation.outputs.map((output, place) => {
-          const made = rootNames.get(output) ?? (used.has(output) || !mayLack || place === 0 ? fresh('v') : '');
+          const isTaken = used.has(output) || !mayLack || place === 0;
+          if (forms.has(output)) return isTaken ? fresh('v') : ''; // its form has its name, and is read
+          const made = rootNames.get(output) ?? (isTaken ? fresh('v') : '');
           names.set(output, made);
           return made;
         });
         while (outputNames.at(-1) === '') outputNames.pop();
         const node: Node = {
-          name: operation.node || `${owners.get(value) ?? ''}${operation.opType}.${graph.nodes.length}`,
+          name:
+            operation.node ||
+            `${operation.owner ? `${operation.owner}.` : ''}${operation.opType}.${graph.nodes.length}`,
           opType: operation.opType,
           domain: operation.domain,
           inputs: operation.inputs.map((operand) => (operand === undefined ? '' : names.get(operand)!)),
@@ -137,7 +141,7 @@ function tensorOf(name: string, { dataType, shape }: Value, values: ArrayLike<nu
     case 'float':
       return floatTensor(name, shape, values);
     case 'int64':
-      return int64Tensor(name, shape, Array.from(values));
+      return int64Tensor(name, shape, values);
     default:
       throw new TrainingFormError(`constants are float or int64, got ${dataType} (${dataTypes[dataType]})`);
   }
@@ -148,23 +152,14 @@ function sameNumbers(a: ArrayLike<number>, b: ArrayLike<number>): boolean {
   return true;
 }
 
-/** What is written, each value's other form before it, and what the new values' nodes are named after. */
+/** What is written, each value's other form before it. */
 function withForms(roots: readonly Value[], formOf: (value: Value) => Value | undefined) {
   const forms = new Map<Value, Value>();
-  const owners = new Map<Value, string>();
   const order = topological(roots, (value) => {
     const form = formOf(value);
     if (!form) return operandsOf(value);
     forms.set(value, form);
     return [form];
   });
-  if (forms.size === 0) return { order, forms, owners };
-  const original = new Set(topological(roots));
-  for (const [value, form] of forms) {
-    const owner = value.source.kind === 'operation' ? value.source.operation.node : '';
-    if (owner === '') continue;
-    const parts = topological([form], (part) => (original.has(part) ? [] : operandsOf(part)));
-    for (const part of parts) if (!original.has(part) && !owners.has(part)) owners.set(part, `${owner}.`);
-  }
-  return { order, forms, owners };
+  return { order, forms };
 }

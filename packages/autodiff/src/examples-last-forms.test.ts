@@ -1,10 +1,13 @@
+import { buildLayers } from './build-layers.js';
 import { emit } from './emit.js';
 import { fasterForms } from './faster-forms.js';
 import { gradients } from './gradients.js';
+import type { LayerSpec } from './layer-spec.js';
 import * as op from './ops.js';
 import { rectifiedMaxPoolInput } from './pooling-gradients.js';
 import { numbers, runnable } from './run-for-tests.js';
-import { constant, input, scalar, size } from './value.js';
+import { trainingStep } from './training-step.js';
+import { constant, input, operation, scalar, size } from './value.js';
 import type { Shape, Value } from './value.js';
 
 const [batch, channels] = [16, 32];
@@ -55,6 +58,27 @@ const cases: Readonly<Record<string, Case>> = {
   'a batch normalization': { of: batchNormal, turns: 2 },
   'the largest of windows': { of: (x) => op.tanh(pooled('MaxPool', x)), turns: 2 },
   'the mean of windows': { of: (x) => op.tanh(pooled('AveragePool', x)), turns: 2 },
+  'the largest of windows and where they are': {
+    of: (x) => {
+      const [y, positions] = operation(
+        { opType: 'MaxPool', inputs: [x], attributes: attributesOf(pooled('MaxPool', x)) },
+        (['float', 'int64'] as const).map((dataType) => ({ dataType, shape: [batch, channels, 4, 2] })),
+      );
+      return op.add(y!, op.times(op.cast(positions!, 'float', 1), 1e-6));
+    },
+    turns: 4, // the operator gives both, with the examples first
+  },
+  'an activation of what is repeated over windows': {
+    of: (x) =>
+      op.tanh(
+        op.make('Resize', [pooled('MaxPool', x), undefined, constant([1, 1, 2, 4], [4])], map, 'float', {
+          mode: { kind: 'string', value: 'nearest' },
+          coordinate_transformation_mode: { kind: 'string', value: 'asymmetric' },
+          nearest_mode: { kind: 'string', value: 'floor' },
+        }),
+      ),
+    turns: 4,
+  },
   'the gradient of a pool': {
     of: (x, g) => {
       const rectified = op.relu(x);
@@ -143,6 +167,56 @@ it('the gradients of a network of convolutions, normalizations, a branch and poo
   expect(emitted[1]!.graph.nodes.filter(({ opType }) => opType === 'Transpose').length).toBeLessThan(20);
 });
 
+it('a pool whose positions nobody reads can be what a step gives', async () => {
+  const [x, w] = [input('x', map), input('w', [channels, channels, 3, 3])];
+  const convolution = convolved(x, w);
+  const types = (['float', 'int64'] as const).map((dataType) => ({ dataType, shape: [batch, channels, 4, 2] }));
+  const attributes = attributesOf(pooled('MaxPool', convolution));
+  const [y, positions] = operation({ opType: 'MaxPool', inputs: [convolution], attributes }, types);
+  const outputs = new Map([
+    ['y', y!],
+    ['at', op.cast(positions!, 'float', 1)],
+  ]);
+  const model = emit({ name: 'pool', inputs: [x, w], outputs, formOf: fasterForms([...outputs.values()]) });
+  const feeds = Object.fromEntries(
+    [x, w].map(({ shape }, i) => ['xw'.charAt(i), { dims: shape, data: numbers(size(shape), { seed: i + 1 }) }]),
+  );
+  const { y: pool, at } = await (await runnable(model))(feeds);
+  expect([pool!.length, at!.length]).toEqual([batch * channels * 8, batch * channels * 8]);
+});
+
+it('a node of a step for the CPU is named after the layer that it computes a part of', () => {
+  const convolution = {
+    kind: 'conv2d',
+    filters: 32,
+    kernel: [3, 3],
+    stride: [1, 1],
+    padding: 'same',
+    groups: 1,
+  } as const;
+  const layers: LayerSpec[] = [0, 1, 2].flatMap((): LayerSpec[] => [
+    { ...convolution, activation: 'relu' },
+    { kind: 'batch_norm', epsilon: 1e-5, momentum: 0.1 },
+  ]);
+  const { forward } = buildLayers([...layers, { kind: 'flatten' }, { kind: 'dense', units: 2 }], {
+    featureShape: [32, 8, 8],
+    random: (stream, count) => numbers(count, { seed: stream + 1 }),
+    name: 'layers',
+  });
+  const { model } = trainingStep(forward, {
+    batchSize: 16,
+    loss: { kind: 'cross_entropy' },
+    optimizer: { kind: 'sgd', momentum: 0, nesterov: false },
+    columns: true,
+  });
+  const named = model.graph.nodes.map(({ name }) => name);
+  const wanted = forward.graph.nodes.filter(({ opType }) => ['Conv', 'Relu'].includes(opType));
+  expect(wanted).toHaveLength(6);
+  for (const { name } of wanted) expect(named.filter((other) => other.startsWith(name)).length).toBeGreaterThan(0);
+  expect(new Set(named).size).toBe(named.length);
+});
+
+const attributesOf = ({ source }: Value) => (source.kind === 'operation' ? source.operation.attributes : new Map());
 const furthest = (a: Float32Array, b: Float32Array) =>
   a.reduce((most, value, i) => Math.max(most, Math.abs(value - b[i]!)), 0);
 const deviation = (a: Float32Array) => Math.sqrt(a.reduce((all, value) => all + value * value, 0) / a.length);

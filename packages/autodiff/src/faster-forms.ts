@@ -3,7 +3,7 @@ import { examplesLastForms } from './examples-last-forms.js';
 import { fasterProducts } from './faster-products.js';
 import { gemm, reshape } from './ops.js';
 import { topological } from './topological.js';
-import { size } from './value.js';
+import { operandsOf, size } from './value.js';
 import type { Operation, Value } from './value.js';
 import { columnsPayForConvolution, windowColumns } from './window-columns.js';
 import { windowsOf } from './windows.js';
@@ -22,7 +22,12 @@ export function fasterForms(roots: readonly Value[]): (value: Value) => Value | 
     if (operand) uses.set(operand, (uses.get(operand) ?? 0) + 1);
   }
   const products = fasterProducts(operations, (value) => uses.get(value) === 1);
-  const faster = remembered(({ source }) => {
+  const owned = ownedBy(operations);
+  const faster = remembered((value) => owned(formOf(value), value));
+  const last = examplesLastForms(roots, faster, owned);
+  return remembered((value) => faster(value) ?? last(value));
+
+  function formOf({ source }: Value): Value | undefined {
     if (source.kind !== 'operation') return undefined;
     switch (source.operation.opType) {
       case 'Conv':
@@ -34,9 +39,23 @@ export function fasterForms(roots: readonly Value[]): (value: Value) => Value | 
       default:
         return undefined;
     }
-  });
-  const last = examplesLastForms(roots, faster);
-  return remembered((value) => faster(value) ?? last(value));
+  }
+}
+
+/** Has the new parts of a value's form named after its node. `operations`: those that are not new. */
+function ownedBy(operations: ReadonlySet<Operation>) {
+  return (form: Value | undefined, { source }: Value): Value | undefined => {
+    const node = source.kind === 'operation' ? source.operation.node : '';
+    if (!form || node === '') return form;
+    const isNew = (part: Value) =>
+      part.source.kind === 'operation' &&
+      part.source.operation.owner === undefined &&
+      !operations.has(part.source.operation);
+    for (const { source: part } of topological([form], (value) => (isNew(value) ? operandsOf(value) : []))) {
+      if (part.kind === 'operation' && !operations.has(part.operation)) part.operation.owner ??= node;
+    }
+    return form;
+  };
 }
 
 function remembered(formOf: (value: Value) => Value | undefined): (value: Value) => Value | undefined {

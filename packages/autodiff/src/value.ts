@@ -19,10 +19,6 @@ export interface Value {
   readonly shape: Shape;
   shortcut?: Shortcut;
   rows?: TableRows;
-  /** What this is with the examples last: examples-last.ts. */
-  turnedFrom?: Value;
-  /** The same with the examples last, where this is made of it: [c, places, n]. */
-  madeFrom?: Value;
 }
 
 /** What a table has where it is not zero. */
@@ -56,6 +52,8 @@ export interface Operation {
   readonly inputs: readonly (Value | undefined)[];
   readonly attributes: ReadonlyMap<string, Attribute>;
   readonly outputs: readonly Value[];
+  /** The node that this is a part of another form of: what is added has no name of its own. */
+  owner?: string;
 }
 
 /** Of ONNX Runtime's own operators. */

@@ -1,5 +1,6 @@
-import { examplesFirst, examplesLast } from './examples-last.js';
-import { add, concat, gather, gemm, matMul, reshape, transpose, zeros } from './ops.js';
+import { examplesFirst } from './examples-last.js';
+import { mapOfTiles, tilesOfMap } from './map-tiles.js';
+import { add, concat, gemm, matMul, reshape, transpose } from './ops.js';
 import { constant, size } from './value.js';
 import type { Shape, Value } from './value.js';
 import { fewChannels, fewExamples } from './window-columns.js';
@@ -147,11 +148,12 @@ function convolved(x: Value, kernels: Value, places: Shape, before: Shape, filte
   const pieces = Math.ceil(down / Math.max(1, Math.floor(mostAtOnce / numbersOfARow)));
   const bounds = Array.from({ length: pieces + 1 }, (_, i) => Math.floor((i * down) / pieces));
   const tiles = tilesOfMap(x, { tile, wide: seen, down, across, before });
+  const [toSeen, toMade] = [alongBoth(ofInput), alongBoth(ofOutput)];
   const strips = bounds.slice(1).map((to, i) => {
     const from = bounds[i]!;
-    const products = matMul(kernels, transformed(ofInput, tiles(from * across, to * across)));
+    const products = matMul(kernels, transformed(toSeen, tiles(from * across, to * across)));
     const rows = Math.min(to * tile, height) - from * tile;
-    return assembled(transformed(ofOutput, products), [rows, width], batch, filtering);
+    return mapOfTiles(transformed(toMade, products), tile, across, [rows, width], batch);
   });
   const all = strips.length === 1 ? strips[0]! : concat(strips, 1);
   const y = bias ? add(all, reshape(bias, [filters, 1, 1])) : all;
@@ -171,11 +173,12 @@ export function winogradWeight(g: Value, x: Value, weight: Shape, { before }: Wi
   const tiles = down * across;
   const ofG = tilesOfMap(g, { tile, wide: tile, down, across, before: [0, 0] });
   const ofX = tilesOfMap(x, { tile, wide: seen, down, across, before });
+  const [toSeen, toMade] = [alongBoth(ofInput), alongBoth(turned(ofOutput))];
   const pieces = Math.ceil((seen ** 2 * tiles * g.shape[0]! * Math.max(channels, filters)) / mostAtOnceOfWeight);
   const bounds = Array.from({ length: pieces + 1 }, (_, i) => Math.floor((i * tiles) / pieces));
   const products = bounds.slice(1).map((to, i) => {
     const [g, x] = [ofG(bounds[i]!, to), ofX(bounds[i]!, to)];
-    return matMul(transformed(turned(ofOutput), g), transpose(transformed(ofInput, x), [0, 2, 1]));
+    return matMul(transformed(toMade, g), transpose(transformed(toSeen, x), [0, 2, 1]));
   });
   const product = products.reduce(add);
   return reshape(gemm(reshape(product, [seen ** 2, filters * channels]), alongBoth(ofKernel), true, false), weight);
@@ -188,62 +191,9 @@ function kernelsOf(weight: Value, along: Matrix): Value {
   return reshape(kernels, [along.length ** 2, filters, channels]);
 }
 
-/** M v Mᵀ of every tile: [positions, c, tiles · n]. */
-function transformed(along: Matrix, tiles: Value): Value {
+/** M v Mᵀ of every tile, by M ⊗ M: [positions, c, tiles · n]. */
+function transformed(along: Value, tiles: Value): Value {
   const [positions = 0, channels = 0, all = 0] = tiles.shape;
-  const product = gemm(alongBoth(along), reshape(tiles, [positions, channels * all]), false, false);
-  return reshape(product, [along.length ** 2, channels, all]);
-}
-
-/** `wide` x `wide` positions from every `tile`-th place of a map, `down` times `across` such tiles. */
-interface Grid {
-  readonly tile: number;
-  readonly wide: number;
-  readonly down: number;
-  readonly across: number;
-  /** By how much the first tile lies outside of the map, which is zero there. */
-  readonly before: Shape;
-}
-
-/** Of x [n, c, h, w], what the tiles `from` to `to` see: [wide², c, tiles · n]. */
-function tilesOfMap(x: Value, { tile, wide, down, across, before }: Grid): (from: number, to: number) => Value {
-  const [batch = 0, channels = 0, height = 0, width = 0] = x.shape;
-  const outside = channels * height * width;
-  // with the examples last, what is copied lies in one piece
-  const within = reshape(examplesLast(x), [outside, batch]);
-  const reaches = (tiles: number, axis: 0 | 1, length: number) =>
-    before[axis]! > 0 || (tiles - 1) * tile + wide - before[axis]! > length;
-  const all = reaches(down, 0, height) || reaches(across, 1, width) ? concat([within, zeros([1, batch])], 0) : within;
-  return (from, to) => {
-    const tiles = to - from;
-    const rows = Int32Array.from({ length: wide ** 2 * channels * tiles }, (_, i) => {
-      const [position, channel, at] = [
-        Math.floor(i / (channels * tiles)),
-        Math.floor(i / tiles) % channels,
-        from + (i % tiles),
-      ];
-      const row = Math.floor(at / across) * tile + Math.floor(position / wide) - before[0]!;
-      const column = (at % across) * tile + (position % wide) - before[1]!;
-      const inside = row >= 0 && row < height && column >= 0 && column < width;
-      return inside ? (channel * height + row) * width + column : outside;
-    });
-    const gathered = gather(all, constant(rows, [rows.length], 'int64'), 0);
-    return reshape(gathered, [wide ** 2, channels, tiles * batch]);
-  };
-}
-
-/** Tiles [tile², o, tiles · n] put together: [o, places, n]. */
-function assembled(tiles: Value, places: Shape, batch: number, filtering: Filtering): Value {
-  const filters = tiles.shape[1]!;
-  const { tile } = filtering;
-  const [down = 0, across = 0] = tilesOf(places, filtering);
-  const [height = 0, width = 0] = places;
-  const count = down * across;
-  const rows = Int32Array.from({ length: filters * height * width }, (_, i) => {
-    const [filter, row, column] = [Math.floor(i / (height * width)), Math.floor(i / width) % height, i % width];
-    const position = (row % tile) * tile + (column % tile);
-    return (position * filters + filter) * count + Math.floor(row / tile) * across + Math.floor(column / tile);
-  });
-  const byTile = reshape(tiles, [tile ** 2 * filters * count, batch]);
-  return reshape(gather(byTile, constant(rows, [rows.length], 'int64'), 0), [filters, size(places), batch]);
+  const product = gemm(along, reshape(tiles, [positions, channels * all]), false, false);
+  return reshape(product, [along.shape[0]!, channels, all]);
 }

@@ -79,7 +79,7 @@ export function floatTensor(name: string, dims: readonly number[], values: Array
   return { name, dataType: 'float', dims, bytes: new Uint8Array(floats.buffer) };
 }
 
-export function int64Tensor(name: string, dims: readonly number[], values: readonly number[]): Tensor {
+export function int64Tensor(name: string, dims: readonly number[], values: ArrayLike<number>): Tensor {
   expectCount(name, dims, values.length);
   const ints = BigInt64Array.from(values, toInt64);
   return { name, dataType: 'int64', dims, bytes: new Uint8Array(ints.buffer) };
