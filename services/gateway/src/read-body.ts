@@ -1,6 +1,7 @@
 import type { IncomingMessage } from 'node:http';
 import { finished } from 'node:stream';
 import type { Readable } from 'node:stream';
+import { types } from 'node:util';
 import { createGunzip, createInflate } from 'node:zlib';
 import { grown } from '@modelmill/http2';
 import * as errors from './errors.js';
@@ -32,7 +33,7 @@ export async function readBody(request: IncomingMessage, maxBytes: number, idleM
       source.on('data', take);
     });
   } catch (error) {
-    if (!(error instanceof Error)) throw error;
+    if (!types.isNativeError(error)) throw error;
     throw isGone(error) ? errors.callerGone(error) : refusal(error);
   } finally {
     clearTimeout(late);

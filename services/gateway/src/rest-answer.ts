@@ -36,6 +36,11 @@ async function sendPieces(
   body: Iterable<Buffer> | AsyncIterable<string | Uint8Array>,
 ): Promise<void> {
   const begin = () => void (reply.headersSent || reply.writeHead(status, head));
+  if (reply.req.method === 'HEAD') {
+    begin();
+    reply.end();
+    return;
+  }
   const gone = new AbortController();
   const close = () => gone.abort();
   reply.once('close', close);
@@ -60,7 +65,9 @@ export async function sendRefusal(request: IncomingMessage, reply: ServerRespons
   if (reply.headersSent) return void reply.destroy(); // the answer was under way: its end says that it broke
   const status = httpStatusOf(error);
   const body = JSON.stringify({ error: error.message });
-  if (status === 413 || status === 408) return sendAndLinger(request, reply, status, body);
+  const endsUnread = !reply.shouldKeepAlive && !request.complete;
+  if (status === 413 || status === 408 || endsUnread)
+    return sendAndLinger(request, reply, status, body, headersOf(error));
   await sendAnswer(reply, { status, type: 'application/json; charset=utf-8', headers: headersOf(error), body });
 }
 
@@ -73,8 +80,10 @@ async function sendAndLinger(
   reply: ServerResponse,
   status: number,
   words: string,
+  headers: Readonly<Record<string, string>>,
 ): Promise<void> {
   reply.writeHead(status, {
+    ...headers,
     'content-type': 'application/json; charset=utf-8',
     'content-length': Buffer.byteLength(words),
     connection: 'close',

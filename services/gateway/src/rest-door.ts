@@ -46,11 +46,37 @@ export async function openRestDoor(
     },
     (request, reply) => void answer(request, reply),
   );
-  server.on('clientError', refuseConnection);
+  /** What is under way on each connection. */
+  const open = new Map<Socket, Set<AbortController>>();
+  server.on('connection', (socket) => {
+    const under = new Set<AbortController>();
+    open.set(socket, under);
+    socket.once('close', () => {
+      open.delete(socket);
+      for (const gone of under) gone.abort(); // Node tells the reply whose turn it is, and not those behind it
+    });
+  });
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) =>
+    refuseConnection(error, socket, (open.get(socket)?.size ?? 0) > 0),
+  );
+
+  /** Aborted when its caller is gone. */
+  function underWay({ socket }: IncomingMessage, reply: ServerResponse): AbortController {
+    const gone = new AbortController();
+    const under = open.get(socket);
+    under?.add(gone);
+    reply.once('close', () => {
+      if (!reply.writableFinished) gone.abort();
+      under?.delete(gone);
+      if (closing && under?.size === 0) socket.destroySoon();
+    });
+    return gone;
+  }
 
   async function answer(request: IncomingMessage, reply: ServerResponse): Promise<void> {
     const began = performance.now();
     const { url = '', method = '', headers } = request;
+    const { signal } = underWay(request, reply);
     let path = 'unknown';
     try {
       if (closing) throw errors.doorCloses();
@@ -61,13 +87,13 @@ export async function openRestDoor(
       if (!route.open) options.checkKey(headers.authorization);
       const kind = SpanKind.SERVER;
       const attributes = { 'http.request.method': route.verb, 'http.route': path };
-      const found = await inSpan(telemetry.tracer, `${route.verb} ${path}`, { kind, attributes }, headers, () =>
-        route.handle(asRestRequest(request, reply, params, search)),
+      const found = await inSpan(telemetry.tracer, `${route.verb} ${path}`, { kind, attributes }, headers, async () =>
+        route.handle(asRestRequest(request, signal, params, search)),
       );
-      endWhereClosing(reply);
+      endWhereClosing(request, reply);
       await sendAnswer(reply, found);
     } catch (error) {
-      endWhereClosing(reply);
+      endWhereClosing(request, reply);
       await fail(error, request, reply);
     } finally {
       const seconds = (performance.now() - began) / 1000;
@@ -75,9 +101,9 @@ export async function openRestDoor(
     }
   }
 
-  /** Its connection has no next request. */
-  function endWhereClosing(reply: ServerResponse): void {
-    if (closing) reply.shouldKeepAlive = false;
+  /** Says that its connection has no next request, where none has come behind it. */
+  function endWhereClosing({ socket }: IncomingMessage, reply: ServerResponse): void {
+    if (closing && open.get(socket)?.size === 1) reply.shouldKeepAlive = false;
   }
 
   async function fail(error: unknown, request: IncomingMessage, reply: ServerResponse): Promise<void> {
@@ -86,33 +112,35 @@ export async function openRestDoor(
       telemetry.log.error({ err: error, method: `${request.method} ${request.url}` }, 'unexpected');
       known = new RpcError(status.INTERNAL, 'internal error');
     }
+    request.resume(); // what nobody reads any more must not stand before the connection's next request
     await sendRefusal(request, reply, known as RpcError);
   }
 
   function asRestRequest(
     request: IncomingMessage,
-    reply: ServerResponse,
+    signal: AbortSignal,
     params: Match['params'],
     search: string,
   ): RestRequest {
-    const gone = new AbortController();
-    reply.on('close', () => reply.writableFinished || gone.abort());
     return {
       params,
       query: queryOf(search),
       headers: request.headers,
-      caller: { signal: gone.signal, deadline: Date.now() + limits.answerMs },
+      caller: { signal, deadline: Date.now() + limits.answerMs },
       body: (maxBytes) => readBody(request, maxBytes, options.idleMs),
       chunks: () => chunksOf(request),
     };
   }
 
   await listenOn(server, listen);
+  server.on('error', (error) => telemetry.log.error({ err: error }, 'unexpected'));
   return {
     port: (server.address() as AddressInfo).port,
     async [Symbol.asyncDispose]() {
       closing = true;
       const late = setTimeout(() => server.closeAllConnections(), drainMs);
+      // where nothing was asked yet, nothing is idle to Node
+      for (const socket of open.keys()) if (socket.bytesRead === 0) socket.destroySoon();
       await new Promise((resolve) => server.close(resolve)); // ends those that are idle, too
       clearTimeout(late);
     },
@@ -121,10 +149,13 @@ export async function openRestDoor(
 
 const listenOn = (server: Server, listen: string) =>
   new Promise<void>((resolve, reject) => {
-    server.once('error', (error: NodeJS.ErrnoException) =>
-      reject(error.code === 'EADDRINUSE' ? new AddressInUseError(listen, { cause: error }) : error),
-    );
-    server.listen(hostAndPort(listen), resolve);
+    const refused = (error: NodeJS.ErrnoException) =>
+      reject(error.code === 'EADDRINUSE' ? new AddressInUseError(listen, { cause: error }) : error);
+    server.once('error', refused);
+    server.listen(hostAndPort(listen), () => {
+      server.off('error', refused);
+      resolve();
+    });
   });
 
 const brokenWords: Readonly<Record<string, readonly [line: string, words: string]>> = {
@@ -132,9 +163,10 @@ const brokenWords: Readonly<Record<string, readonly [line: string, words: string
   HPE_HEADER_OVERFLOW: ['431 Request Header Fields Too Large', 'the headers are larger than what is taken'],
 };
 
-/** What is no request in HTTP has no reply to answer by. */
-function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
+/** What is no request in HTTP has no reply to answer by; between the pieces of another answer it gets no words at all. */
+function refuseConnection(error: NodeJS.ErrnoException, socket: Socket, answering: boolean): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return;
+  if (answering) return void socket.destroy(error);
   const [line, words] = brokenWords[error.code ?? ''] ?? ['400 Bad Request', 'this is not a request in HTTP/1.1'];
   const body = JSON.stringify({ error: words });
   const head = `HTTP/1.1 ${line}\r\nconnection: close\r\ncontent-type: application/json; charset=utf-8`;
