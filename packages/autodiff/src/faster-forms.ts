@@ -46,7 +46,7 @@ export function fasterForms(roots: readonly Value[]): (value: Value) => Value | 
 function ownedBy(operations: ReadonlySet<Operation>) {
   return (form: Value | undefined, { source }: Value): Value | undefined => {
     const node = source.kind === 'operation' ? source.operation.node : '';
-    if (!form || node === '') return form;
+    if (!form) return form;
     const isNew = (part: Value) =>
       part.source.kind === 'operation' &&
       part.source.operation.owner === undefined &&

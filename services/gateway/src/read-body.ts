@@ -137,6 +137,7 @@ function decompressed(request: IncomingMessage): Decompressed {
       'code' in cause && String(cause.code).startsWith('Z_') ? errors.badEncoding(encoding, cause) : cause,
     release() {
       request.unpipe(inflate);
+      request.resume(); // what came behind the end of what was compressed
       inflate.destroy();
     },
   };

@@ -7,15 +7,15 @@ import type { RestAnswer } from './rest-request.js';
 /** As nginx does: until nothing more has come for so long, and at most for so long. */
 const linger = { silenceMs: 5_000, mostMs: 30_000 };
 
-/** Sends an answer whole, or as it comes. Throws what its body throws. */
-export async function sendAnswer(reply: ServerResponse, answer: RestAnswer): Promise<void> {
+/** Sends an answer whole, or as it comes until its caller is gone. Throws what its body throws. */
+export async function sendAnswer(reply: ServerResponse, answer: RestAnswer, gone: AbortSignal): Promise<void> {
   const { body } = answer;
   if (typeof body === 'string') return sendWhole(reply, answer, body, Buffer.byteLength(body));
   if (Buffer.isBuffer(body)) return sendWhole(reply, answer, body, body.length);
-  if (!isList(body)) return sendPieces(reply, headOf(answer), answer.status ?? 200, body);
+  if (!isList(body)) return sendPieces(reply, headOf(answer), answer.status ?? 200, body, gone);
   const length = body.reduce((sum, piece) => sum + piece.length, 0);
   const head = { ...headOf(answer), 'content-length': String(length) };
-  return sendPieces(reply, head, answer.status ?? 200, body);
+  return sendPieces(reply, head, answer.status ?? 200, body, gone);
 }
 
 function sendWhole(reply: ServerResponse, answer: RestAnswer, body: string | Buffer, length: number): void {
@@ -28,32 +28,25 @@ function sendWhole(reply: ServerResponse, answer: RestAnswer, body: string | Buf
 
 const headOf = ({ type, headers }: RestAnswer) => ({ ...headers, 'content-type': type });
 
-/** Its head goes with the first piece: where there is none because of an error, that is what the caller gets. */
+/**
+ * Its head goes with the first piece: where there is none because of an error, that is what the caller gets. The reply itself
+ * does not tell that its caller is gone where it waits behind another on its connection.
+ */
 async function sendPieces(
   reply: ServerResponse,
   head: Readonly<Record<string, string>>,
   status: number,
   body: Iterable<Buffer> | AsyncIterable<string | Uint8Array>,
+  gone: AbortSignal,
 ): Promise<void> {
   const begin = () => void (reply.headersSent || reply.writeHead(status, head));
-  if (reply.req.method === 'HEAD') {
+  for await (const piece of body) {
+    if (gone.aborted) return;
     begin();
-    reply.end();
-    return;
+    if (reply.req.method === 'HEAD') break;
+    if (!reply.write(piece)) await once(reply, 'drain', { signal: gone }).catch(() => {});
   }
-  const gone = new AbortController();
-  const close = () => gone.abort();
-  reply.once('close', close);
-  try {
-    for await (const piece of body) {
-      if (reply.destroyed) return;
-      begin();
-      if (!reply.write(piece)) await once(reply, 'drain', { signal: gone.signal }).catch(() => {});
-    }
-  } finally {
-    reply.off('close', close);
-  }
-  if (reply.destroyed) return;
+  if (gone.aborted) return;
   begin();
   reply.end();
 }
@@ -68,7 +61,8 @@ export async function sendRefusal(request: IncomingMessage, reply: ServerRespons
   const endsUnread = !reply.shouldKeepAlive && !request.complete;
   if (status === 413 || status === 408 || endsUnread)
     return sendAndLinger(request, reply, status, body, headersOf(error));
-  await sendAnswer(reply, { status, type: 'application/json; charset=utf-8', headers: headersOf(error), body });
+  const type = 'application/json; charset=utf-8';
+  sendWhole(reply, { status, type, headers: headersOf(error), body }, body, Buffer.byteLength(body));
 }
 
 /**

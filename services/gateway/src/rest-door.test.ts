@@ -1,7 +1,8 @@
 import { once } from 'node:events';
 import { connect } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { startTelemetry } from '@modelmill/service-kit';
+import { status } from '@grpc/grpc-js';
+import { RpcError, startTelemetry } from '@modelmill/service-kit';
 import type { Telemetry } from '@modelmill/service-kit';
 import { openRestDoor } from './rest-door.js';
 import { jsonAnswer } from './rest-request.js';
@@ -34,7 +35,32 @@ async function* ticks(signal: AbortSignal) {
   }
 }
 
+const largeBytes = 2 ** 24;
+let left: string[] = [];
+
+/** More than a connection takes at once. */
+async function* pieces(name: string) {
+  try {
+    for (let i = 0; i < 100; i++) yield await Promise.resolve(Buffer.alloc(2 ** 17));
+  } finally {
+    left.push(name);
+  }
+}
+
 const routes = [
+  route('GET', '/large', () => Promise.resolve({ type: 'text/plain', body: Buffer.alloc(largeBytes, 'x') })),
+  route('GET', '/pieces/{name}', ({ params }) =>
+    Promise.resolve({ type: 'text/plain', body: pieces(params['name']!) }),
+  ),
+  route('GET', '/none', () =>
+    Promise.resolve({
+      type: 'text/plain',
+      body: (async function* (): AsyncGenerator<string> {
+        await Promise.resolve();
+        throw new RpcError(status.NOT_FOUND, 'there is none');
+      })(),
+    }),
+  ),
   route('GET', '/now', () => Promise.resolve(jsonAnswer({ now: 1 }))),
   route('GET', '/later', async () => jsonAnswer(await sleep(300, { later: 1 }))),
   route('POST', '/length', async ({ body }) => jsonAnswer({ length: (await body(2 ** 24)).length })),
@@ -96,6 +122,20 @@ it('answers every request that has come on a connection when it is told to end, 
   expect(performance.now() - began).toBeLessThan(drainMs / 2);
 });
 
+it('writes an answer to its end when it is told to end, however slowly it is read', async () => {
+  const door = await open();
+  const { socket, heard, closed } = caller(door.port);
+  socket.pause();
+  socket.write(get('/large'));
+  await sleep(200);
+  const ended = door[Symbol.asyncDispose]();
+  await sleep(100);
+  socket.resume();
+  await closed();
+  await ended;
+  expect(heard().length).toBeGreaterThan(largeBytes);
+});
+
 it('ends as soon as nothing is under way, whatever connections are open', async () => {
   const door = await open();
   const [fresh, idle, streaming] = [caller(door.port), caller(door.port), caller(door.port)];
@@ -132,6 +172,35 @@ it('stops all streams of a connection that is gone, those behind others as well'
   socket.destroy();
   while (aborted.length < 2) await sleep(10);
   expect(aborted.sort()).toEqual(['first', 'second']);
+});
+
+it('leaves what it reads from for a caller that is gone, also behind another answer', async () => {
+  await using door = await open();
+  left = [];
+  const { socket } = caller(door.port);
+  socket.write(get('/later') + get('/pieces/behind'));
+  await sleep(100);
+  expect(left).toEqual([]);
+  socket.destroy();
+  while (left.length < 1) await sleep(10);
+});
+
+it('says what is wrong with a request whose body breaks', async () => {
+  await using door = await open();
+  const { socket, until, codes } = caller(door.port);
+  socket.write('POST /length HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nnot a size\r\n');
+  await until('400 Bad Request');
+  expect(codes()).toEqual([400]);
+  socket.destroy();
+});
+
+it('tells who asks for the head of what is not there that it is not there', async () => {
+  await using door = await open();
+  const { socket, until, heard } = caller(door.port);
+  socket.write('HEAD /none HTTP/1.1\r\nHost: x\r\n\r\n');
+  await until('\r\n\r\n');
+  expect(heard()).toMatch(/^HTTP\/1\.1 404/);
+  socket.destroy();
 });
 
 it('writes nothing into an answer under way where what comes next is no request', async () => {

@@ -1,6 +1,8 @@
 import { createServer } from 'node:http';
 import type { IncomingMessage, Server, ServerResponse } from 'node:http';
+import { Server as TcpServer } from 'node:net';
 import type { AddressInfo, Socket } from 'node:net';
+import { setImmediate } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
 import { SpanKind } from '@opentelemetry/api';
 import { AddressInUseError, RpcError, hostAndPort, inSpan } from '@modelmill/service-kit';
@@ -46,28 +48,33 @@ export async function openRestDoor(
     },
     (request, reply) => void answer(request, reply),
   );
-  /** What is under way on each connection. */
-  const open = new Map<Socket, Set<AbortController>>();
+  /** What is under way on each connection, and what tells it that its caller is gone. */
+  const open = new Map<Socket, Map<ServerResponse, AbortController>>();
   server.on('connection', (socket) => {
-    const under = new Set<AbortController>();
+    const under = new Map<ServerResponse, AbortController>();
     open.set(socket, under);
     socket.once('close', () => {
       open.delete(socket);
-      for (const gone of under) gone.abort(); // Node tells the reply whose turn it is, and not those behind it
+      for (const gone of under.values()) gone.abort(); // Node tells the reply whose turn it is, and not those behind it
     });
   });
-  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) =>
-    refuseConnection(error, socket, (open.get(socket)?.size ?? 0) > 0),
-  );
+  server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => {
+    const replies = [...(open.get(socket)?.keys() ?? [])];
+    refuseConnection(
+      error,
+      socket,
+      replies.some(({ headersSent }) => headersSent),
+    );
+  });
 
   /** Aborted when its caller is gone. */
   function underWay({ socket }: IncomingMessage, reply: ServerResponse): AbortController {
     const gone = new AbortController();
     const under = open.get(socket);
-    under?.add(gone);
+    under?.set(reply, gone);
     reply.once('close', () => {
       if (!reply.writableFinished) gone.abort();
-      under?.delete(gone);
+      under?.delete(reply);
       if (closing && under?.size === 0) socket.destroySoon();
     });
     return gone;
@@ -91,7 +98,7 @@ export async function openRestDoor(
         route.handle(asRestRequest(request, signal, params, search)),
       );
       endWhereClosing(request, reply);
-      await sendAnswer(reply, found);
+      await sendAnswer(reply, found, signal);
     } catch (error) {
       endWhereClosing(request, reply);
       await fail(error, request, reply);
@@ -139,9 +146,11 @@ export async function openRestDoor(
     async [Symbol.asyncDispose]() {
       closing = true;
       const late = setTimeout(() => server.closeAllConnections(), drainMs);
-      // where nothing was asked yet, nothing is idle to Node
-      for (const socket of open.keys()) if (socket.bytesRead === 0) socket.destroySoon();
-      await new Promise((resolve) => server.close(resolve)); // ends those that are idle, too
+      // HTTP's own close would cut off what is answered and not yet written
+      const closed = new Promise((resolve) => TcpServer.prototype.close.call(server, resolve));
+      await setImmediate(); // what has come is read first
+      for (const [socket, under] of open) if (under.size === 0) socket.destroySoon();
+      await closed;
       clearTimeout(late);
     },
   };

@@ -159,7 +159,7 @@ describe('a training of many steps in one run', () => {
     expect(message).toMatch(
       /^the loss is NaN at step 11 of 66; the first tensor that is no number is '.+', made by node '.+' \(.+\), in step 10; the last good/,
     );
-    expect(savedStep).toBeLessThan(9);
+    expect(savedStep).toBeLessThan(10);
     // of a state that is none there is no checkpoint
     const single = await failureOf(orderOf(growing, { checkpointMs: 0 }));
     expect(single.message).toBe(message.replace(`step ${savedStep}:`, 'step 9:'));
@@ -218,7 +218,8 @@ describe('a training of many steps in one run', () => {
   });
 
   it('ends at once where it is cancelled in the middle of a run, and goes on from the checkpoint it had', async () => {
-    const spec: Spec = { evaluateEvery: 1000, steps: 150n };
+    // so many that the child is not through with them before it is told to end
+    const spec: Spec = { evaluateEvery: 1000, steps: 5000n };
     const kept = join(newFolder(), 'checkpoint');
     const cancelled = new AbortController();
     const told: FromTraining['kind'][] = [];
@@ -232,7 +233,7 @@ describe('a training of many steps in one run', () => {
     });
     await expect(training).rejects.toBe('cancelled');
     expect(told).not.toContain('done');
-    expect(readCheckpoint(readFileSync(kept)).standing.step).toBeLessThan(150);
+    expect(readCheckpoint(readFileSync(kept)).standing.step).toBeLessThan(5000);
     const resumed = await run(orderOf(spec, { checkpointPath: kept, scanned: true }));
     expect(resumed.model.equals((await run(orderOf(spec))).model)).toBe(true);
   });
