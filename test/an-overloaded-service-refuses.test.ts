@@ -13,18 +13,21 @@ const floods = 4;
 const calls = 500;
 const perSecond = 250;
 
-/** y [1, 64] of x [1, 4096], by as many products as take some ten milliseconds. */
+/** How often a row is made narrow and wide again: some tens of milliseconds, so that no machine answers all that is asked. */
+const turns = 900;
+
+/** y [1, 64] of x [1, 4096]. */
 function slow(): Uint8Array {
   const graph = emptyGraph('slow');
   graph.inputs = [{ name: 'x', dataType: 'float', shape: [1, width] }];
   graph.outputs = [{ name: 'y', dataType: 'float', shape: [1, 64] }];
   graph.initializers.set('narrow', floatTensor('narrow', [width, 64], new Float32Array(width * 64).fill(1e-3)));
   graph.initializers.set('wide', floatTensor('wide', [64, width], new Float32Array(64 * width).fill(1e-3)));
-  for (let i = 0; i < 300; i++) {
+  for (let i = 0; i < turns; i++) {
     graph.nodes.push(makeNode('MatMul', [i ? `wide${i}` : 'x', 'narrow'], [`narrow${i}`]));
     graph.nodes.push(makeNode('MatMul', [`narrow${i}`, 'wide'], [`wide${i + 1}`]));
   }
-  graph.nodes.push(makeNode('MatMul', ['wide300', 'narrow'], ['y']));
+  graph.nodes.push(makeNode('MatMul', [`wide${turns}`, 'narrow'], ['y']));
   return writeOnnx({
     irVersion: 8,
     opsets: new Map([['', 18]]),
