@@ -7,6 +7,7 @@ export class CallTime {
   /** In ms of the epoch; Infinity: none. */
   deadline = Infinity;
   #timer: NodeJS.Timeout | undefined;
+  #soon: NodeJS.Immediate | undefined;
 
   constructor(private readonly onEnd: () => void) {}
 
@@ -21,11 +22,15 @@ export class CallTime {
 
   /** Unless there is a limit already. */
   atMost(ms: number): void {
-    if (ms <= mostTimerMs) this.#timer ??= setTimeout(() => this.#end(), ms).unref();
+    if (ms > mostTimerMs || this.#timer || this.#soon) return;
+    // a timer waits for a millisecond at least, in which an answer may come
+    if (ms < 1) this.#soon = setImmediate(() => this.#end());
+    else this.#timer = setTimeout(() => this.#end(), ms).unref();
   }
 
   #end(): void {
     this.#timer = undefined;
+    this.#soon = undefined;
     this.onEnd();
   }
 
@@ -36,6 +41,8 @@ export class CallTime {
 
   clear(): void {
     clearTimeout(this.#timer);
+    clearImmediate(this.#soon);
     this.#timer = undefined;
+    this.#soon = undefined;
   }
 }
