@@ -1,5 +1,6 @@
 import { constantsOf } from './constants-of.js';
 import { sameShape } from './ops.js';
+import { size } from './value.js';
 import type { Shape, Value } from './value.js';
 
 /** Operands that repeat each place of a value over a window: an operator on each element broadcasts that value instead. */
@@ -26,7 +27,7 @@ export function spreadsAmong(
   });
   const found = new Map(spreads.map(({ operand, last }) => [operand, last]));
   const [first] = spreads;
-  if (!first) return { found, axes: (spatial) => [spatial.reduce((a, b) => a * b, 1)], narrowAxes: () => [] };
+  if (!first) return { found, axes: (spatial) => [size(spatial)], narrowAxes: () => [] };
   const { widths } = first;
   if (spreads.some((other) => !sameShape(other.widths, widths))) return undefined;
   if (operands.every((operand) => found.has(operand))) return undefined;

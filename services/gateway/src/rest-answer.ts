@@ -59,7 +59,7 @@ export async function sendRefusal(request: IncomingMessage, reply: ServerRespons
   const status = httpStatusOf(error);
   const body = JSON.stringify({ error: error.message });
   const endsUnread = !reply.shouldKeepAlive && !request.complete;
-  if (status === 413 || status === 408 || endsUnread)
+  if ((status === 413 || status === 408 || endsUnread) && !request.readableEnded)
     return sendAndLinger(request, reply, status, body, headersOf(error));
   const type = 'application/json; charset=utf-8';
   sendWhole(reply, { status, type, headers: headersOf(error), body }, body, Buffer.byteLength(body));

@@ -114,13 +114,11 @@ export async function openRestDoor(
   }
 
   async function fail(error: unknown, request: IncomingMessage, reply: ServerResponse): Promise<void> {
-    let known = options.translate(error);
-    if (!(known instanceof RpcError)) {
-      telemetry.log.error({ err: error, method: `${request.method} ${request.url}` }, 'unexpected');
-      known = new RpcError(status.INTERNAL, 'internal error');
-    }
+    const told = options.translate(error);
+    const isKnown = told instanceof RpcError;
+    if (!isKnown) telemetry.log.error({ err: error, method: `${request.method} ${request.url}` }, 'unexpected');
     request.resume(); // what nobody reads any more must not stand before the connection's next request
-    await sendRefusal(request, reply, known as RpcError);
+    await sendRefusal(request, reply, isKnown ? told : new RpcError(status.INTERNAL, 'internal error'));
   }
 
   function asRestRequest(
