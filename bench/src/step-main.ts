@@ -1,17 +1,17 @@
 // Trains a network of races.ts as the trainer's process does, and as torch_train.py does with PyTorch: reads
 // a number of steps per line and answers with examples per second and the most memory it held so far, in MiB.
 import { createInterface } from 'node:readline';
-import { trainingStep } from '@modelmill/autodiff';
-import { writeOnnx } from '@modelmill/onnx';
-import { openScannedSession, openStatefulSession } from '@modelmill/runtime';
-import type { Provider, ScannedSession, StatefulSession } from '@modelmill/runtime';
+import { dataParallelStep, trainingStep } from '@modelmill/autodiff';
+import type { StepOptions } from '@modelmill/autodiff';
+import { openSteps, shares } from '@modelmill/trainer';
 import { buildRace, races } from './races.js';
 import type { Race, RaceName } from './races.js';
 
 const [name = '', threads = '', provider = 'cpu'] = process.argv.slice(2);
 const race: Race = races[name as RaceName];
 const { batchSize, exampleShape, classes, vocabulary, targetPerPlace = false } = race;
-const step = trainingStep(buildRace(name as RaceName).forward, {
+const { forward } = buildRace(name as RaceName);
+const options: StepOptions = {
   batchSize,
   exampleShape,
   loss: { kind: 'cross_entropy' },
@@ -19,21 +19,15 @@ const step = trainingStep(buildRace(name as RaceName).forward, {
   ...(race.clipNorm === undefined ? {} : { clipNorm: race.clipNorm }),
   decayMatricesOnly: true,
   columns: provider === 'cpu', // as the trainer has it
-});
-const options = {
-  providers: [provider as Provider],
-  threads: Number(threads), // as PyTorch gets
-  // as there
-  keepMemory: true,
-  flushDenormals: true,
-  spinMicroseconds: 50,
-  graphOptimization: 'extended',
-} as const;
-const told = [step.outputs.loss, step.outputs.gradientNorm];
+};
+const parallel = provider === 'cpu' ? dataParallelStep(forward, options, shares) : undefined; // as there
+const step = { ...trainingStep(forward, options), ...(parallel ? { parallel } : {}) };
 const together = 32; // as there, at most
-await using session: StatefulSession & Partial<ScannedSession> = await (provider === 'cuda'
-  ? openScannedSession(step.model, step.state, { ...options, told })
-  : openStatefulSession(writeOnnx(step.model), step.state, options));
+await using session = await openSteps(
+  step,
+  { provider: provider as 'cpu' | 'webgpu' | 'cuda' },
+  { threads: Number(threads), scanned: provider === 'cuda' }, // threads as PyTorch gets
+);
 const { runEach } = session;
 session.setState(Object.fromEntries(step.state.map(({ input, dims, initial }) => [input, { dims, data: initial }])));
 

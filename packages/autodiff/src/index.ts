@@ -12,10 +12,13 @@ export type { FineTuned, FineTuning, FineTuningOptions } from './fine-tuning/fin
 export { groupFault } from './parameter-groups.js';
 export { trainableWeights } from './read-graph.js';
 export { dividedStep, trainingStep } from './training-step.js';
+export { dataParallelStep } from './data-parallel-step.js';
+export type { DataParallelStep, Part } from './data-parallel-step.js';
 export type { AdamSpec, LossSpec, LossTerm, OptimizerSpec, ParameterGroup, StepOptions } from './step-options.js';
 export { featureLosses } from './feature-losses.js';
 export type { FeatureLoss, FeatureTarget } from './feature-losses.js';
-export type { DividedStep, StateTensor, TrainingStep } from './training-step.js';
+export type { DescribedStep, StateTensor } from './described-step.js';
+export type { DividedStep, TrainingStep } from './training-step.js';
 export type { DropoutMask } from './reading.js';
 export { gradientRules } from './gradient-rules.js';
 export type { GradientQuestion, GradientRule } from './gradient-rule.js';

@@ -65,7 +65,7 @@ export function scatterAlong(g: Value, indices: Value, axis: number, length: num
   const rows = op.transpose(op.reshape(g, [...before, places, ...after]), first);
   const at = op.reshape(longs(indices), [places, 1]);
   const addUp = (length: number, at: Value) => addAt(op.zeros([length, ...shape.slice(1)]), at, rows);
-  const made = columns && sumsPay(shape, rows.shape) ? tableOfSums(shape, at, addUp) : addUp(length, at);
+  const made = columns && sumsPay(shape, rows.shape) ? tableOfSums(shape, at, rows, addUp) : addUp(length, at);
   const back = [...first.keys()].sort((a, b) => first[a]! - first[b]!);
   return op.transpose(made, back);
 }

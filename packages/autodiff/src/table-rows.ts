@@ -16,12 +16,15 @@ export const scatterND = (to: Value, at: Value, updates: Value, reduction?: 'add
  * A table of zeros to which rows [count, …] at positions [count, 1] are added, those of one position first: `addUp` does that in
  * a table of as many rows as there are. Each of them then writes the whole sum.
  */
-export function tableOfSums(shape: Shape, at: Value, addUp: (length: number, at: Value) => Value): Value {
+export function tableOfSums(shape: Shape, at: Value, added: Value, addUp: AddUp): Value {
   const count = at.shape[0]!;
   const stands = gather(lastAt(shape[0]!, at), reshape(at, [count]), 0);
   const sums = addUp(count, reshape(stands, [count, 1]));
-  return table(shape, { at, values: gather(sums, stands, 0), sums });
+  return table(shape, { at, values: gather(sums, stands, 0), sums, added });
 }
+
+/** What is added, in a table of so many rows, at positions [count, 1]. */
+type AddUp = (length: number, at: Value) => Value;
 
 /** Rows that ONNX Runtime 1.30 still writes on one thread, in order. */
 const writtenAtOnce = 8_192;
@@ -52,7 +55,9 @@ export function plus(to: Value, g: Value): Value {
 }
 
 const eachRow = (g: Value, change: (rows: Value) => Value): Value =>
-  g.rows ? table(g.shape, { at: g.rows.at, values: change(g.rows.values), sums: change(g.rows.sums) }) : change(g);
+  g.rows
+    ? table(g.shape, { at: g.rows.at, values: change(g.rows.values), sums: change(g.rows.sums), added: undefined })
+    : change(g);
 
 export const scaled = (g: Value, scale: Value): Value => eachRow(g, (rows) => mul(rows, scale));
 export const squared = (g: Value): Value => eachRow(g, (rows) => mul(rows, rows));

@@ -97,6 +97,12 @@ function adam({ spec: { beta1, beta2, epsilon }, d, rates, slot }: Question<Adam
   };
 }
 
+/** The update by the gradient `d`, with slots that are there. Slots are asked for in the order in which they are given. */
+export function updateWith(question: Question<OptimizerSpec>): Update {
+  const rule = updateRules[question.spec.kind] as UpdateRule<OptimizerSpec>;
+  return rule(question);
+}
+
 /** The update of one weight, or of several in a row, by the gradient `d`. */
 export function updateBy(
   spec: OptimizerSpec,
@@ -106,8 +112,8 @@ export function updateBy(
   of = '',
   layout?: Layout,
 ): Update {
-  const rule = updateRules[spec.kind] as UpdateRule<OptimizerSpec>;
-  return rule({ spec, d, rates, layout, slot: (name) => input(fresh(of === '' ? name : `${name}/${of}`), d.shape) });
+  const slot = (name: string) => input(fresh(of === '' ? name : `${name}/${of}`), d.shape);
+  return updateWith({ spec, d, rates, layout, slot });
 }
 
 /** As Muon does what is no matrix of a hidden layer. */

@@ -29,6 +29,8 @@ export interface TableRows {
   readonly values: Value;
   /** [count, …]: the same, each position's once, and zeros. */
   readonly sums: Value;
+  /** [count, …]: what was added up there; undefined where that was changed since. */
+  readonly added: Value | undefined;
 }
 
 /**

@@ -14,7 +14,7 @@ const slots: { readonly [K in TrainingPlan['optimizer']['kind']]: number } = {
 
 /**
  * Bytes a training will hold at its largest, roughly: weights and slots now, after the step and at the last evaluation, the
- * weights of the best one, gradients, and what every layer gives to a batch with its gradient.
+ * weights of the best one, gradients of two halves of a batch, and what every layer gives to a batch with its gradient.
  */
 export function memoryEstimate(
   { optimizer, ema, accumulate, restoreBest }: Pick<TrainingPlan, 'optimizer' | 'ema' | 'accumulate' | 'restoreBest'>,
@@ -25,7 +25,7 @@ export function memoryEstimate(
   const copies = 1 + slots[optimizer.kind] + (ema > 0 ? 1 : 0) + (accumulate > 1 ? 1 : 0);
   const outputs = layers.map(({ outputShape }) => outputShape.reduce((product, size) => product * size, 1));
   const given = outputs.reduce((sum, count) => sum + count, 0);
-  return 4 * (parameters * (3 * copies + (restoreBest ? 2 : 1)) + 2 * batchSize * given);
+  return 4 * (parameters * (3 * copies + (restoreBest ? 3 : 2)) + 2 * batchSize * given);
 }
 
 /** Most of what this machine, or its container, has. */

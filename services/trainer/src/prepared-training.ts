@@ -1,5 +1,12 @@
-import { dividedStep, trainingStep } from '@modelmill/autodiff';
-import type { DividedStep, FeatureTarget, LossTerm, StepOptions, TrainingStep } from '@modelmill/autodiff';
+import { dataParallelStep, dividedStep, trainingStep } from '@modelmill/autodiff';
+import type {
+  DataParallelStep,
+  DividedStep,
+  FeatureTarget,
+  LossTerm,
+  StepOptions,
+  TrainingStep,
+} from '@modelmill/autodiff';
 import { contextKey, counterRandom, tokenizerKey } from '@modelmill/data';
 import type { Table } from '@modelmill/data';
 import { readOnnx, writeOnnx } from '@modelmill/onnx';
@@ -19,6 +26,9 @@ import type { TrainingPlan } from './training-plan.js';
 const weightStreams = 100;
 const projectionStreams = 1_000_000;
 
+/** A step in one graph, and for several threads where it can be parted among them. */
+export type ParallelStep = TrainingStep & { readonly parallel?: DataParallelStep };
+
 /** Everything a training needs besides its state. */
 export interface PreparedTraining {
   readonly examples: Examples;
@@ -27,7 +37,7 @@ export interface PreparedTraining {
   /** What is learned from the inside of a teacher. */
   readonly features: readonly HiddenFeature[];
   /** Divided where the engine differentiates by itself. */
-  readonly step: TrainingStep | DividedStep;
+  readonly step: ParallelStep | DividedStep;
   /** Classes of the target, or tokens of the vocabulary; 0 where the target is a number. */
   readonly classes: number;
   readonly isText: boolean;
@@ -44,7 +54,7 @@ export async function prepareFrom(order: TrainingOrder, material: Material): Pro
   const { batchSize } = plan;
   const features = await featuresOf(order, material, forward);
   const options = stepOptions(plan, loss, material.featureShape, features);
-  const step = plan.engine === 'tfjs' ? dividedStep(forward, options) : trainingStep(forward, options);
+  const step = plan.engine === 'tfjs' ? dividedStep(forward, options) : parallelStep(plan, forward, options);
   const { classes, tokenizer } = material;
   const sigmoid = isBinary(loss);
   const exampleShape = exampleShapeOf(forward, material.featureShape);
@@ -66,6 +76,17 @@ export async function prepareFrom(order: TrainingOrder, material: Material): Pro
     },
     parameters: weights.reduce((sum, { initial }) => sum + initial.length, 0),
   };
+}
+
+/** Parts of a batch that threads compute on their own. Of a job's numbers, not of the machine's: sums depend on it. */
+export const shares = 2;
+
+function parallelStep({ start, provider }: TrainingPlan, forward: Model, options: StepOptions): ParallelStep {
+  const step = trainingStep(forward, options);
+  // of layers it is known that they keep examples apart, of a graph from elsewhere it is not
+  const isKnown = start.kind === 'layers' || start.kind === 'preset';
+  const parallel = provider === 'cpu' && isKnown ? dataParallelStep(forward, options, shares) : undefined;
+  return parallel ? { ...step, parallel } : step;
 }
 
 /** What a plan says of a step. */

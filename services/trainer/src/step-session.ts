@@ -2,6 +2,8 @@ import type { DividedStep, TrainingStep } from '@modelmill/autodiff';
 import { writeOnnx } from '@modelmill/onnx';
 import { openScannedSession, openStatefulSession } from '@modelmill/runtime';
 import type { ScannedSession, StatefulSession } from '@modelmill/runtime';
+import { openDataParallelSession } from './data-parallel-session.js';
+import type { ParallelStep } from './prepared-training.js';
 import type { TrainingOrder } from './training-messages.js';
 import type { TrainingPlan } from './training-plan.js';
 
@@ -10,10 +12,11 @@ export type Steps = Omit<StatefulSession, 'provider'> & Partial<Pick<ScannedSess
 
 /** Opens a step, and the one that only gathers gradients where there is one, by the engine it was made for. */
 export async function openSteps(
-  step: TrainingStep | DividedStep,
+  step: ParallelStep | DividedStep,
   { provider }: Pick<TrainingPlan, 'provider'>,
   order: Pick<TrainingOrder, 'threads' | 'scanned'>,
 ): Promise<Steps> {
+  if ('parallel' in step && step.parallel) return openDataParallelSession(step.parallel, order.threads);
   if ('model' in step) return openByOnnxRuntime(step, provider, order);
   const { openTfjsSession } = await import('@modelmill/tfjs'); // megabytes that other jobs do not need
   return openTfjsSession(step);
