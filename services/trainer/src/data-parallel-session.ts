@@ -2,8 +2,8 @@ import { availableParallelism } from 'node:os';
 import type { DataParallelStep } from '@modelmill/autodiff';
 import { openTeam } from '@modelmill/runtime';
 import type { StatefulSession, TypedTensor } from '@modelmill/runtime';
-import { sizeOf } from './data-parallel-memory.js';
 import { dataParallelPlan, stepProgram, updateProgram } from './data-parallel-programs.js';
+import { trainingSessions } from './training-sessions.js';
 
 type Tensors = Readonly<Record<string, TypedTensor>>;
 
@@ -17,12 +17,7 @@ export async function openDataParallelSession(
 ): Promise<Omit<StatefulSession, 'provider'>> {
   const { memory, members } = dataParallelPlan(step, threads || availableParallelism());
   const { numbers } = memory;
-  const team = await openTeam(memory.buffer, members, {
-    keepMemory: true,
-    flushDenormals: true,
-    spinMicroseconds: 50,
-    graphOptimization: 'extended',
-  });
+  const team = await openTeam(memory.buffer, members, trainingSessions);
   const rates = [...memory.rates].map(([name, of]) => [name, numbers(of) as Float32Array] as const);
   const feeds = [...memory.feeds].map(([name, of]) => ({ name, room: numbers(of), dims: of.dims }));
   const losses = memory.losses.map((of) => numbers(of) as Float32Array);
@@ -78,7 +73,7 @@ export async function openDataParallelSession(
       computed = undefined;
       for (const { input, dims, room } of state) {
         const got = given[input];
-        if (got?.data.length !== room.length || sizeOf(got.dims) !== sizeOf(dims)) {
+        if (got?.data.length !== room.length) {
           throw new Error(`state '${input}' is ${got ? `[${got.dims}]` : 'missing'}, wants [${dims}]`);
         }
         room.set(got.data as Float32Array);

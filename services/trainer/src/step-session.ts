@@ -6,6 +6,7 @@ import { openDataParallelSession } from './data-parallel-session.js';
 import type { ParallelStep } from './prepared-training.js';
 import type { TrainingOrder } from './training-messages.js';
 import type { TrainingPlan } from './training-plan.js';
+import { trainingSessions } from './training-sessions.js';
 
 /** A training's steps, whatever computes them: what is asked of an engine. */
 export type Steps = Omit<StatefulSession, 'provider'> & Partial<Pick<ScannedSession, 'runEach'>>;
@@ -30,11 +31,7 @@ function openByOnnxRuntime(
   const options: Parameters<typeof openStatefulSession>[2] = {
     providers: [provider],
     ...(threads === 0 ? {} : { threads }),
-    keepMemory: true,
-    flushDenormals: true,
-    spinMicroseconds: 50, // from one operator to the next, and not for as long as other processes wait
-    // blocked layouts pay where weights are constants; here each would be laid out anew at every step
-    graphOptimization: 'extended',
+    ...trainingSessions,
     ...(gather ? { other: { model: writeOnnx(gather.model), pairs: gather.state } } : {}),
   };
   return scanned

@@ -1,0 +1,8 @@
+/** How ONNX Runtime computes the steps of a training on the CPU, on one thread or several. */
+export const trainingSessions = {
+  keepMemory: true,
+  flushDenormals: true,
+  spinMicroseconds: 50, // from one operator to the next, and not for as long as other processes wait
+  // blocked layouts pay where weights are constants; here each would be laid out anew at every step
+  graphOptimization: 'extended',
+} as const;
