@@ -30,6 +30,7 @@ function largestHalf(x: number, flushDenormals: boolean, by = bySession): number
   });
   const program = `
     const door = ${JSON.stringify(pathToFileURL(require.resolve('../dist/index.js')).href)};
+    const onnx = ${JSON.stringify(pathToFileURL(require.resolve('../../onnx/dist/index.js')).href)};
     const [model, count, x, flush] = [Buffer.from('${Buffer.from(model).toString('base64')}', 'base64'), ${count}, ${x}, ${flushDenormals}];
     ${by}
     process.stdout.write(Buffer.from(y.data.buffer, y.data.byteOffset, y.data.byteLength).toString('base64'));`;
@@ -50,7 +51,8 @@ const byTeam = `
     const at = (at) => ({ type: 'float32', dims: [count], at });
     new Float32Array(buffer, 0, count).fill(x);
     const run = { kind: 'run', model: 0, inputs: { x: at(0) }, outputs: { y: at(4 * count) } };
-    const member = { models: [{ model, threads: 1 }], programs: [[run]] };
+    const { readOnnx } = await import(onnx);
+    const member = { models: [{ model: readOnnx(model), threads: 1 }], programs: [[run]] };
     const team = await openTeam(buffer, [member], { flushDenormals: flush });
     await team.run([0]);
     const y = { data: new Float32Array(buffer, 4 * count, count) };

@@ -1,4 +1,3 @@
-import { writeOnnx } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import { scannedModel } from './scanned-model.js';
 import { openStatefulSession } from './stateful-session.js';
@@ -24,7 +23,7 @@ export async function openScannedSession(
   { told, ...options }: StatefulOptions & { readonly told: readonly string[] },
 ): Promise<ScannedSession> {
   const taken = new Set(model.graph.inputs.map(({ name }) => name));
-  const session = await openStatefulSession(writeOnnx(scannedModel(model, pairs, told)), pairs, options);
+  const session = await openStatefulSession(scannedModel(model, pairs, told), pairs, options);
 
   const runEach: ScannedSession['runEach'] = async (count, feedsOf) => {
     const all = new Map<string, TypedTensor>();

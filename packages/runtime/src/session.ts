@@ -20,6 +20,11 @@ export interface SessionOptions {
   /** Freed memory is kept for the next run: faster where large values come and go at every run. Default: given back. */
   readonly keepMemory?: boolean;
   /**
+   * A run takes all the memory for its values at once, as an earlier one of the same shapes used it. Where memory is kept,
+   * that is beside what the earlier one took. Default: so.
+   */
+  readonly memoryPattern?: boolean;
+  /**
    * Numbers too small for a float's full precision (below 1.2e-38) count as zero: processors compute with them many times
    * slower. ONNX Runtime asks the first session of a process alone for the thread that runs it, so a process should open
    * all of its sessions alike. That thread's JavaScript computes so, too: `Number.MIN_VALUE` is not above zero there.
@@ -79,7 +84,7 @@ export async function createSession(model: Uint8Array | string, options: Session
 
 function create(model: Uint8Array | string, provider: Provider, options: SessionOptions): Promise<InferenceSession> {
   const { threads, optimizedModelPath, keptOnDevice = [], graphOptimization = 'all', keepMemory = false } = options;
-  const { profilePrefix, flushDenormals = false, spinMicroseconds } = options;
+  const { profilePrefix, flushDenormals = false, spinMicroseconds, memoryPattern = true } = options;
   const settings = {
     ...(flushDenormals ? { set_denormal_as_zero: '1' } : {}),
     ...(spinMicroseconds === undefined ? {} : { 'intra_op.spin_duration_us': String(spinMicroseconds) }),
@@ -90,6 +95,7 @@ function create(model: Uint8Array | string, provider: Provider, options: Session
     graphOptimizationLevel: graphOptimization,
     // the arena never gives memory back; a device's session has but its inputs and outputs in it, whose new pages cost more
     enableCpuMemArena: keepMemory || provider !== 'cpu',
+    enableMemPattern: memoryPattern,
     logSeverityLevel: 3,
     ...(threads === undefined ? {} : { intraOpNumThreads: threads, interOpNumThreads: 1 }),
     ...(optimizedModelPath === undefined ? {} : { optimizedModelFilePath: optimizedModelPath }),
@@ -133,7 +139,7 @@ export function signatureOf(session: InferenceSession): { inputs: TensorSignatur
   return { inputs: session.inputMetadata.map(signature), outputs: session.outputMetadata.map(signature) };
 }
 
-function signature(value: InferenceSession.ValueMetadata): TensorSignature {
+export function signature(value: InferenceSession.ValueMetadata): TensorSignature {
   if (!value.isTensor) throw new Error(`'${value.name}' is not a tensor`);
   const datatype = datatypeOf(value.type);
   if (datatype === undefined) throw new Error(`'${value.name}' has type ${value.type}, which cannot be served`);

@@ -1,27 +1,28 @@
-import { emptyGraph, makeNode, writeOnnx } from '@modelmill/onnx';
+import { emptyGraph, makeNode, readOnnx } from '@modelmill/onnx';
+import type { Model } from '@modelmill/onnx';
 import { doubling } from './models-for-tests.js';
 import { openStatefulSession } from './stateful-session.js';
 
 /** total' = total + x; twice = 2 · total'. */
-function adding(): Uint8Array {
+function adding(): Model {
   const graph = emptyGraph('adding');
   const value = (name: string) => ({ name, dataType: 'float' as const, shape: [2] });
   graph.inputs = [value('x'), value('total')];
   graph.outputs = [value('next'), value('twice')];
   graph.nodes = [makeNode('Add', ['total', 'x'], ['next']), makeNode('Add', ['next', 'next'], ['twice'])];
   const opsets = new Map([['', 18]]);
-  return writeOnnx({ irVersion: 8, opsets, producer: '', metadata: new Map(), graph, functions: [] });
+  return { irVersion: 8, opsets, producer: '', metadata: new Map(), graph, functions: [] };
 }
 
 /** total' = total − total. */
-function forgetful(): Uint8Array {
+function forgetful(shape = [2]): Model {
   const graph = emptyGraph('forgetful');
-  const value = (name: string) => ({ name, dataType: 'float' as const, shape: [2] });
+  const value = (name: string) => ({ name, dataType: 'float' as const, shape });
   graph.inputs = [value('total')];
   graph.outputs = [value('none')];
   graph.nodes = [makeNode('Sub', ['total', 'total'], ['none'])];
   const opsets = new Map([['', 18]]);
-  return writeOnnx({ irVersion: 8, opsets, producer: '', metadata: new Map(), graph, functions: [] });
+  return { irVersion: 8, opsets, producer: '', metadata: new Map(), graph, functions: [] };
 }
 
 const pairs = [{ input: 'total', output: 'next' }];
@@ -56,12 +57,41 @@ describe('a stateful session', () => {
     await expect(alone.run({ x: pair(7, 7) }, 'other')).rejects.toThrow('wants one to be opened with the session');
   });
 
+  it('neither keeps nor changes the state that it was given or has told', async () => {
+    await using session = await open();
+    const given = pair(1, 2);
+    session.setState({ total: given });
+    const told = [await session.state()];
+    for (let step = 0; step < 3; step++) {
+      await session.run({ x: pair(1, 1) });
+      session.advance();
+      told.push(await session.state());
+    }
+    expect(given).toEqual(pair(1, 2));
+    expect(told.map(({ total }) => total?.data)).toEqual([1, 2, 3, 4].map((a) => Float32Array.of(a, a + 1)));
+    told[3]?.['total']?.data.fill(0 as never);
+    expect((await session.run({ x: pair(0, 0) }))['twice']?.data).toEqual(Float32Array.of(8, 10));
+  });
+
+  it('leaves no state to the garbage collector', async () => {
+    const count = 1_000_000;
+    const of = [{ input: 'total', output: 'none' }];
+    await using session = await openStatefulSession(forgetful([count]), of, { providers: ['cpu'] });
+    session.setState({ total: { dims: [count], data: new Float32Array(count) } });
+    const before = process.memoryUsage().external;
+    for (let step = 0; step < 4; step++) {
+      await session.run({});
+      session.advance();
+    }
+    expect(process.memoryUsage().external - before).toBeLessThan(4 * count);
+  });
+
   it('names the state that is missing or of another shape', async () => {
     await using session = await open();
     expect(() => session.setState({})).toThrow("state 'total' is missing, wants [2]");
     const three = { dims: [3], data: new Float32Array(3) };
     expect(() => session.setState({ total: three })).toThrow("state 'total' is [3], wants [2]");
-    const opening = openStatefulSession(doubling(), [{ input: 'z', output: 'y' }], { providers: ['cpu'] });
+    const opening = openStatefulSession(readOnnx(doubling()), [{ input: 'z', output: 'y' }], { providers: ['cpu'] });
     await expect(opening).rejects.toThrow("state 'z' is no input of the model");
   });
 });

@@ -1,10 +1,13 @@
+import { writeOnnx } from '@modelmill/onnx';
+import type { Model } from '@modelmill/onnx';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { openDeviceReader } from './device-reader.js';
-import { createSession, signatureOf } from './session.js';
+import { createSession, signature } from './session.js';
 import type { Provider } from './providers.js';
 import type { SessionOptions } from './session.js';
-import { typedFromOrt, typedToOrt } from './tensor.js';
+import { emptyTensor, typedFromOrt, typedToOrt } from './tensor.js';
 import type { TensorSignature, TypedTensor } from './tensor.js';
+import { runUncopied, uncopied } from './uncopied-run.js';
 
 /** An output that is the input of the next run: float32, of a fixed shape. */
 export interface StatePair {
@@ -34,7 +37,7 @@ export interface StatefulSession extends AsyncDisposable {
 
 export interface StatefulOptions extends Omit<SessionOptions, 'keptOnDevice'> {
   /** Another model that works on the same state, all of it or some. */
-  readonly other?: { readonly model: Uint8Array; readonly pairs: readonly StatePair[] };
+  readonly other?: { readonly model: Model; readonly pairs: readonly StatePair[] };
 }
 
 type OrtTensors = Readonly<Record<string, Tensor>>;
@@ -45,24 +48,27 @@ interface Form {
   readonly provider: Provider;
   readonly pairs: readonly StatePair[];
   readonly inputs: ReadonlySet<string>;
+  /** Every output; those of the state in the room that there is for them, by the names of the inputs. */
+  compute(inputs: OrtTensors, room: OrtTensors | undefined): Promise<OrtTensors>;
 }
 
-/** Opens a model of bytes; `setState` comes before the first run. */
+/** Opens a model; `setState` comes before the first run. */
 export async function openStatefulSession(
-  model: Uint8Array,
+  model: Model,
   pairs: readonly StatePair[],
   { other, ...options }: StatefulOptions = {},
 ): Promise<StatefulSession> {
-  const open = async (bytes: Uint8Array, of: readonly StatePair[]): Promise<Form> => {
-    const created = await createSession(bytes, { ...options, keptOnDevice: of.map(({ output }) => output) });
-    return { ...created, pairs: of, inputs: new Set(created.session.inputNames) };
-  };
-  const form = await open(model, pairs);
-  const otherForm = other && (await open(other.model, other.pairs));
+  // on the CPU outputs go where they are wanted, if it is known how large they are
+  const isInPlace =
+    options.providers?.join() === 'cpu' && [model, ...(other ? [other.model] : [])].every(hasFixedOutputs);
+  const form = await openForm(model, pairs, options, isInPlace);
+  const otherForm = other && (await openForm(other.model, other.pairs, options, isInPlace));
   const taken = stateInputs(form.session, pairs);
   const reader = form.provider === 'webgpu' ? await openDeviceReader(taken) : undefined;
   let now: OrtTensors = {};
   let next: OrtTensors | undefined;
+  /** Where the state before the last one lay, and the next one goes. */
+  let spare = isInPlace ? emptyTensors(taken) : undefined;
 
   return {
     provider: form.provider,
@@ -73,7 +79,7 @@ export async function openStatefulSession(
       next = undefined;
       const fed = Object.entries(feeds).map(([name, value]) => [name, typedToOrt(value)] as const);
       const all = [...Object.entries(now), ...fed].filter(([name]) => at.inputs.has(name));
-      const results = await at.session.run(Object.fromEntries(all));
+      const results = await at.compute(Object.fromEntries(all), spare);
       next = Object.fromEntries(at.pairs.map(({ input, output }) => [input, results[output]!]));
       const isState = new Set(at.pairs.map(({ output }) => output));
       const others = Object.entries(results).filter(([name]) => !isState.has(name));
@@ -81,14 +87,16 @@ export async function openStatefulSession(
     },
     advance() {
       if (next === undefined) throw new Error('advance comes after a run');
-      const replaced = Object.keys(next);
-      drop(Object.fromEntries(replaced.map((name) => [name, now[name]!])));
+      const replaced = Object.fromEntries(Object.keys(next).map((name) => [name, now[name]!]));
+      if (spare) spare = { ...spare, ...replaced };
+      else drop(replaced);
       now = { ...now, ...next };
       next = undefined;
     },
     async state() {
       const here = reader ? await reader.read(now) : now;
-      return Object.fromEntries(Object.entries(here).map(([name, value]) => [name, typedFromOrt(value)]));
+      const told = Object.entries(here).map(([name, value]) => [name, typedFromOrt(value)] as const);
+      return Object.fromEntries(spare ? told.map(([name, value]) => [name, copyOf(value)]) : told);
     },
     setState(state) {
       for (const { name, shape } of taken) {
@@ -99,7 +107,9 @@ export async function openStatefulSession(
       drop(next);
       drop(now);
       next = undefined;
-      now = Object.fromEntries(taken.map(({ name }) => [name, typedToOrt(state[name]!)]));
+      now = Object.fromEntries(
+        taken.map(({ name }) => [name, typedToOrt(spare ? copyOf(state[name]!) : state[name]!)] as const),
+      );
     },
     async [Symbol.asyncDispose]() {
       drop(next);
@@ -112,7 +122,7 @@ export async function openStatefulSession(
 }
 
 function stateInputs(session: InferenceSession, pairs: readonly StatePair[]): TensorSignature[] {
-  const inputs = new Map(signatureOf(session).inputs.map((input) => [input.name, input]));
+  const inputs = new Map(session.inputMetadata.map((input) => [input.name, signature(input)]));
   return pairs.map(({ input }) => {
     const found = inputs.get(input);
     if (found === undefined) throw new Error(`state '${input}' is no input of the model`);
@@ -120,6 +130,38 @@ function stateInputs(session: InferenceSession, pairs: readonly StatePair[]): Te
     return found;
   });
 }
+
+async function openForm(
+  model: Model,
+  pairs: readonly StatePair[],
+  options: Omit<SessionOptions, 'keptOnDevice'>,
+  isInPlace: boolean,
+): Promise<Form> {
+  const bytes = writeOnnx(isInPlace ? uncopied(model) : model);
+  const created = await createSession(bytes, { ...options, keptOnDevice: pairs.map(({ output }) => output) });
+  const { session } = created;
+  const form = { ...created, pairs, inputs: new Set(session.inputNames) };
+  if (!isInPlace) return { ...form, compute: (inputs) => session.run(inputs) };
+  const isState = new Set(pairs.map(({ output }) => output));
+  const others = session.outputMetadata.filter(({ name, isTensor }) => isTensor && !isState.has(name)).map(signature);
+  return {
+    ...form,
+    async compute(inputs, room) {
+      const states = pairs.map(({ input, output }) => [output, room![input]!] as const);
+      const outputs = { ...Object.fromEntries(states), ...emptyTensors(others) };
+      await runUncopied(session, inputs, outputs);
+      return outputs;
+    },
+  };
+}
+
+const hasFixedOutputs = ({ graph }: Model): boolean =>
+  graph.outputs.every(({ shape }) => shape?.every((size) => typeof size === 'number'));
+
+const emptyTensors = (of: readonly TensorSignature[]): OrtTensors =>
+  Object.fromEntries(of.map(({ name, datatype, shape }) => [name, typedToOrt(emptyTensor(datatype, shape))]));
+
+const copyOf = ({ data, ...more }: TypedTensor): TypedTensor => ({ ...more, data: data.slice() });
 
 /** Gives a device's memory back at once: the garbage collector does not see how much it is. */
 function drop(tensors: OrtTensors | undefined): void {

@@ -1,3 +1,4 @@
+import type { Model } from '@modelmill/onnx';
 import type { SessionOptions } from './session.js';
 
 /** A tensor in the memory that a team shares: `at` in bytes, a multiple of its element's. */
@@ -29,7 +30,7 @@ export type TeamTask =
   | { readonly kind: 'meet' };
 
 export interface TeamModel {
-  readonly model: Uint8Array;
+  readonly model: Model;
   /** Threads within one operator. */
   readonly threads: number;
 }
@@ -42,12 +43,13 @@ export interface TeamMember {
 
 export type TeamOptions = Pick<
   SessionOptions,
-  'keepMemory' | 'flushDenormals' | 'spinMicroseconds' | 'graphOptimization'
+  'keepMemory' | 'memoryPattern' | 'flushDenormals' | 'spinMicroseconds' | 'graphOptimization'
 >;
 
 /** What a thread of a team is started with. */
 export interface TeamThread {
-  readonly member: TeamMember;
+  readonly models: readonly { readonly bytes: Uint8Array; readonly threads: number }[];
+  readonly programs: TeamMember['programs'];
   readonly size: number;
   readonly memory: SharedArrayBuffer;
   readonly control: SharedArrayBuffer;

@@ -4,9 +4,10 @@ import type { InferenceSession } from 'onnxruntime-node';
 import { Tensor } from 'onnxruntime-node';
 import { createSession } from './session.js';
 import { control as at, theEnd } from './team-program.js';
+import { runUncopied } from './uncopied-run.js';
 import type { FromTeamThread, SharedTensor, TeamTask, TeamThread } from './team-program.js';
 
-const { member, size, memory, control, options } = workerData as TeamThread;
+const { models, programs: tasks, size, memory, control, options } = workerData as TeamThread;
 const counts = new Int32Array(control);
 const tell = (message: FromTeamThread) => parentPort?.postMessage(message);
 /** Looks before a thread sleeps: others come within microseconds where each has as much to do. */
@@ -35,7 +36,7 @@ function actOf(sessions: readonly InferenceSession[], task: TeamTask): Act {
       const session = sessions[task.model]!;
       const inputs = tensorsOf(task.inputs);
       const outputs = tensorsOf(task.outputs);
-      return async () => void (await session.run(inputs, outputs));
+      return () => runUncopied(session, inputs, outputs);
     }
     case 'add rows':
     case 'clear rows':
@@ -119,12 +120,12 @@ async function work(programs: readonly (readonly { readonly isMeeting: boolean; 
 
 const sessions: InferenceSession[] = [];
 try {
-  for (const { model, threads } of member.models) {
-    const { session } = await createSession(model, { ...options, providers: ['cpu'], threads });
+  for (const { bytes, threads } of models) {
+    const { session } = await createSession(bytes, { ...options, providers: ['cpu'], threads });
     sessions.push(session);
   }
-  const programs = member.programs.map((tasks) =>
-    tasks.map((task) => ({ isMeeting: task.kind === 'meet', act: actOf(sessions, task) })),
+  const programs = tasks.map((of) =>
+    of.map((task) => ({ isMeeting: task.kind === 'meet', act: actOf(sessions, task) })),
   );
   tell({ kind: 'ready' });
   await work(programs);

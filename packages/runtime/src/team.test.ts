@@ -1,4 +1,5 @@
-import { emptyGraph, makeNode, writeOnnx } from '@modelmill/onnx';
+import { emptyGraph, makeNode } from '@modelmill/onnx';
+import type { Model } from '@modelmill/onnx';
 import { openTeam } from './team.js';
 import type { SharedTensor, TeamMember, TeamTask } from './team-program.js';
 
@@ -10,20 +11,20 @@ const at = (place: number, dims: readonly number[] = [length]): SharedTensor => 
 });
 
 /** y = x + b, of eight floats. */
-function adding(op = 'Add'): Uint8Array {
+function adding(op = 'Add'): Model {
   const graph = emptyGraph('adding');
   const value = (name: string) => ({ name, dataType: 'float' as const, shape: [length] });
   graph.inputs = [value('x'), value('b')];
   graph.outputs = [value('y')];
   graph.nodes = [makeNode(op, ['x', 'b'], ['y'])];
-  return writeOnnx({
+  return {
     irVersion: 8,
     opsets: new Map([['', 18]]),
     producer: '',
     metadata: new Map(),
     graph,
     functions: [],
-  });
+  };
 }
 
 const add = (x: number, b: number, y: number): TeamTask => ({

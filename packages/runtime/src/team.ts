@@ -1,8 +1,10 @@
+import { writeOnnx } from '@modelmill/onnx';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { createSession } from './session.js';
 import { control as at, theEnd } from './team-program.js';
 import type { FromTeamThread, TeamMember, TeamOptions, TeamThread } from './team-program.js';
+import { uncopied } from './uncopied-run.js';
 import { withoutPaths } from './without-paths.js';
 
 const entry = fileURLToPath(new URL('../dist/team-thread.js', import.meta.url));
@@ -22,8 +24,12 @@ export async function openTeam(
   members: readonly TeamMember[],
   options: TeamOptions = {},
 ): Promise<Team> {
-  const smallest = members
-    .flatMap(({ models }) => models.map(({ model }) => model))
+  const written = members.map(({ models, programs }) => ({
+    models: models.map(({ model, threads }) => ({ bytes: writeOnnx(uncopied(model)), threads })),
+    programs,
+  }));
+  const smallest = written
+    .flatMap(({ models }) => models.map(({ bytes }) => bytes))
     .sort((a, b) => a.byteLength - b.byteLength)[0];
   if (options.flushDenormals && smallest) {
     // threads compute as the one that starts them, which its first session tells how
@@ -40,14 +46,16 @@ export async function openTeam(
   let underWay: { readonly died: (why: Error) => void; readonly done: Promise<void> } | undefined;
   let isEnding = false;
   let turns = 0;
-  const threads = await Promise.all(members.map(start));
+  const threads = await Promise.all(written.map(start));
   if (death) {
     await end();
     throw death as Error;
   }
 
-  async function start(member: TeamMember): Promise<{ readonly worker: Worker; readonly ended: Promise<unknown> }> {
-    const workerData: TeamThread = { member, size, memory, control, options };
+  async function start(
+    member: Pick<TeamThread, 'models' | 'programs'>,
+  ): Promise<{ readonly worker: Worker; readonly ended: Promise<unknown> }> {
+    const workerData: TeamThread = { ...member, size, memory, control, options };
     const worker = new Worker(entry, { workerData, execArgv: [] });
     const ended = new Promise((resolve) => worker.once('exit', resolve));
     const ready = Promise.withResolvers<void>();

@@ -103,6 +103,13 @@ export function typedFromOrt(value: Tensor): TypedTensor {
   return { dims: value.dims, data: typed as TensorArray, datatype };
 }
 
+/** Of zeros, or false. */
+export function emptyTensor(datatype: string, dims: readonly number[]): TypedTensor {
+  const { bytes, view } = known(datatype);
+  const count = elementCount(dims);
+  return { dims, data: view(new ArrayBuffer(bytes * count), 0, count), datatype };
+}
+
 function tensor({ ort }: Datatype, data: TensorArray, dims: readonly number[]): Tensor {
   // the constructor's overloads tie each type name to its array; the table above does the same
   return new Tensor(ort as 'float32', data as Float32Array, dims);

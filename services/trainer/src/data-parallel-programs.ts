@@ -1,5 +1,4 @@
 import type { DataParallelStep } from '@modelmill/autodiff';
-import { writeOnnx } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import type { SharedTensor, TeamMember, TeamModel, TeamTask } from '@modelmill/runtime';
 import { dataParallelMemory, sizeOf, within } from './data-parallel-memory.js';
@@ -50,7 +49,7 @@ export function dataParallelPlan(step: DataParallelStep, threads: number): DataP
 
   function memberOf(thread: number): TeamMember {
     const models: TeamModel[] = [];
-    const add = (model: Model, threads = 1) => models.push({ model: writeOnnx(model), threads }) - 1;
+    const add = (model: Model, threads = 1) => models.push({ model, threads }) - 1;
     const share = add(step.share, Math.max(1, Math.floor(threads / size)));
     const own = all
       .map((stretch, at) => ({ ...stretch, squares: memory.squares[at]! }))

@@ -1,7 +1,6 @@
 import { buildLayers, dataParallelStep, presetLayers, trainingStep } from '@modelmill/autodiff';
 import type { LayerSpec, StepOptions } from '@modelmill/autodiff';
 import { counterRandom } from '@modelmill/data';
-import { writeOnnx } from '@modelmill/onnx';
 import { openStatefulSession, openTeam } from '@modelmill/runtime';
 import type { SharedTensor, StatefulSession, TypedTensor } from '@modelmill/runtime';
 import { openDataParallelSession } from './data-parallel-session.js';
@@ -176,7 +175,7 @@ const bitsOf = (state: Readonly<Record<string, TypedTensor>>) =>
 describe('a step that threads share', () => {
   it.each(Object.entries(cases))('gives the losses, norms and weights of one graph: %s', async (_, of) => {
     const steps = stepsOf(of);
-    await using one = await openStatefulSession(writeOnnx(steps.whole.model), steps.whole.state, {
+    await using one = await openStatefulSession(steps.whole.model, steps.whole.state, {
       providers: ['cpu'],
     });
     await using team = await openDataParallelSession(steps.parallel, 2);
@@ -278,7 +277,7 @@ describe('a step that threads share', () => {
     const programs = [[run((now) => elsewhere.get(now)!)], [run((_, at) => at)]];
     const memory = new Float32Array(buffer).map((_, i) => ((i * 7919) % 1009) / 1009);
     new Float32Array(buffer).set(memory);
-    await using team = await openTeam(buffer, [{ models: [{ model: writeOnnx(model), threads: 1 }], programs }]);
+    await using team = await openTeam(buffer, [{ models: [{ model, threads: 1 }], programs }]);
     await team.run([0]);
     await team.run([1]);
     for (const [now, { at, dims }] of inputs) {

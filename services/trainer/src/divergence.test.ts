@@ -1,4 +1,4 @@
-import { emptyGraph, makeNode, writeOnnx } from '@modelmill/onnx';
+import { emptyGraph, makeNode } from '@modelmill/onnx';
 import { openStatefulSession } from '@modelmill/runtime';
 import { whereItBegan } from './divergence.js';
 import type { Tensors } from './divergence.js';
@@ -28,7 +28,7 @@ async function began(
 ) {
   const model = growing();
   const pairs = [{ input: 'weight', output: 'next' }];
-  await using session = await openStatefulSession(writeOnnx(model), pairs, { providers: ['cpu'] });
+  await using session = await openStatefulSession(model, pairs, { providers: ['cpu'] });
   const good = { step: 1, state: { weight: scalar(1e20) } };
   const feedsAt = async (step: number) => ({ factor: scalar(factors[step] ?? 1), offset: scalar(offsets[step] ?? 0) });
   const stateAt = (step: number, state: Tensors) => (set.has(step) ? { weight: scalar(set.get(step)!) } : state);

@@ -1,7 +1,7 @@
 import { buildLayers, dividedStep, presetLayers, trainingStep } from '@modelmill/autodiff';
 import type { LayerSpec, StepOptions } from '@modelmill/autodiff';
 import { counterRandom } from '@modelmill/data';
-import { makeNode, writeOnnx } from '@modelmill/onnx';
+import { makeNode } from '@modelmill/onnx';
 import { openStatefulSession } from '@modelmill/runtime';
 import type { TypedTensor } from '@modelmill/runtime';
 import { openTfjsSession, unsupportedByTfjs } from '@modelmill/tfjs';
@@ -101,7 +101,7 @@ describe('the engines agree on loss and weights over 20 steps', () => {
       expect(divided.state).toEqual(whole.state);
       expect(unsupportedByTfjs(divided)).toBeUndefined();
 
-      await using onnx = await openStatefulSession(writeOnnx(whole.model), whole.state, { providers: ['cpu'] });
+      await using onnx = await openStatefulSession(whole.model, whole.state, { providers: ['cpu'] });
       await using tfjs = await openTfjsSession(divided);
       const initial = Object.fromEntries(
         whole.state.map(({ input, dims, initial }): [string, TypedTensor] => [input, { dims, data: initial }]),

@@ -1,5 +1,4 @@
 import type { DividedStep, TrainingStep } from '@modelmill/autodiff';
-import { writeOnnx } from '@modelmill/onnx';
 import { openScannedSession, openStatefulSession } from '@modelmill/runtime';
 import type { ScannedSession, StatefulSession } from '@modelmill/runtime';
 import { openDataParallelSession } from './data-parallel-session.js';
@@ -32,11 +31,11 @@ function openByOnnxRuntime(
     providers: [provider],
     ...(threads === 0 ? {} : { threads }),
     ...trainingSessions,
-    ...(gather ? { other: { model: writeOnnx(gather.model), pairs: gather.state } } : {}),
+    ...(gather ? { other: { model: gather.model, pairs: gather.state } } : {}),
   };
   return scanned
     ? openScannedSession(model, state, { ...options, told: [outputs.loss, outputs.gradientNorm] })
-    : openStatefulSession(writeOnnx(model), state, options);
+    : openStatefulSession(model, state, options);
 }
 
 /** Which of them computes a step, counted from 0, of so many: the last one makes an update of what was gathered, too. */
