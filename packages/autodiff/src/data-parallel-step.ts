@@ -89,7 +89,7 @@ const scaleName = 'scale';
 /** Multiplications of a share, forward and backward, from which handing it to a thread and waiting for it counts for little. */
 const worthwhile = 2e7;
 /** So many for each weight: gradients of shares are added up, and the update gains nothing. */
-const perWeight = 100;
+const perWeight = 200;
 
 /**
  * Undefined where a step cannot be parted so that it stays the same, or is too small for it. The caller answers for it that no

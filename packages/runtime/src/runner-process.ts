@@ -2,21 +2,25 @@
  * The child's side of a runner. It reads frames from descriptor 3, blocking, executes them one at a time and writes the
  * answers in order. ONNX Runtime blocks the thread anyway, and blocking reads spare two passes through an event loop.
  */
-import { readFileSync, readSync, rmdirSync, writeSync } from 'node:fs';
+import { readSync, rmdirSync, writeSync } from 'node:fs';
 import { setPriority } from 'node:os';
 import { basename } from 'node:path';
 import { Worker } from 'node:worker_threads';
-import type { InferenceSession } from 'onnxruntime-node';
 import { createExchangeFiles } from './exchange-files.js';
 import { addressed, decodeFrame, decodePreamble, encodeFrame, preambleBytes } from './frames.js';
 import type { Frame, FrameHeader } from './frames.js';
 import type { RunnerErrorKind } from './runner-error.js';
 import type { LoadOptions } from './runner-options.js';
 import type { Provider } from './providers.js';
+import { layoutsOf, openOutputRoom } from './output-room.js';
+import type { RoomyModel } from './output-room.js';
+import { chosenProviders } from './providers.js';
 import { createSession, signatureOf } from './session.js';
+import type { SessionOptions } from './session.js';
 import { fromOrt, toOrt } from './tensor.js';
 import { keepsWeightsBeside } from './weights-beside.js';
 import type { TensorData } from './tensor.js';
+import { formless, readUncopied } from './uncopied-run.js';
 import { withoutPaths } from './without-paths.js';
 
 const channel = 3;
@@ -40,9 +44,15 @@ const behindServices = 10;
 
 const settings = JSON.parse(process.argv[2]!) as Settings;
 const exchange = createExchangeFiles(settings.exchange);
-const sessions = new Map<string, InferenceSession>();
+const models = new Map<string, Loaded>();
+const runInRoom = openOutputRoom();
 /** Ids of those that write down what their nodes take. */
 const profiled = new Set<string>();
+
+interface Loaded extends RoomyModel {
+  readonly provider: Provider;
+  readonly outputs: readonly string[];
+}
 
 async function serve(): Promise<void> {
   dieWithParent();
@@ -74,15 +84,15 @@ async function answer(request: RunnerRequest, { tensors, answerFile }: Received)
     case 'load':
       return send(await load(request));
     case 'unload':
-      if (profiled.delete(request.id)) sessions.get(request.id)?.endProfiling();
-      await sessions.get(request.id)?.release();
-      sessions.delete(request.id);
+      if (profiled.delete(request.id)) models.get(request.id)?.session.endProfiling();
+      await models.get(request.id)?.session.release();
+      models.delete(request.id);
       return send({});
     case 'run': {
-      const session = loaded(request.id);
+      const model = loaded(request.id);
       const feeds = feedsOf(tensors);
       const begun = process.hrtime.bigint();
-      const results = request.outputs ? await session.run(feeds, request.outputs) : await session.run(feeds);
+      const results = await runInRoom(model, feeds, request.outputs ?? model.outputs);
       const computeNs = Number(process.hrtime.bigint() - begun);
       return send(
         { computeNs },
@@ -108,19 +118,34 @@ async function load({
 }: RunnerRequest & { op: 'load' }): Promise<FrameHeader> {
   const begun = performance.now();
   const { providers, threads } = settings;
-  const bytes = readFileSync(path);
-  const { session, provider } = await createSession(keepsWeightsBeside(bytes) ? path : bytes, {
+  const model = await open(path, {
     threads,
     ...(providers === null ? {} : { providers }),
     ...(optimizedModelPath === undefined ? {} : { optimizedModelPath }),
     ...(graphOptimization === undefined ? {} : { graphOptimization }),
     ...(profilePrefix === undefined ? {} : { profilePrefix }),
   });
+  const { session, provider } = model;
   const signature = signatureOf(session);
-  await sessions.get(id)?.release();
-  sessions.set(id, session);
+  await models.get(id)?.session.release();
+  models.set(id, model);
   if (profilePrefix !== undefined) profiled.add(id);
   return { loaded: { ...signature, provider, loadMs: performance.now() - begun } };
+}
+
+async function open(path: string, options: SessionOptions): Promise<Loaded> {
+  const { uncopied, model } = readUncopied(path);
+  const isByPath = keepsWeightsBeside(model);
+  const { optimizedModelPath, profilePrefix, providers } = options;
+  const isSeen = optimizedModelPath !== undefined || profilePrefix !== undefined; // what ONNX Runtime makes of its graph
+  if (!isByPath && !isSeen && chosenProviders(providers).join() === 'cpu') {
+    const created = await createSession(uncopied, options).catch(() => undefined);
+    const outputs = created?.session.outputNames.filter((name) => name !== formless) ?? [];
+    if (created && outputs.length > 0) return { ...created, outputs, layouts: layoutsOf(created.session) };
+    await created?.session.release();
+  }
+  const created = await createSession(isByPath ? path : model, options); // an older one, or it tells what is wrong
+  return { ...created, outputs: created.session.outputNames, layouts: undefined };
 }
 
 /** Tensor names are prefixed with the index of their case. */
@@ -131,26 +156,26 @@ async function measure(
   const cases = ids.map((id, index) => {
     const prefix = `${index}/`;
     const own = [...tensors].filter(([name]) => name.startsWith(prefix));
-    return { session: loaded(id), feeds: feedsOf(own.map(([name, data]) => [name.slice(prefix.length), data])) };
+    return { model: loaded(id), feeds: feedsOf(own.map(([name, data]) => [name.slice(prefix.length), data])) };
   });
   const milliseconds: number[][] = ids.map(() => []);
   // there and back: each comes after each as often, and no one profits from who goes before
   const there = [...cases.entries()];
   const back = [...there].reverse();
   for (let round = -warmup; round < rounds; round++) {
-    for (const [index, { session, feeds }] of round % 2 === 0 ? there : back) {
+    for (const [index, { model, feeds }] of round % 2 === 0 ? there : back) {
       const begun = performance.now();
-      await session.run(feeds);
+      await runInRoom(model, feeds, model.outputs);
       if (round >= 0) milliseconds[index]!.push(performance.now() - begun);
     }
   }
   return milliseconds;
 }
 
-function loaded(id: string): InferenceSession {
-  const session = sessions.get(id);
-  if (session === undefined) throw new Refusal(`model '${id}' is not loaded`);
-  return session;
+function loaded(id: string): Loaded {
+  const model = models.get(id);
+  if (model === undefined) throw new Refusal(`model '${id}' is not loaded`);
+  return model;
 }
 
 const feedsOf = (tensors: Iterable<readonly [string, TensorData]>) =>

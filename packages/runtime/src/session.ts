@@ -5,6 +5,7 @@ import { chosenProviders } from './providers.js';
 import type { Provider } from './providers.js';
 import { datatypeOf, typedFromOrt, typedToOrt } from './tensor.js';
 import type { TensorSignature, TypedTensor } from './tensor.js';
+import { formless } from './uncopied-run.js';
 import { fitWebGpu } from './webgpu/fit-webgpu.js';
 import { withoutPaths } from './without-paths.js';
 
@@ -136,7 +137,8 @@ const onDevice = (outputs: readonly string[]) =>
   Object.fromEntries(outputs.map((output) => [output, 'gpu-buffer' as const]));
 
 export function signatureOf(session: InferenceSession): { inputs: TensorSignature[]; outputs: TensorSignature[] } {
-  return { inputs: session.inputMetadata.map(signature), outputs: session.outputMetadata.map(signature) };
+  const outputs = session.outputMetadata.filter(({ name }) => name !== formless);
+  return { inputs: session.inputMetadata.map(signature), outputs: outputs.map(signature) };
 }
 
 export function signature(value: InferenceSession.ValueMetadata): TensorSignature {

@@ -137,7 +137,7 @@ async function openForm(
   options: Omit<SessionOptions, 'keptOnDevice'>,
   isInPlace: boolean,
 ): Promise<Form> {
-  const bytes = writeOnnx(isInPlace ? uncopied(model) : model);
+  const bytes = isInPlace ? uncopied(writeOnnx(model)) : writeOnnx(model);
   const created = await createSession(bytes, { ...options, keptOnDevice: pairs.map(({ output }) => output) });
   const { session } = created;
   const form = { ...created, pairs, inputs: new Set(session.inputNames) };

@@ -25,7 +25,7 @@ export async function openTeam(
   options: TeamOptions = {},
 ): Promise<Team> {
   const written = members.map(({ models, programs }) => ({
-    models: models.map(({ model, threads }) => ({ bytes: writeOnnx(uncopied(model)), threads })),
+    models: models.map(({ model, threads }) => ({ bytes: uncopied(writeOnnx(model)), threads })),
     programs,
   }));
   const smallest = written

@@ -110,6 +110,18 @@ export function emptyTensor(datatype: string, dims: readonly number[]): TypedTen
   return { dims, data: view(new ArrayBuffer(bytes * count), 0, count), datatype };
 }
 
+/** What elements of ONNX Runtime's type take; undefined of text, and of types that the protocol does not have. */
+export function ortBytes(type: Tensor.Type, dims: readonly number[]): number | undefined {
+  const { bytes } = datatypes[datatypeOf(type) ?? 'BYTES']!;
+  return bytes === 0 ? undefined : bytes * elementCount(dims);
+}
+
+/** ONNX Runtime's tensor in memory of the caller's. */
+export function ortTensorIn(room: ArrayBuffer, at: number, type: Tensor.Type, dims: readonly number[]): Tensor {
+  const datatype = known(datatypeOf(type) ?? type);
+  return tensor(datatype, datatype.view(room, at, elementCount(dims)), dims);
+}
+
 function tensor({ ort }: Datatype, data: TensorArray, dims: readonly number[]): Tensor {
   // the constructor's overloads tie each type name to its array; the table above does the same
   return new Tensor(ort as 'float32', data as Float32Array, dims);

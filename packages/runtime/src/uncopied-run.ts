@@ -1,29 +1,47 @@
-import { makeNode } from '@modelmill/onnx';
-import type { Model } from '@modelmill/onnx';
+import { closeSync, fstatSync, openSync, readSync } from 'node:fs';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 
 /** An output that JavaScript has no form for. */
-const formless = 'modelmill/formless';
-/** A TypeProto: a sequence of tensors of floats. */
-const sequenceOfFloats = Uint8Array.of(0x22, 6, 0x0a, 4, 0x0a, 2, 0x08, 1);
+export const formless = 'modelmill/formless';
 /** What ONNX Runtime says of it, after the run. */
 const stopped = 'Non tensor type is temporarily not supported';
 
+const field = (number: number, ...content: readonly Uint8Array[]): Uint8Array => {
+  const bytes = Buffer.concat(content);
+  return Buffer.concat([Uint8Array.of((number << 3) | 2, bytes.byteLength), bytes]);
+};
+const text = (of: string) => Buffer.from(of);
+
+/** A graph of that output alone, by the public onnx.proto. A message that follows another one of its kind adds to it. */
+const formlessGraph = field(
+  7,
+  field(1, field(2, text(formless)), field(4, text('SequenceEmpty'))),
+  field(12, field(1, text(formless)), field(2, field(4, field(1, field(1, Uint8Array.of(0x08, 1)))))),
+);
+
 /**
- * A model for `runUncopied`. ONNX Runtime's Node binding (1.30) copies outputs to new memory, even those that were written
- * where the caller wanted them, and a copy of 8 MiB takes as long as ten additions to it. It does so in the order of the
- * outputs, and gives up at one that it has no form for; such a one comes first here.
+ * A model for `runUncopied`, of operator set 11 or later. ONNX Runtime's Node binding (1.30) copies outputs to new memory,
+ * even those that were written where the caller wanted them, and a copy of 8 MiB takes as long as ten additions to it. It does so in the
+ * order of the outputs, and gives up at one that it has no form for; such a one comes first here.
  */
-export function uncopied(model: Model): Model {
-  const { graph } = model;
-  return {
-    ...model,
-    graph: {
-      ...graph,
-      nodes: [makeNode('SequenceEmpty', [], [formless]), ...graph.nodes],
-      outputs: [{ name: formless, dataType: undefined, shape: undefined, opaque: sequenceOfFloats }, ...graph.outputs],
-    },
-  };
+export const uncopied = (model: Uint8Array): Uint8Array => Buffer.concat([formlessGraph, model]);
+
+/** A model of a file, with and without that output, in the same memory. */
+export function readUncopied(path: string): { readonly uncopied: Uint8Array; readonly model: Uint8Array } {
+  const descriptor = openSync(path, 'r');
+  try {
+    const { size } = fstatSync(descriptor);
+    const bytes = Buffer.allocUnsafeSlow(formlessGraph.byteLength + size);
+    bytes.set(formlessGraph);
+    for (let at = formlessGraph.byteLength; at < bytes.byteLength;) {
+      const count = readSync(descriptor, bytes, at, bytes.byteLength - at, null);
+      if (count === 0) throw new Error(`the model has become shorter than ${size} bytes while it was read`);
+      at += count;
+    }
+    return { uncopied: bytes, model: bytes.subarray(formlessGraph.byteLength) };
+  } finally {
+    closeSync(descriptor);
+  }
 }
 
 type Tensors = Readonly<Record<string, Tensor>>;
