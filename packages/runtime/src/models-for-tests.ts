@@ -74,11 +74,11 @@ export const graph = ({ nodes, inputs, outputs, initializers = [] }: GraphParts)
     ...outputs.map((of): Field => [12, of]),
   );
 
-export const model = (parts: GraphParts, functions: readonly Uint8Array[] = []) =>
+export const model = (parts: GraphParts, functions: readonly Uint8Array[] = [], opset = 18) =>
   message(
-    [1, 9],
+    [1, opset < 18 ? 4 : 9],
     [7, graph(parts)],
-    [8, message([1, ''], [2, 18])],
+    [8, message([1, ''], [2, opset])],
     [8, message([1, 'local'], [2, 1])],
     ...functions.map((of): Field => [25, of]),
   );

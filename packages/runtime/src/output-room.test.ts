@@ -1,4 +1,16 @@
-import { allocating, bool, doubling, float, half, int64, model, node, tensor, value } from './models-for-tests.js';
+import {
+  allocating,
+  bool,
+  doubling,
+  float,
+  half,
+  int64,
+  message,
+  model,
+  node,
+  tensor,
+  value,
+} from './models-for-tests.js';
 import { layoutsOf, openOutputRoom } from './output-room.js';
 import type { RoomyModel } from './output-room.js';
 import { createSession } from './session.js';
@@ -6,7 +18,7 @@ import { typedFromOrt, typedToOrt } from './tensor.js';
 import type { TypedTensor } from './tensor.js';
 import { uncopied } from './uncopied-run.js';
 
-const count = 40_000;
+const count = 80_000;
 const floats = (first: number): TypedTensor => ({
   dims: [count, 2],
   data: Float32Array.from({ length: 2 * count }, (_, i) => first + i),
@@ -24,7 +36,7 @@ async function open(bytes: Uint8Array) {
   return { roomy, [Symbol.asyncDispose]: () => session.release() };
 }
 
-const run = openOutputRoom();
+const { run } = openOutputRoom();
 const given = async (of: RoomyModel, feeds: Readonly<Record<string, TypedTensor>>, outputs: readonly string[]) => {
   const ort = Object.fromEntries(Object.entries(feeds).map(([name, value]) => [name, typedToOrt(value)]));
   const results = await run(of, ort, outputs);
@@ -48,6 +60,13 @@ it('large outputs lie where those of the run before lay', async () => {
   expect(buffers.size).toBe(2); // the first run tells how large they are
 });
 
+/** Writes other values wherever later outputs may lie. */
+async function spoilRoom() {
+  await using doubled = await open(doubling());
+  for (let turn = 0; turn < 2; turn++)
+    await given(doubled.roomy, { x: { dims: [10 * count, 2], data: new Float32Array(20 * count).fill(7) } }, ['y']);
+}
+
 it('outputs are right where their shapes follow from values, not shapes, of the inputs', async () => {
   await using zeros = await open(allocating());
   const sizes = [count, count, 2 * count, count, 3];
@@ -55,7 +74,6 @@ it('outputs are right where their shapes follow from values, not shapes, of the 
     const { y } = await given(zeros.roomy, { sizes: { dims: [1], data: BigInt64Array.of(BigInt(size)) } }, ['y']);
     expect([y!.dims, isSame(y!, new Float32Array(size))]).toEqual([[size], true]);
   }
-  expect(zeros.roomy.layouts).toBeUndefined();
 });
 
 /** Outputs that are constants, views, or of other types; and with `more` the input itself. */
@@ -84,11 +102,12 @@ const falling = Float32Array.from({ length: count }, (_, i) => -i);
 const of = ['same', 'flat', 'shape', 'none', 'halves', 'c'];
 
 it.each([
-  ['constants, views or of other types', mixed(), [of, of, ['c', 'flat'], ['c', 'flat'], of]],
-  ['inputs', mixed([value('x', float, ['n', 2])]), [[...of, 'x'], [...of, 'x'], ['x'], ['x']]],
-])('outputs that are %s are right, all of them or some', async (_, bytes, asked) => {
+  ['constants, views or of other types', mixed(), [of, of, ['c', 'flat'], ['c', 'flat'], of], 2],
+  ['inputs', mixed([value('x', float, ['n', 2])]), [[...of, 'x'], [...of, 'x'], ['x'], ['x']], undefined],
+])('outputs that are %s are right, all of them or some', async (_, bytes, asked, layouts) => {
   await using opened = await open(bytes);
   for (const [turn, outputs] of asked.entries()) {
+    await spoilRoom();
     const x = floats(turn);
     const h = { dims: [3], data: Uint16Array.of(0x3c00, 0xc000, 0), datatype: 'FP16' };
     const wanted: Record<string, TypedTensor['data']> = {
@@ -103,6 +122,54 @@ it.each([
     const got = await given(opened.roomy, { x, h }, outputs);
     expect(Object.keys(got).sort()).toEqual([...outputs].sort());
     expect(outputs.filter((name) => !isSame(got[name]!, wanted[name]!))).toEqual([]);
+  }
+  expect(opened.roomy.layouts?.size).toBe(layouts);
+});
+
+it.each([
+  ['of another size', [1, 2]],
+  ['of another rank', ['n']],
+])('outputs are right where the model says that they are %s', async (_, shape) => {
+  await using wrong = await open(
+    model({
+      nodes: [node('Add', ['x', 'x'], ['y'])],
+      inputs: [value('x', float, ['n', 2])],
+      outputs: [value('y', float, shape)],
+    }),
+  );
+  for (let turn = 0; turn < 3; turn++) {
+    const { y } = await given(wrong.roomy, { x: floats(turn) }, ['y']);
+    expect([y!.dims, (y!.data as Float32Array)[0]]).toEqual([[count, 2], 2 * turn]);
+  }
+});
+
+it('a run that fails is told, whatever its nodes are called', async () => {
+  const reshape = message(
+    [1, 'x'],
+    [1, 'to'],
+    [2, 'y'],
+    [3, 'Non tensor type is temporarily not supported.'],
+    [4, 'Reshape'],
+  );
+  const of = { inputs: [value('x', float, ['n', 2]), value('to', int64, [1])], outputs: [value('y', float, ['n'])] };
+  await using named = await open(model({ nodes: [reshape], ...of }));
+  const to = (size: number) => ({ dims: [1], data: BigInt64Array.of(BigInt(size)) });
+  for (let turn = 0; turn < 2; turn++) await given(named.roomy, { x: floats(0), to: to(2 * count) }, ['y']);
+  expect(named.roomy.layouts?.size).toBe(1);
+  await expect(given(named.roomy, { x: floats(0), to: to(7) }, ['y'])).rejects.toThrow('cannot be reshaped');
+});
+
+it('names of outputs with commas are not mixed up', async () => {
+  const of = ['a', 'b', 'a,b'];
+  await using commas = await open(
+    model({
+      nodes: of.map((name, i) => node(['Neg', 'Abs', 'Sqrt'][i]!, ['x'], [name])),
+      inputs: [value('x', float, ['n', 2])],
+      outputs: of.map((name) => value(name, float, ['n', 2])),
+    }),
+  );
+  for (const asked of [['a', 'b'], ['a', 'b'], ['a,b'], ['a,b']]) {
+    expect(Object.keys(await given(commas.roomy, { x: floats(1) }, asked))).toEqual(asked);
   }
 });
 

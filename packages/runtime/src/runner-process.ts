@@ -12,15 +12,12 @@ import type { Frame, FrameHeader } from './frames.js';
 import type { RunnerErrorKind } from './runner-error.js';
 import type { LoadOptions } from './runner-options.js';
 import type { Provider } from './providers.js';
-import { layoutsOf, openOutputRoom } from './output-room.js';
-import type { RoomyModel } from './output-room.js';
-import { chosenProviders } from './providers.js';
-import { createSession, signatureOf } from './session.js';
-import type { SessionOptions } from './session.js';
+import { openRoomyModel } from './open-roomy-model.js';
+import type { LoadedRoomyModel } from './open-roomy-model.js';
+import { openOutputRoom } from './output-room.js';
+import { signatureOf } from './session.js';
 import { fromOrt, toOrt } from './tensor.js';
-import { keepsWeightsBeside } from './weights-beside.js';
 import type { TensorData } from './tensor.js';
-import { formless, readUncopied } from './uncopied-run.js';
 import { withoutPaths } from './without-paths.js';
 
 const channel = 3;
@@ -44,15 +41,10 @@ const behindServices = 10;
 
 const settings = JSON.parse(process.argv[2]!) as Settings;
 const exchange = createExchangeFiles(settings.exchange);
-const models = new Map<string, Loaded>();
-const runInRoom = openOutputRoom();
+const models = new Map<string, LoadedRoomyModel>();
+const room = openOutputRoom();
 /** Ids of those that write down what their nodes take. */
 const profiled = new Set<string>();
-
-interface Loaded extends RoomyModel {
-  readonly provider: Provider;
-  readonly outputs: readonly string[];
-}
 
 async function serve(): Promise<void> {
   dieWithParent();
@@ -87,12 +79,13 @@ async function answer(request: RunnerRequest, { tensors, answerFile }: Received)
       if (profiled.delete(request.id)) models.get(request.id)?.session.endProfiling();
       await models.get(request.id)?.session.release();
       models.delete(request.id);
+      if (models.size === 0) room.release();
       return send({});
     case 'run': {
       const model = loaded(request.id);
       const feeds = feedsOf(tensors);
       const begun = process.hrtime.bigint();
-      const results = await runInRoom(model, feeds, request.outputs ?? model.outputs);
+      const results = await room.run(model, feeds, request.outputs ?? model.outputs);
       const computeNs = Number(process.hrtime.bigint() - begun);
       return send(
         { computeNs },
@@ -106,8 +99,7 @@ async function answer(request: RunnerRequest, { tensors, answerFile }: Received)
 }
 
 /**
- * From bytes and with an empty working directory: there is no file next to the model that it could name. By its path only
- * where all that it names is named as stored weights are.
+ * From bytes, mostly, and with an empty working directory: there is no file next to the model that it could name.
  */
 async function load({
   id,
@@ -118,7 +110,7 @@ async function load({
 }: RunnerRequest & { op: 'load' }): Promise<FrameHeader> {
   const begun = performance.now();
   const { providers, threads } = settings;
-  const model = await open(path, {
+  const model = await openRoomyModel(path, {
     threads,
     ...(providers === null ? {} : { providers }),
     ...(optimizedModelPath === undefined ? {} : { optimizedModelPath }),
@@ -131,21 +123,6 @@ async function load({
   models.set(id, model);
   if (profilePrefix !== undefined) profiled.add(id);
   return { loaded: { ...signature, provider, loadMs: performance.now() - begun } };
-}
-
-async function open(path: string, options: SessionOptions): Promise<Loaded> {
-  const { uncopied, model } = readUncopied(path);
-  const isByPath = keepsWeightsBeside(model);
-  const { optimizedModelPath, profilePrefix, providers } = options;
-  const isSeen = optimizedModelPath !== undefined || profilePrefix !== undefined; // what ONNX Runtime makes of its graph
-  if (!isByPath && !isSeen && chosenProviders(providers).join() === 'cpu') {
-    const created = await createSession(uncopied, options).catch(() => undefined);
-    const outputs = created?.session.outputNames.filter((name) => name !== formless) ?? [];
-    if (created && outputs.length > 0) return { ...created, outputs, layouts: layoutsOf(created.session) };
-    await created?.session.release();
-  }
-  const created = await createSession(isByPath ? path : model, options); // an older one, or it tells what is wrong
-  return { ...created, outputs: created.session.outputNames, layouts: undefined };
 }
 
 /** Tensor names are prefixed with the index of their case. */
@@ -165,14 +142,14 @@ async function measure(
   for (let round = -warmup; round < rounds; round++) {
     for (const [index, { model, feeds }] of round % 2 === 0 ? there : back) {
       const begun = performance.now();
-      await runInRoom(model, feeds, model.outputs);
+      await room.run(model, feeds, model.outputs);
       if (round >= 0) milliseconds[index]!.push(performance.now() - begun);
     }
   }
   return milliseconds;
 }
 
-function loaded(id: string): Loaded {
+function loaded(id: string): LoadedRoomyModel {
   const model = models.get(id);
   if (model === undefined) throw new Refusal(`model '${id}' is not loaded`);
   return model;

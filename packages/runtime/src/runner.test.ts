@@ -5,6 +5,7 @@ import {
   allocating,
   doubling,
   externalData,
+  float,
   functionChain,
   half,
   int64,
@@ -85,6 +86,29 @@ describe('a runner', () => {
       }
     },
   );
+
+  it('takes models of an operator set of before sequences', async () => {
+    const old = model(
+      {
+        nodes: [node('Add', ['x', 'x'], ['y'])],
+        inputs: [value('x', float, ['n', 2])],
+        outputs: [value('y', float, ['n', 2])],
+      },
+      [],
+      9,
+    );
+    await writeFile(file('old'), old);
+    await using runner = await startRunner({});
+    await runner.load('m', file('old'));
+    for (const first of [1, 2]) {
+      const data = new Float32Array(2 ** 18).fill(first);
+      const { outputs } = await runner.run(
+        'm',
+        new Map([['x', { datatype: 'FP32', shape: [2 ** 17, 2], data: raw(data) }]]),
+      );
+      expect(Buffer.from(outputs.get('y')!.data).readFloatLE(2 ** 18)).toBe(2 * first);
+    }
+  });
 
   it('gives what ONNX Runtime gives in process', async () => {
     await using runner = await startRunner({});

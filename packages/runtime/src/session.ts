@@ -137,11 +137,11 @@ const onDevice = (outputs: readonly string[]) =>
   Object.fromEntries(outputs.map((output) => [output, 'gpu-buffer' as const]));
 
 export function signatureOf(session: InferenceSession): { inputs: TensorSignature[]; outputs: TensorSignature[] } {
-  const outputs = session.outputMetadata.filter(({ name }) => name !== formless);
+  const outputs = session.outputMetadata.filter(({ name, isTensor }) => isTensor || name !== formless);
   return { inputs: session.inputMetadata.map(signature), outputs: outputs.map(signature) };
 }
 
-export function signature(value: InferenceSession.ValueMetadata): TensorSignature {
+function signature(value: InferenceSession.ValueMetadata): TensorSignature {
   if (!value.isTensor) throw new Error(`'${value.name}' is not a tensor`);
   const datatype = datatypeOf(value.type);
   if (datatype === undefined) throw new Error(`'${value.name}' has type ${value.type}, which cannot be served`);

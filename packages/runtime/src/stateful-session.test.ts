@@ -73,6 +73,41 @@ describe('a stateful session', () => {
     expect((await session.run({ x: pair(0, 0) }))['twice']?.data).toEqual(Float32Array.of(8, 10));
   });
 
+  it('takes what the model says where an output is an input, or an operator set is old', async () => {
+    const graph = emptyGraph('passing');
+    const value = (name: string) => ({ name, dataType: 'float' as const, shape: [2] });
+    graph.inputs = [value('x'), value('total')];
+    graph.outputs = [value('total'), value('x'), value('sum')];
+    graph.nodes = [makeNode('Add', ['x', 'total'], ['sum'])];
+    const opsets = new Map([['', 9]]);
+    const model: Model = { irVersion: 4, opsets, producer: '', metadata: new Map(), graph, functions: [] };
+    await using session = await openStatefulSession(model, [{ input: 'total', output: 'total' }], {
+      providers: ['cpu'],
+    });
+    session.setState({ total: pair(5, 6) });
+    for (let step = 0; step < 3; step++) {
+      const { x, sum } = await session.run({ x: pair(3, 4) });
+      expect([x?.data, sum?.data]).toEqual([Float32Array.of(3, 4), Float32Array.of(8, 10)]);
+      session.advance();
+    }
+    expect((await session.state())['total']?.data).toEqual(Float32Array.of(5, 6));
+  });
+
+  it('goes on from its state after a run that failed, one not followed, or a state set in between', async () => {
+    await using session = await open();
+    session.setState({ total: pair(1, 2) });
+    await expect(session.run({ x: { dims: [3], data: new Float32Array(3) } })).rejects.toThrow();
+    await session.run({ x: pair(9, 9) });
+    await session.run({ x: pair(1, 1) });
+    session.advance();
+    expect((await session.state())['total']?.data).toEqual(Float32Array.of(2, 3));
+    await session.run({ x: pair(9, 9) });
+    session.setState({ total: pair(4, 4) });
+    await session.run({ x: pair(1, 1) });
+    session.advance();
+    expect((await session.state())['total']?.data).toEqual(Float32Array.of(5, 5));
+  });
+
   it('leaves no state to the garbage collector', async () => {
     const count = 1_000_000;
     const of = [{ input: 'total', output: 'none' }];

@@ -2,7 +2,7 @@ import { writeOnnx } from '@modelmill/onnx';
 import type { Model } from '@modelmill/onnx';
 import type { InferenceSession, Tensor } from 'onnxruntime-node';
 import { openDeviceReader } from './device-reader.js';
-import { createSession, signature } from './session.js';
+import { createSession, signatureOf } from './session.js';
 import type { Provider } from './providers.js';
 import type { SessionOptions } from './session.js';
 import { emptyTensor, typedFromOrt, typedToOrt } from './tensor.js';
@@ -58,9 +58,8 @@ export async function openStatefulSession(
   pairs: readonly StatePair[],
   { other, ...options }: StatefulOptions = {},
 ): Promise<StatefulSession> {
-  // on the CPU outputs go where they are wanted, if it is known how large they are
   const isInPlace =
-    options.providers?.join() === 'cpu' && [model, ...(other ? [other.model] : [])].every(hasFixedOutputs);
+    options.providers?.join() === 'cpu' && [model, ...(other ? [other.model] : [])].every(canBeUncopied);
   const form = await openForm(model, pairs, options, isInPlace);
   const otherForm = other && (await openForm(other.model, other.pairs, options, isInPlace));
   const taken = stateInputs(form.session, pairs);
@@ -122,7 +121,7 @@ export async function openStatefulSession(
 }
 
 function stateInputs(session: InferenceSession, pairs: readonly StatePair[]): TensorSignature[] {
-  const inputs = new Map(session.inputMetadata.map((input) => [input.name, signature(input)]));
+  const inputs = new Map(signatureOf(session).inputs.map((input) => [input.name, input]));
   return pairs.map(({ input }) => {
     const found = inputs.get(input);
     if (found === undefined) throw new Error(`state '${input}' is no input of the model`);
@@ -143,7 +142,7 @@ async function openForm(
   const form = { ...created, pairs, inputs: new Set(session.inputNames) };
   if (!isInPlace) return { ...form, compute: (inputs) => session.run(inputs) };
   const isState = new Set(pairs.map(({ output }) => output));
-  const others = session.outputMetadata.filter(({ name, isTensor }) => isTensor && !isState.has(name)).map(signature);
+  const others = signatureOf(session).outputs.filter(({ name }) => !isState.has(name));
   return {
     ...form,
     async compute(inputs, room) {
@@ -155,8 +154,12 @@ async function openForm(
   };
 }
 
-const hasFixedOutputs = ({ graph }: Model): boolean =>
-  graph.outputs.every(({ shape }) => shape?.every((size) => typeof size === 'number'));
+/** Whether it is known how large its outputs are, and ONNX Runtime writes them where they are wanted. */
+function canBeUncopied({ graph, opsets }: Model): boolean {
+  const inputs = new Set(graph.inputs.map(({ name }) => name));
+  const isSized = ({ shape }: Model['graph']['outputs'][number]) => shape?.every((size) => typeof size === 'number');
+  return (opsets.get('') ?? 0) >= 11 && graph.outputs.every((output) => isSized(output) && !inputs.has(output.name));
+}
 
 const emptyTensors = (of: readonly TensorSignature[]): OrtTensors =>
   Object.fromEntries(of.map(({ name, datatype, shape }) => [name, typedToOrt(emptyTensor(datatype, shape))]));

@@ -57,7 +57,7 @@ function rowsAct({
   const length = table.dims[0]!;
   const into = numbersOf(table) as Float32Array;
   const width = into.length / length;
-  // a position is an int64, whose lower half says it all, and which as a BigInt would take longer to read than its row
+  // Gather refused what lies beyond the table, so the lower half of an int64 is its position; a BigInt takes longer to read
   const halves = ({ dims, at }: SharedTensor) => new Int32Array(memory, at, 2 * dims[0]!);
   const all = positions.map((of, i) => ({ at: halves(of), from: numbersOf(rows[i]!) as Float32Array }));
   const clear = (start: number) => void into.fill(0, start, start + width);
