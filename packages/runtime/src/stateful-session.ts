@@ -5,9 +5,10 @@ import { openDeviceReader } from './device-reader.js';
 import { createSession, signatureOf } from './session.js';
 import type { Provider } from './providers.js';
 import type { SessionOptions } from './session.js';
-import { emptyTensor, typedFromOrt, typedToOrt } from './tensor.js';
+import { toOrt, typedFromOrt, typedToOrt } from './tensor.js';
 import type { TensorSignature, TypedTensor } from './tensor.js';
 import { runUncopied, uncopied } from './uncopied-run.js';
+import { zeroInputs } from './zero-inputs.js';
 
 /** An output that is the input of the next run: float32, of a fixed shape. */
 export interface StatePair {
@@ -162,7 +163,7 @@ function canBeUncopied({ graph, opsets }: Model): boolean {
 }
 
 const emptyTensors = (of: readonly TensorSignature[]): OrtTensors =>
-  Object.fromEntries(of.map(({ name, datatype, shape }) => [name, typedToOrt(emptyTensor(datatype, shape))]));
+  Object.fromEntries([...zeroInputs(of)].map(([name, zeros]) => [name, toOrt(zeros)]));
 
 const copyOf = ({ data, ...more }: TypedTensor): TypedTensor => ({ ...more, data: data.slice() });
 

@@ -103,13 +103,6 @@ export function typedFromOrt(value: Tensor): TypedTensor {
   return { dims: value.dims, data: typed as TensorArray, datatype };
 }
 
-/** Of zeros, or false. */
-export function emptyTensor(datatype: string, dims: readonly number[]): TypedTensor {
-  const { bytes, view } = known(datatype);
-  const count = elementCount(dims);
-  return { dims, data: view(new ArrayBuffer(bytes * count), 0, count), datatype };
-}
-
 /** What elements of ONNX Runtime's type take; undefined of text, and of types that the protocol does not have. */
 export function ortBytes(type: Tensor.Type, dims: readonly number[]): number | undefined {
   const { bytes } = datatypes[datatypeOf(type) ?? 'BYTES']!;
