@@ -37,7 +37,7 @@ export const heavyNetworks: Readonly<Record<string, HeavyNetwork>> = {
   // Wang et al. 2020
   'minilm-l12': { words: 'MiniLM-L12, 128 tokens', layers: encoder(12, 384), shape: [128], rows: 128 },
   // Devlin et al. 2018
-  'bert-base': { words: 'BERT-base, 128 tokens', layers: encoder(12, 768), shape: [128], rows: 32 },
+  'bert-base': { words: 'BERT-base, 128 tokens', layers: encoder(12, 768), shape: [128], rows: 64 },
 };
 
 /** Its file, with random weights, and one row to ask it with. */

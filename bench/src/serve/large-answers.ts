@@ -1,10 +1,10 @@
 import { emptyGraph, makeNode, writeOnnx } from '@modelmill/onnx';
 import type { Contest } from '../alternate.js';
-import { medianMs, perSecond } from './load.js';
+import { medianMs, perSecond, warm } from './load.js';
 import { openSide } from './open-side.js';
 import { openPostLoad } from './post-load.js';
 import { callEcho, callStraight, callThroughGateway, jsonOf, postBinary, postJson, serveModel } from './stage.js';
-import type { Stage } from './stage.js';
+import type { Row, Stage } from './stage.js';
 
 const floats = 4 * 2 ** 20;
 const mib = 2 ** 20;
@@ -21,10 +21,17 @@ export async function largeAnswers(stage: Stage): Promise<Contest[]> {
     data: Float32Array.from({ length: count }, (_, i) => (i % 1000) / 8),
   });
   const large = row(floats);
+  await warm(callEcho(stage, echo.address, row(64)));
   const gateway = callThroughGateway(stage, large);
   const echoes = callEcho(stage, echo.address, large);
   const bytes = (floats * 4) / mib;
   const inTurn = { unit: 'ms', better: 'lower' } as const;
+
+  const postEcho = (posted: Row) => {
+    const headers = { 'content-type': 'application/json' };
+    return opened.use(openPostLoad({ address: jsonEcho.address, path: '/echo', headers, body: jsonOf(posted) })).call;
+  };
+  await warm(postEcho(row(64)));
 
   const contests: Contest[] = (
     [
@@ -46,10 +53,7 @@ export async function largeAnswers(stage: Stage): Promise<Contest[]> {
   ] as const) {
     const small = row(count);
     const ours = postJson(stage, small);
-    const headers = { 'content-type': 'application/json' };
-    const theirs = opened.use(
-      openPostLoad({ address: jsonEcho.address, path: '/echo', headers, body: jsonOf(small) }),
-    ).call;
+    const theirs = postEcho(small);
     contests.push({
       case: `identity of ${count} floats, REST, JSON, ${inFlight} in flight`,
       unit: 'answers/s',

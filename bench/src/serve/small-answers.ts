@@ -3,7 +3,7 @@ import { writeOnnx } from '@modelmill/onnx';
 import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Contest } from '../alternate.js';
 import { build } from '../networks.js';
-import { medianMs, perSecond } from './load.js';
+import { medianMs, perSecond, warm } from './load.js';
 import { openSide } from './open-side.js';
 import { callEcho, callStraight, callThroughGateway, serveModel } from './stage.js';
 import type { Stage } from './stage.js';
@@ -24,6 +24,7 @@ export async function smallAnswers(stage: Stage): Promise<Contest[]> {
     const straight = callStraight(stage, row);
     const through = callThroughGateway(stage, row);
     const bare = callEcho(stage, echo.address, row);
+    await warm(bare);
     const answers = { unit: 'answers/s', better: 'higher', against: 'bare grpc-js echo of the same bytes' } as const;
     contests.push(
       {

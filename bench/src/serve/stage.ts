@@ -1,7 +1,11 @@
 import { Metadata } from '@grpc/grpc-js';
+import { inferenceModel } from '@modelmill/autodiff';
 import { inference, registry } from '@modelmill/contracts';
+import { writeOnnx } from '@modelmill/onnx';
 import type { Closing } from '../closing.js';
 import type { BenchMesh } from '../open-mesh.js';
+import { build } from '../networks.js';
+import { warm } from './load.js';
 import { openPostLoad } from './post-load.js';
 import { openUnaryLoad } from './unary-load.js';
 
@@ -34,6 +38,18 @@ export async function serveModel({ mesh: { mill } }: Stage, model: string, conte
 }
 
 const pause = () => new Promise((resolve) => setTimeout(resolve, 50));
+
+/** Has every door work for a while. */
+export async function warmDoors(stage: Stage): Promise<void> {
+  const model = 'warm';
+  await serveModel(
+    stage,
+    model,
+    writeOnnx(inferenceModel(build('mlp-64-128-10').forward, new Map(), { softmax: true })),
+  );
+  const row = { model, shape: [1, 64], data: new Float32Array(64) };
+  for (const call of [callStraight(stage, row), callThroughGateway(stage, row), postJson(stage, row)]) await warm(call);
+}
 
 /** A request in the protocol's bytes. */
 export function requestOf({ model, input = 'input', shape, data }: Row): Buffer {
