@@ -1,5 +1,6 @@
+import { RunnerError } from '@modelmill/runtime';
 import type { TensorSignature } from '@modelmill/runtime';
-import { costOf, measureCost, preferredBatch } from './batch-cost.js';
+import { costOf, isWorthParting, measureCost, preferredBatch } from './batch-cost.js';
 
 const x: TensorSignature = { name: 'x', datatype: 'FP32', shape: [-1, 2] };
 const runs = (msPerRow: number) => {
@@ -22,7 +23,7 @@ describe('what an execution costs', () => {
   });
 
   it('is not measured where that would take long', async () => {
-    const { rows, run } = runs(40);
+    const { rows, run } = runs(80);
     expect((await measureCost([x], 64, run)).whole.map((point) => point.rows)).toEqual([1]);
     expect(new Set(rows)).toEqual(new Set([1]));
   });
@@ -39,6 +40,24 @@ describe('what an execution costs', () => {
     const fixed = [1, 4, 16].map((rows) => ({ rows, ms: 10 + rows / 100 }));
     expect(preferredBatch(fixed, 64)).toBe(16);
     expect(preferredBatch([], 64)).toBe(64);
+  });
+
+  it('tells whether a part is worth an execution of its own', () => {
+    const linear = [1, 16].map((rows) => ({ rows, ms: rows * 10 }));
+    expect(isWorthParting(linear, 1, 2)).toBe(true);
+    const fixed = [1, 16].map((rows) => ({ rows, ms: 1 + rows / 100 }));
+    expect(isWorthParting(fixed, 8, 16)).toBe(false);
+    expect(isWorthParting(fixed, 16, 16)).toBe(true);
+    expect(isWorthParting([], 8, 16)).toBe(true);
+  });
+
+  it.each(['memory', 'timeout'] as const)('ends with the rows that a runner has %s for', async (kind) => {
+    const { run } = runs(0);
+    const narrow = (inputs: Parameters<typeof run>[0]) =>
+      inputs.get('x')!.shape[0]! > 4 ? Promise.reject(new RunnerError(kind, 'too much')) : run(inputs);
+    expect((await measureCost([x], 64, narrow)).whole.map((point) => point.rows)).toEqual([1, 4]);
+    const broken = () => Promise.reject(new RunnerError(kind, 'too much'));
+    await expect(measureCost([x], 64, broken)).rejects.toThrow('too much');
   });
 
   it('lies on straight lines between and beyond what was measured', () => {

@@ -1,4 +1,4 @@
-import { zeroInputs } from '@modelmill/runtime';
+import { RunnerError, zeroInputs } from '@modelmill/runtime';
 import type { TensorSignature } from '@modelmill/runtime';
 import type { Tensors } from './batch.js';
 
@@ -6,8 +6,9 @@ import type { Tensors } from './batch.js';
 export type CostCurve = readonly { readonly rows: number; readonly ms: number }[];
 
 const growth = 4;
-const longestMs = 100; // no size is tried that should take longer
+const longestMs = 250; // no size is tried that should take longer
 const worthwhile = 1.05;
+const dearest = 1.5; // of a row in a part, against one in the whole
 
 /** The whole of an execution, and what of it ONNX Runtime took. */
 export interface ExecutionCost {
@@ -16,8 +17,9 @@ export interface ExecutionCost {
 }
 
 /**
- * Times executions of 1, 4, 16, … rows of zeros, up to `maxBatch` and while one takes less than about 100 ms. A model
- * whose inputs are of open sizes beyond the batch tells nothing this way.
+ * Times executions of 1, 4, 16, … rows of zeros, up to `maxBatch` and while one takes less than about 250 ms. A model
+ * whose inputs are of open sizes beyond the batch tells nothing this way. What a runner has no memory or time for is not
+ * measured, either.
  */
 export async function measureCost(
   inputs: readonly TensorSignature[],
@@ -33,11 +35,16 @@ export async function measureCost(
     const batch = zeroInputs(inputs, rows);
     const times: number[] = [];
     const computed: number[] = [];
-    for (let take = 0; take < 3; take++) {
-      const begun = performance.now();
-      const { computeNs } = await run(batch);
-      times.push(performance.now() - begun);
-      computed.push(Number(computeNs) / 1e6);
+    try {
+      for (let take = 0; take < 3; take++) {
+        const begun = performance.now();
+        const { computeNs } = await run(batch);
+        times.push(performance.now() - begun);
+        computed.push(Number(computeNs) / 1e6);
+      }
+    } catch (error) {
+      if (last !== undefined && isTooMuch(error)) break; // fewer rows are answered all the same
+      throw error;
     }
     curve.push({ rows, ms: Math.max(Math.min(...times), last?.ms ?? 0) });
     compute.push({ rows, ms: Math.max(Math.min(...computed), compute.at(-1)?.ms ?? 0) });
@@ -45,12 +52,19 @@ export async function measureCost(
   return { whole: curve, compute };
 }
 
+const isTooMuch = (error: unknown) =>
+  error instanceof RunnerError && (error.kind === 'memory' || error.kind === 'timeout');
+
 /** The fewest rows an execution needs to be, per row, about as fast as any measured one; `maxBatch` where none was. */
 export function preferredBatch(curve: CostCurve, maxBatch: number): number {
   const perRow = curve.map(({ rows, ms }) => ms / rows);
   const best = Math.min(...perRow);
   return curve.find((_, index) => perRow[index]! <= best * worthwhile)?.rows ?? maxBatch;
 }
+
+/** Whether rows cost not much more each where `part` of them are executed, and not `whole`; of what was not measured it is believed. */
+export const isWorthParting = (curve: CostCurve, part: number, whole: number): boolean =>
+  costOf(curve, part) / part <= (dearest * costOf(curve, whole)) / whole;
 
 /** Milliseconds an execution of so many rows takes by the curve; straight lines between and beyond what was measured. */
 export function costOf(curve: CostCurve, rows: number): number {

@@ -34,6 +34,7 @@ function heldModel(options: Partial<BatcherOptions> = {}) {
     maxQueueBytes: 1e6,
     maxWaitMs: 60_000,
     runners: 1,
+    sideBySide: 1,
     lanes: 1,
     curve: [],
     statistics: createStatistics(),
@@ -121,6 +122,36 @@ describe('a batcher', () => {
     expect(executions.map(({ inputs }) => inputs.get('x')!.shape[0])).toEqual([3, 2, 5]);
     executions.forEach(({ finish }) => finish());
     expect((await Promise.all(answers)).map((answer) => answer.get('y')!.shape[0])).toEqual(shapes);
+  });
+
+  it.each<[string, number, number, number, number, number[]]>([
+    ['divides a burst among runners that are free', 2, 9, 1, 10, [5, 4]],
+    ['divides what is more than a batch', 2, 14, 1, 10, [7, 7]],
+    ['divides by rows', 2, 4, 2, 10, [4, 4]],
+    ['gives all to one runner where a row in a part would be dear', 2, 8, 1, 0.01, [8]],
+    ['decides for all of a burst alike', 3, 24, 1, 0.025, [8, 8, 8]],
+    ['decides so for less than full batches, too', 4, 8, 1, 0.25, [8]],
+  ])('%s', async (_, runners, requests, rows, msPerRow, batches) => {
+    const curve = [1, 8].map((of) => ({ rows: of, ms: 1 + of * msPerRow }));
+    const { batcher, executions } = heldModel({ runners, sideBySide: runners, lanes: 2 * runners, curve });
+    const answers = Array.from({ length: requests }, (_, i) =>
+      batcher.infer(request([rows, 1], Array<number>(rows).fill(i))),
+    );
+    await turn();
+    executions.forEach(({ finish }) => finish());
+    expect((await Promise.all(answers)).map((answer) => valuesOf(answer.get('y')!)[0])).toEqual(
+      Array.from({ length: requests }, (_, i) => -i),
+    );
+    expect(executions.map(({ inputs }) => inputs.get('x')!.shape[0])).toEqual(batches);
+  });
+
+  it('does not divide what nobody waits for', async () => {
+    const { batcher, executions } = heldModel({ runners: 2, sideBySide: 2, lanes: 2 });
+    const answers = Array.from({ length: 6 }, () => batcher.infer(request([1, 1], [1]), { background: true }));
+    await turn();
+    expect(executions.map(({ inputs }) => inputs.get('x')!.shape[0])).toEqual([6]);
+    executions.forEach(({ finish }) => finish());
+    await Promise.all(answers);
   });
 
   it('keeps a bad request from failing those it was put together with', async () => {

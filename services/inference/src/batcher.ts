@@ -3,6 +3,7 @@ import type { RunResult } from '@modelmill/runtime';
 import { RpcError } from '@modelmill/service-kit';
 import { batchKey, gather, split } from './batch.js';
 import type { Tensors } from './batch.js';
+import { isWorthParting } from './batch-cost.js';
 import type { CostCurve } from './batch-cost.js';
 import {
   answerTooLate,
@@ -32,6 +33,8 @@ export interface BatcherOptions {
   readonly maxWaitMs: number;
   /** Executions that make progress at a time. */
   readonly runners: number;
+  /** Executions at a time of which none is slower for the others. */
+  readonly sideBySide: number;
   /** Executions under way at a time: some more, so that no runner waits for one to be put together. */
   readonly lanes: number;
   /** What executions cost, as far as it is known. */
@@ -82,7 +85,8 @@ interface Waiting {
 }
 
 export function createBatcher(options: BatcherOptions): Batcher {
-  const { model, maxBatch, maxQueue, maxQueueBytes, maxWaitMs, lanes, statistics, execute } = options;
+  const { model, maxBatch, maxQueue, maxQueueBytes, maxWaitMs, sideBySide, lanes, curve, statistics, execute } =
+    options;
   const forecast = createForecast(options);
   let { batched } = options;
   let queue: Waiting[] = [];
@@ -180,8 +184,17 @@ export function createBatcher(options: BatcherOptions): Batcher {
     });
   }
 
+  /** Runners that are free get a part each of what is waited for, where that costs little. */
+  function rowsToTake(): number {
+    const free = sideBySide - executing.size;
+    const rows = Math.min(wanted.rows, free * maxBatch);
+    const part = Math.ceil(rows / free);
+    return free > 1 && rows > 0 && isWorthParting(curve, part, Math.min(rows, maxBatch)) ? part : maxBatch;
+  }
+
   /** The first one that still wants an answer, and those behind it that fit with it; the others keep their order. */
   function take(): Waiting[] {
+    const most = rowsToTake();
     const batch: Waiting[] = [];
     const left: Waiting[] = [];
     let rows = 0;
@@ -189,14 +202,14 @@ export function createBatcher(options: BatcherOptions): Batcher {
     for (; index < queue.length; index++) {
       const next = queue[index]!;
       if (!isWanted(next)) continue;
-      const fits = next.key === batch[0]?.key && rows + next.request.rows <= maxBatch;
+      const fits = next.key === batch[0]?.key && rows + next.request.rows <= most;
       if (batch.length === 0 || fits) {
         dequeued(next);
         batch.push(next);
         rows += next.request.rows;
         if (!batched) break;
       } else left.push(next);
-      if (rows >= maxBatch) break;
+      if (rows >= most) break;
     }
     queue.splice(0, index + 1, ...left);
     return batch;

@@ -96,6 +96,7 @@ export async function loadVersion(
     ...limits,
     maxBatch: preferred,
     lanes: 2 * limits.runners, // each has one ahead while its last one is taken apart
+    sideBySide: loaded.provider === 'cpu' ? limits.runners : 1, // runners share one GPU
     curve: cost.whole,
     statistics,
     execute: (inputs, outputs) => pool.run(id, inputs, outputs),

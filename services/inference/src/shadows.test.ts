@@ -22,6 +22,7 @@ function heldVersion(version: string) {
     maxQueueBytes: 1e6,
     maxWaitMs: 60_000,
     runners,
+    sideBySide: runners,
     lanes: 2 * runners,
     curve: [],
     statistics: createStatistics(),
