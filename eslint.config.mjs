@@ -11,6 +11,7 @@ export default tseslint.config(
       'examples/',
       'packages/data/assembly/',
       'services/optimizer/assembly/',
+      'services/trainer/assembly/',
     ],
   },
   {

@@ -65,6 +65,11 @@ describe('a step is parted among threads', () => {
 
   it('not where a weight takes little of the work', () => {
     expect(parted({ batchSize: 512 }, [dense(512), dense(512), dense(4)])).toBeDefined();
-    expect(parted({ batchSize: 64 }, [dense(1_024), dense(1_024), dense(4)])).toBeUndefined();
+    const wide = [dense(1_024), dense(1_024), dense(4)];
+    expect(parted({ batchSize: 64 }, wide)).toBeUndefined();
+    expect(parted({ batchSize: 96 }, wide)).toBeDefined();
+    const optimizer = { kind: 'sgd', momentum: 0.9, nesterov: false } as const;
+    expect(parted({ batchSize: 96, optimizer }, wide)).toBeUndefined();
+    expect(parted({ batchSize: 192, optimizer }, wide)).toBeDefined();
   });
 });

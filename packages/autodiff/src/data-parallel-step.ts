@@ -4,7 +4,7 @@ import { emit } from './emit.js';
 import { fasterForms } from './faster-forms.js';
 import { add, make, mul, sumSquare, times } from './ops.js';
 import { productsIn } from './products-in.js';
-import type { LossTerm, StepOptions } from './step-options.js';
+import type { LossTerm, OptimizerSpec, StepOptions } from './step-options.js';
 import { nameOf, stepValues, usedBy } from './step-values.js';
 import type { UpdateRow } from './update-rows.js';
 import { moved, updateWith } from './updates.js';
@@ -27,6 +27,8 @@ export interface ParallelRow {
   readonly length: number;
   /** The optimizer's state of all of the row. */
   readonly slots: readonly string[];
+  readonly rateScale: number;
+  readonly decay: number;
   /** Of a large table that a batch reads few rows of: shares give what is to be added there, to a gradient of zeros. */
   readonly table: ParallelTable | undefined;
 }
@@ -63,6 +65,12 @@ export interface DataParallelStep {
   /** Of batchSize / shares examples: their part of the batch's loss, and of its gradients. */
   readonly share: Model;
   readonly rows: readonly ParallelRow[];
+  /** What `sums` and `update` are made of, for who computes them otherwise. */
+  readonly optimizer: OptimizerSpec;
+  /** Each element of a gradient is cut to this; 0: not. */
+  readonly clipValue: number;
+  /** Of an average, kept in each step; 0: there are none. */
+  readonly ema: number;
   /** Gradients of a larger norm are scaled down to this one; 0: never. */
   readonly clipNorm: number;
   /** The update's input that multiplies gradients, a float scalar, where `clipNorm` is not 0. */
@@ -88,8 +96,8 @@ const scaleName = 'scale';
 
 /** Multiplications of a share, forward and backward, from which handing it to a thread and waiting for it counts for little. */
 const worthwhile = 2e7;
-/** So many for each weight: gradients of shares are added up, and the update gains nothing. */
-const perWeight = 200;
+/** So many for each weight: gradients of shares are added up, and the update gains nothing. Adam's is made in one pass where it can. */
+const perWeight = ({ kind }: OptimizerSpec) => (kind === 'adam' ? 100 : 200);
 
 /**
  * Undefined where a step cannot be parted so that it stays the same, or is too small for it. The caller answers for it that no
@@ -130,6 +138,8 @@ export function dataParallelStep(forward: Model, options: StepOptions, shares: n
       })),
       length: size(row.g.shape),
       slots: slots.map(nameOf),
+      rateScale: row.rateScale,
+      decay: row.decay,
       table: table && {
         shape: row.g.shape,
         read: table.at.shape[0]!,
@@ -140,7 +150,7 @@ export function dataParallelStep(forward: Model, options: StepOptions, shares: n
   });
   const products = productsIn([...outputs.values()]);
   const trained = parallel.reduce((sum, { length }) => sum + length, 0);
-  if (products < Math.max(worthwhile, perWeight * trained)) return undefined;
+  if (products < Math.max(worthwhile, perWeight(optimizer) * trained)) return undefined;
   const inputs = usedBy(outputs, values.inputs);
   if (inputs.some(({ dataType }) => dataType !== 'float' && dataType !== 'int64')) return undefined;
   const formOf = options.columns ? { formOf: fasterForms([...outputs.values()]) } : {};
@@ -162,6 +172,9 @@ export function dataParallelStep(forward: Model, options: StepOptions, shares: n
     shares,
     share: emit({ name: `${name}.share`, inputs, outputs, ...formOf }),
     rows: parallel,
+    optimizer,
+    clipValue,
+    ema,
     clipNorm,
     scale: scaleName,
     sums(blocks) {

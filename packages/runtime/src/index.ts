@@ -7,7 +7,7 @@ export { openScannedSession } from './scanned-session.js';
 export type { ScannedSession } from './scanned-session.js';
 export { openTeam } from './team.js';
 export type { Team } from './team.js';
-export type { SharedTensor, TeamMember, TeamModel, TeamTask } from './team-program.js';
+export type { SharedTensor, TeamKernel, TeamMember, TeamModel, TeamTask } from './team-program.js';
 export type { TypedTensor, TensorArray, TensorData, TensorSignature } from './tensor.js';
 export { decodeStrings, elementBytes, elementCount, encodeStrings } from './tensor.js';
 export { engineVersion } from './engine-version.js';

@@ -26,6 +26,8 @@ export type TeamTask =
       readonly from: number;
       readonly to: number;
     }
+  /** Calls a function of the team's kernel. */
+  | { readonly kind: 'call'; readonly function: string; readonly arguments: readonly number[] }
   /** Waits until every thread has come to its task of this kind. */
   | { readonly kind: 'meet' };
 
@@ -41,6 +43,12 @@ export interface TeamMember {
   readonly programs: readonly (readonly TeamTask[])[];
 }
 
+/** A WebAssembly module that imports `env.memory`, which is the team's: places are the same in both. */
+export interface TeamKernel {
+  readonly module: object;
+  readonly memory: { readonly buffer: SharedArrayBuffer };
+}
+
 export type TeamOptions = Pick<
   SessionOptions,
   'keepMemory' | 'memoryPattern' | 'flushDenormals' | 'spinMicroseconds' | 'graphOptimization'
@@ -52,6 +60,7 @@ export interface TeamThread {
   readonly programs: TeamMember['programs'];
   readonly size: number;
   readonly memory: SharedArrayBuffer;
+  readonly kernel: TeamKernel | undefined;
   readonly control: SharedArrayBuffer;
   readonly options: TeamOptions;
 }

@@ -7,11 +7,21 @@ import { control as at, theEnd } from './team-program.js';
 import { runUncopied } from './uncopied-run.js';
 import type { FromTeamThread, SharedTensor, TeamTask, TeamThread } from './team-program.js';
 
-const { models, programs: tasks, size, memory, control, options } = workerData as TeamThread;
+/** What of WebAssembly is used here; Node's types leave it out. */
+declare const WebAssembly: {
+  readonly Instance: new (module: object, imports: object) => { readonly exports: object };
+};
+
+const { models, programs: tasks, size, memory, kernel, control, options } = workerData as TeamThread;
 const counts = new Int32Array(control);
 const tell = (message: FromTeamThread) => parentPort?.postMessage(message);
 /** Looks before a thread sleeps: others come within microseconds where each has as much to do. */
 const looks = 2_000;
+
+type Functions = Readonly<Record<string, (...numbers: readonly number[]) => void>>;
+const functions = (
+  kernel ? new WebAssembly.Instance(kernel.module, { env: { memory: kernel.memory } }).exports : {}
+) as Functions;
 
 type Numbers = Float32Array<SharedArrayBuffer> | BigInt64Array<SharedArrayBuffer>;
 type Act = () => Promise<void> | void;
@@ -41,6 +51,11 @@ function actOf(sessions: readonly InferenceSession[], task: TeamTask): Act {
     case 'add rows':
     case 'clear rows':
       return rowsAct(task);
+    case 'call': {
+      const called = functions[task.function];
+      if (called === undefined) throw new Error(`the team's kernel has no function '${task.function}'`);
+      return () => called(...task.arguments);
+    }
     case 'meet':
       return meet;
   }

@@ -1,9 +1,10 @@
-import { writeOnnx } from '@modelmill/onnx';
+import { emptyGraph, makeNode, writeOnnx } from '@modelmill/onnx';
+import type { Model } from '@modelmill/onnx';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
 import { createSession } from './session.js';
 import { control as at, theEnd } from './team-program.js';
-import type { FromTeamThread, TeamMember, TeamOptions, TeamThread } from './team-program.js';
+import type { FromTeamThread, TeamKernel, TeamMember, TeamOptions, TeamThread } from './team-program.js';
 import { uncopied } from './uncopied-run.js';
 import { withoutPaths } from './without-paths.js';
 
@@ -18,22 +19,20 @@ export interface Team extends AsyncDisposable {
   run(programs: readonly number[]): Promise<void>;
 }
 
-/** Starts a thread for each member; all have as many programs, and as many meetings in each. */
+/** Starts a thread for each member; all have as many programs, and as many meetings in each. `kernel` is over the same memory. */
 export async function openTeam(
   memory: SharedArrayBuffer,
   members: readonly TeamMember[],
   options: TeamOptions = {},
+  kernel?: TeamKernel,
 ): Promise<Team> {
   const written = members.map(({ models, programs }) => ({
     models: models.map(({ model, threads }) => ({ bytes: uncopied(writeOnnx(model)), threads })),
     programs,
   }));
-  const smallest = written
-    .flatMap(({ models }) => models.map(({ bytes }) => bytes))
-    .sort((a, b) => a.byteLength - b.byteLength)[0];
-  if (options.flushDenormals && smallest) {
+  if (options.flushDenormals) {
     // threads compute as the one that starts them, which its first session tells how
-    const { session } = await createSession(smallest, { ...options, providers: ['cpu'], threads: 1 });
+    const { session } = await createSession(writeOnnx(identity()), { ...options, providers: ['cpu'], threads: 1 });
     await session.release();
   }
   const control = new SharedArrayBuffer(4 * at.count);
@@ -55,7 +54,7 @@ export async function openTeam(
   async function start(
     member: Pick<TeamThread, 'models' | 'programs'>,
   ): Promise<{ readonly worker: Worker; readonly ended: Promise<unknown> }> {
-    const workerData: TeamThread = { ...member, size, memory, control, options };
+    const workerData: TeamThread = { ...member, size, memory, kernel, control, options };
     const worker = new Worker(entry, { workerData, execArgv: [] });
     const ended = new Promise((resolve) => worker.once('exit', resolve));
     const ready = Promise.withResolvers<void>();
@@ -115,4 +114,12 @@ export async function openTeam(
     },
     [Symbol.asyncDispose]: end,
   };
+}
+
+function identity(): Model {
+  const graph = emptyGraph('identity');
+  graph.inputs = [{ name: 'x', dataType: 'float', shape: [1] }];
+  graph.outputs = [{ name: 'y', dataType: 'float', shape: [1] }];
+  graph.nodes = [makeNode('Identity', ['x'], ['y'])];
+  return { irVersion: 8, opsets: new Map([['', 18]]), producer: '', metadata: new Map(), graph, functions: [] };
 }

@@ -1,4 +1,6 @@
 import type { DataParallelStep, Part } from '@modelmill/autodiff';
+import { pageBytes, sharedKernelMemory } from '@modelmill/data';
+import type { SharedKernelMemory } from '@modelmill/data';
 import type { SharedTensor } from '@modelmill/runtime';
 
 /** A stretch of a row of weights. */
@@ -18,6 +20,8 @@ export interface TableMemory {
 /** Where everything lies that the threads of a data parallel step share. */
 export interface DataParallelMemory {
   readonly buffer: SharedArrayBuffer;
+  /** The same, where a kernel can work on it. */
+  readonly ofKernel: SharedKernelMemory | undefined;
   /** By the names of the state. */
   readonly state: ReadonlyMap<string, SharedTensor>;
   /** Rows of weights, one after the other, with what belongs to them: `parts[row]`. */
@@ -54,8 +58,9 @@ export function dataParallelMemory(
   step: DataParallelStep,
   rates: readonly string[],
   squares: number,
+  withKernel: boolean,
 ): DataParallelMemory {
-  let end = 0;
+  let end = pageBytes; // the first page is a kernel's own
   const take = (dims: readonly number[], type: SharedTensor['type'] = 'float32'): SharedTensor => {
     const at = end;
     end += Math.ceil((sizeOf(dims) * bytesOf[type]) / line) * line;
@@ -107,10 +112,12 @@ export function dataParallelMemory(
     rates: new Map(rates.map((name) => [name, take([])])),
     squares: Array.from({ length: squares }, () => take([])),
   };
-  const buffer = new SharedArrayBuffer(end);
+  const ofKernel = withKernel ? sharedKernelMemory(end) : undefined;
+  const buffer = ofKernel?.buffer ?? new SharedArrayBuffer(end);
   return {
     ...memory,
     buffer,
+    ofKernel,
     numbers: ({ type, dims, at }) =>
       type === 'int64' ? new BigInt64Array(buffer, at, sizeOf(dims)) : new Float32Array(buffer, at, sizeOf(dims)),
   };

@@ -1,6 +1,8 @@
 import type { DataParallelStep } from '@modelmill/autodiff';
 import type { Model } from '@modelmill/onnx';
 import type { SharedTensor, TeamMember, TeamModel, TeamTask } from '@modelmill/runtime';
+import type { RowsTask } from './update-kernel.js';
+import { addUpTask, isInKernel, rowsTasks, updateTask, vector } from './update-kernel.js';
 import { dataParallelMemory, sizeOf, within } from './data-parallel-memory.js';
 import type { DataParallelMemory, Stretch } from './data-parallel-memory.js';
 
@@ -10,7 +12,7 @@ export const stepProgram = 1;
 
 /** Elements that an update works on at once: with all that it makes of them they stay in a core's cache. */
 const stretchLength = 2 ** 16;
-/** Of very large models: graphs of more operators take long to load. */
+/** Of very large models: graphs of more operators take long to load, where there is no kernel. */
 const mostStretches = 1_000;
 
 export interface DataParallelPlan {
@@ -24,7 +26,7 @@ type Named = Record<string, SharedTensor>;
  * What each of so many threads does: the gradients of its shares of a batch, then sums and updates of some stretches. Which
  * thread does what changes no number.
  */
-export function dataParallelPlan(step: DataParallelStep, threads: number): DataParallelPlan {
+export function dataParallelPlan(step: DataParallelStep, threads: number, withKernel: boolean): DataParallelPlan {
   const { inputs, rows, shares } = step;
   const size = Math.min(threads, shares);
   const { c1, c2 } = inputs.corrections ?? {};
@@ -33,10 +35,11 @@ export function dataParallelPlan(step: DataParallelStep, threads: number): DataP
   );
   const total = rows.reduce((sum, { length }) => sum + length, 0);
   const most = Math.max(stretchLength, Math.ceil(total / mostStretches));
+  // each begins where a kernel may, and in a table with a row
   const all = rows.flatMap(({ length, table }, row) =>
-    stretches(row, length, most, table ? length / table.shape[0]! : 16),
+    stretches(row, length, most, table ? (vector * length) / table.shape[0]! : 4 * vector),
   );
-  const memory = dataParallelMemory(step, rates, all.length);
+  const memory = dataParallelMemory(step, rates, all.length, withKernel && shares === 2);
   // one after the other, each thread has about as much
   let before = 0;
   const threadOf = all.map(({ length }) => {
@@ -44,6 +47,7 @@ export function dataParallelPlan(step: DataParallelStep, threads: number): DataP
     before += length;
     return Math.floor((middle / total) * size);
   });
+  const rowsOf = (task: RowsTask) => (memory.ofKernel ? rowsTasks(task) : [task]);
   const members = Array.from({ length: size }, (_, thread) => memberOf(thread));
   return { memory, members };
 
@@ -54,8 +58,8 @@ export function dataParallelPlan(step: DataParallelStep, threads: number): DataP
     const own = all
       .map((stretch, at) => ({ ...stretch, squares: memory.squares[at]! }))
       .filter((_, at) => threadOf[at] === thread);
-    const update = updateTask(own, add);
-    const sums = sumsTask(own, add);
+    const update = updateTasks(own, add);
+    const sums = sumsTasks(own, add);
     const tables = [...memory.tables].flatMap(([row, table]) => {
       const of = own.filter((stretch) => stretch.row === row);
       if (of.length === 0) return [];
@@ -72,11 +76,11 @@ export function dataParallelPlan(step: DataParallelStep, threads: number): DataP
         update,
         [
           // of the step before, whether it was followed by an update or not; and weights are read when all are updated
-          ...tables.map((of): TeamTask => ({ kind: 'clear rows', ...of })),
+          ...tables.flatMap((of) => rowsOf({ kind: 'clear rows', ...of })),
           { kind: 'meet' },
           ...ofShares,
           { kind: 'meet' },
-          ...tables.map((of): TeamTask => ({ kind: 'add rows', ...of })),
+          ...tables.flatMap((of) => rowsOf({ kind: 'add rows', ...of })),
           ...sums,
         ],
       ],
@@ -107,8 +111,14 @@ export function dataParallelPlan(step: DataParallelStep, threads: number): DataP
     return { kind: 'run', model, inputs, outputs };
   }
 
-  function sumsTask(own: readonly (Stretch & { squares: SharedTensor })[], add: (model: Model) => number): TeamTask[] {
+  function sumsTasks(own: readonly (Stretch & { squares: SharedTensor })[], add: (model: Model) => number): TeamTask[] {
     if (own.length === 0) return [];
+    if (memory.ofKernel) {
+      return own.map(({ row, from, length, squares }) => {
+        const gradients = memory.gradients[row]!.map((of) => within(of, from, length));
+        return addUpTask(step, gradients, squares);
+      });
+    }
     const { model, blocks } = step.sums(own);
     const inputs: Named = {};
     const outputs: Named = {};
@@ -121,8 +131,9 @@ export function dataParallelPlan(step: DataParallelStep, threads: number): DataP
     return [{ kind: 'run', model: add(model), inputs, outputs }];
   }
 
-  function updateTask(own: readonly Stretch[], add: (model: Model) => number): TeamTask[] {
+  function updateTasks(own: readonly Stretch[], add: (model: Model) => number): TeamTask[] {
     if (own.length === 0) return [];
+    if (memory.ofKernel && isInKernel(step)) return own.map((stretch) => updateTask(step, memory, stretch));
     const { model, blocks } = step.update(own);
     const named = new Map(memory.rates);
     const outputs: Named = {};

@@ -48,6 +48,7 @@ const texts: Case = {
   vocabulary: 3_000,
   classes: 3,
 };
+const clippedTexts: Case = { ...texts, more: { clipNorm: 0.1, ema: 0.5 } };
 const cases: Record<string, Case> = {
   'convolutions, by Adam': images,
   'convolutions, by SGD with Nesterov momentum': {
@@ -83,7 +84,7 @@ const cases: Record<string, Case> = {
     },
   },
   'a text classifier with a table': texts,
-  'a text classifier with a table, a clipped norm and an average': { ...texts, more: { clipNorm: 0.1, ema: 0.5 } },
+  'a text classifier with a table, a clipped norm and an average': clippedTexts,
   'a text classifier with a table whose gradient is cut': { ...texts, more: { clipValue: 1e-3 } },
   'a text classifier of squared errors': {
     ...texts,
@@ -173,12 +174,16 @@ const bitsOf = (state: Readonly<Record<string, TypedTensor>>) =>
   ]);
 
 describe('a step that threads share', () => {
-  it.each(Object.entries(cases))('gives the losses, norms and weights of one graph: %s', async (_, of) => {
+  it.each<[string, Case, boolean]>([
+    ...Object.entries(cases).map(([name, of]): [string, Case, boolean] => [name, of, true]),
+    ['convolutions, by Adam, without a kernel', images, false],
+    ['a text classifier with a table, a clipped norm and an average, without a kernel', clippedTexts, false],
+  ])('gives the losses, norms and weights of one graph: %s', async (_, of, withKernel) => {
     const steps = stepsOf(of);
     await using one = await openStatefulSession(steps.whole.model, steps.whole.state, {
       providers: ['cpu'],
     });
-    await using team = await openDataParallelSession(steps.parallel, 2);
+    await using team = await openDataParallelSession(steps.parallel, 2, withKernel);
     one.setState(steps.initial);
     team.setState(steps.initial);
     const wanted = await train(one, steps, 6);

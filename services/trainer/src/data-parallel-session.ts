@@ -3,6 +3,7 @@ import type { DataParallelStep } from '@modelmill/autodiff';
 import { openTeam } from '@modelmill/runtime';
 import type { StatefulSession, TypedTensor } from '@modelmill/runtime';
 import { dataParallelPlan, stepProgram, updateProgram } from './data-parallel-programs.js';
+import { kernelOf } from './update-kernel.js';
 import { trainingSessions } from './training-sessions.js';
 
 type Tensors = Readonly<Record<string, TypedTensor>>;
@@ -10,14 +11,16 @@ type Tensors = Readonly<Record<string, TypedTensor>>;
 /**
  * Computes steps by a team of threads, each with its share of the batch. `advance` makes the update, in place, when the next
  * step begins or the state is asked for: until then nothing but gradients has changed. `threads`: 0 is one per core.
+ * `withKernel`: false is as where memory is larger than a kernel can address, by graphs alone.
  */
 export async function openDataParallelSession(
   step: DataParallelStep,
   threads: number,
+  withKernel = true,
 ): Promise<Omit<StatefulSession, 'provider'>> {
-  const { memory, members } = dataParallelPlan(step, threads || availableParallelism());
+  const { memory, members } = dataParallelPlan(step, threads || availableParallelism(), withKernel);
   const { numbers } = memory;
-  const team = await openTeam(memory.buffer, members, trainingSessions);
+  const team = await openTeam(memory.buffer, members, trainingSessions, kernelOf(memory));
   const rates = [...memory.rates].map(([name, of]) => [name, numbers(of) as Float32Array] as const);
   const feeds = [...memory.feeds].map(([name, of]) => ({ name, room: numbers(of), dims: of.dims }));
   const losses = memory.losses.map((of) => numbers(of) as Float32Array);
