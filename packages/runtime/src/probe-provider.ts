@@ -3,7 +3,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
-import { emptyGraph, makeNode, writeOnnx } from '@modelmill/onnx';
+import { addingModel } from './adding-model.js';
 import { cudaLibrary } from './library-folder.js';
 import { availableProviders } from './providers.js';
 import type { Provider } from './providers.js';
@@ -23,7 +23,7 @@ export async function probeProvider(
   const folder = await mkdtemp(join(tmpdir(), 'mill-probe-'));
   try {
     const path = join(folder, 'adding.onnx');
-    await writeFile(path, adding());
+    await writeFile(path, addingModel());
     await using runner = await startRunner({ providers: [provider], environment });
     const { inputs } = await runner.load('probe', path);
     await runner.run('probe', zeroInputs(inputs));
@@ -48,19 +48,4 @@ async function withoutLibraries(said: string, environment: Readonly<Record<strin
   const missing = [...stdout.matchAll(/^\s*(\S+) => not found$/gm)].map(([, name]) => name!);
   if (missing.length === 0) return said;
   return `${missing.join(', ')} ${missing.length === 1 ? 'is' : 'are'} not found: LD_LIBRARY_PATH must name their folders`;
-}
-
-function adding(): Uint8Array {
-  const graph = emptyGraph('adding');
-  graph.inputs = [{ name: 'x', dataType: 'float', shape: [4] }];
-  graph.outputs = [{ name: 'y', dataType: 'float', shape: [4] }];
-  graph.nodes = [makeNode('Add', ['x', 'x'], ['y'])];
-  return writeOnnx({
-    irVersion: 8,
-    opsets: new Map([['', 18]]),
-    producer: 'modelmill',
-    metadata: new Map(),
-    graph,
-    functions: [],
-  });
 }

@@ -1,7 +1,7 @@
-import { emptyGraph, makeNode, writeOnnx } from '@modelmill/onnx';
-import type { Model } from '@modelmill/onnx';
+import { writeOnnx } from '@modelmill/onnx';
 import { fileURLToPath } from 'node:url';
 import { Worker } from 'node:worker_threads';
+import { addingModel } from './adding-model.js';
 import { createSession } from './session.js';
 import { control as at, theEnd } from './team-program.js';
 import type { FromTeamThread, TeamKernel, TeamMember, TeamOptions, TeamThread } from './team-program.js';
@@ -32,7 +32,7 @@ export async function openTeam(
   }));
   if (options.flushDenormals) {
     // threads compute as the one that starts them, which its first session tells how
-    const { session } = await createSession(writeOnnx(identity()), { ...options, providers: ['cpu'], threads: 1 });
+    const { session } = await createSession(addingModel(), { ...options, providers: ['cpu'], threads: 1 });
     await session.release();
   }
   const control = new SharedArrayBuffer(4 * at.count);
@@ -114,12 +114,4 @@ export async function openTeam(
     },
     [Symbol.asyncDispose]: end,
   };
-}
-
-function identity(): Model {
-  const graph = emptyGraph('identity');
-  graph.inputs = [{ name: 'x', dataType: 'float', shape: [1] }];
-  graph.outputs = [{ name: 'y', dataType: 'float', shape: [1] }];
-  graph.nodes = [makeNode('Identity', ['x'], ['y'])];
-  return { irVersion: 8, opsets: new Map([['', 18]]), producer: '', metadata: new Map(), graph, functions: [] };
 }

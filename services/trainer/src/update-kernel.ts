@@ -1,11 +1,12 @@
 import type { DataParallelStep, OptimizerSpec } from '@modelmill/autodiff';
 import { compileKernel } from '@modelmill/data';
+import type { KernelModule } from '@modelmill/data';
 import type { SharedTensor, TeamKernel, TeamTask } from '@modelmill/runtime';
 import type { DataParallelMemory, Stretch } from './data-parallel-memory.js';
 import { sizeOf, within } from './data-parallel-memory.js';
 import { kernelBase64 } from './gen/update-kernel.js';
 
-let compiled: object | undefined;
+let compiled: KernelModule | undefined;
 
 /** services/trainer/assembly/update.ts over a step's memory. */
 export function kernelOf({ ofKernel: memory }: DataParallelMemory): TeamKernel | undefined {
