@@ -39,6 +39,8 @@ describe('what an execution costs', () => {
     expect(preferredBatch(linear, 64)).toBe(1);
     const fixed = [1, 4, 16].map((rows) => ({ rows, ms: 10 + rows / 100 }));
     expect(preferredBatch(fixed, 64)).toBe(16);
+    const byFive = [1, 4, 16].map((rows, index) => ({ rows, ms: rows * (1.1 - 0.05 * index) }));
+    expect(preferredBatch(byFive, 64)).toBe(16);
     expect(preferredBatch([], 64)).toBe(64);
   });
 

@@ -7,7 +7,8 @@ export type CostCurve = readonly { readonly rows: number; readonly ms: number }[
 
 const growth = 4;
 const longestMs = 250; // no size is tried that should take longer
-const worthwhile = 1.05;
+const takes = 5; // the fastest counts
+const worthwhile = 1.03; // more than what the fastest of five differ by from day to day
 const dearest = 1.5; // of a row in a part, against one in the whole
 
 /** The whole of an execution, and what of it ONNX Runtime took. */
@@ -36,7 +37,7 @@ export async function measureCost(
     const times: number[] = [];
     const computed: number[] = [];
     try {
-      for (let take = 0; take < 3; take++) {
+      for (let take = 0; take < takes; take++) {
         const begun = performance.now();
         const { computeNs } = await run(batch);
         times.push(performance.now() - begun);
