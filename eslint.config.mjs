@@ -37,4 +37,9 @@ export default tseslint.config(
     files: ['**/main.ts', '**/*-main.ts', '**/*.test.ts', 'test/**', 'bench/**'],
     rules: { 'no-restricted-properties': 'off' },
   },
+  {
+    // the client has no main.ts: it looks for proxies where grpc-js does
+    files: ['packages/client/src/proxy.ts'],
+    rules: { 'no-restricted-properties': 'off' },
+  },
 );

@@ -5,7 +5,7 @@ module.exports = {
   'services/optimizer': ['client', 'data', 'runtime', 'store', 'service-kit'],
   'services/inference': ['runtime', 'store', 'service-kit'],
   'packages/cli': ['client'],
-  'packages/client': ['contracts'],
+  'packages/client': ['contracts', 'http2'],
   'packages/store': ['contracts'],
   'packages/tfjs': ['autodiff'],
   'packages/autodiff': ['onnx'],

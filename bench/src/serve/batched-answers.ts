@@ -2,13 +2,13 @@ import { InferenceSession, Tensor } from 'onnxruntime-node';
 import type { Contest } from '../alternate.js';
 import { heavyModel, heavyNetworks } from './heavy-networks.js';
 import { perSecond } from './load.js';
-import { callStraight, callThroughGateway, serveModel } from './stage.js';
+import { inferStraight, inferThroughGateway, serveModel } from './stage.js';
 import type { Stage } from './stage.js';
 
 const callers = 64;
 const networks = ['mlp-8x1024', 'resnet-18', 'resnet-18-64', 'minilm-l12'];
 
-/** 64 callers of one row each against ONNX Runtime running batches of 64 rows, on the same cores and without a network. */
+/** 64 callers of one row each, by our own client, against ONNX Runtime running batches of 64 rows, on the same cores and without a network. */
 export async function batchedAnswers(stage: Stage): Promise<Contest[]> {
   const contests: Contest[] = [];
   for (const name of networks) {
@@ -17,8 +17,8 @@ export async function batchedAnswers(stage: Stage): Promise<Contest[]> {
     await serveModel(stage, name, model);
     const raw = await batchSpeed(model, row.data, shape, rows);
     for (const [way, call] of [
-      ['straight to inference', callStraight(stage, row)],
-      ['through the gateway', callThroughGateway(stage, row)],
+      ['straight to inference', inferStraight(stage, row)],
+      ['through the gateway', inferThroughGateway(stage, row)],
     ] as const) {
       contests.push({
         case: `${words}, ${callers} callers of one row, ${way}`,

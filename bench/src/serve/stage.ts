@@ -1,5 +1,7 @@
 import { Metadata } from '@grpc/grpc-js';
 import { inferenceModel } from '@modelmill/autodiff';
+import { connectMill } from '@modelmill/client';
+import type { Mill } from '@modelmill/client';
 import { inference, registry } from '@modelmill/contracts';
 import { writeOnnx } from '@modelmill/onnx';
 import type { Closing } from '../closing.js';
@@ -48,7 +50,8 @@ export async function warmDoors(stage: Stage): Promise<void> {
     writeOnnx(inferenceModel(build('mlp-64-128-10').forward, new Map(), { softmax: true })),
   );
   const row = { model, shape: [1, 64], data: new Float32Array(64) };
-  for (const call of [callStraight(stage, row), callThroughGateway(stage, row), postJson(stage, row)]) await warm(call);
+  const ways = [callStraight, callThroughGateway, inferStraight, inferThroughGateway, postJson];
+  for (const way of ways) await warm(way(stage, row));
 }
 
 /** A request in the protocol's bytes. */
@@ -69,6 +72,20 @@ export function callThroughGateway({ mesh, opened }: Stage, row: Row) {
   const metadata = new Metadata();
   metadata.set('authorization', `Bearer ${mesh.apiKey}`);
   return opened.use(openUnaryLoad(mesh.gateway, inferPath, requestOf(row), metadata)).call;
+}
+
+/** Our own client, whole: from an array of floats to arrays of floats. */
+export function inferStraight({ inference: address, opened }: Stage, row: Row) {
+  return inferBy(opened.use(connectMill({ address })), row);
+}
+
+export function inferThroughGateway({ mesh: { gateway: address, apiKey }, opened }: Stage, row: Row) {
+  return inferBy(opened.use(connectMill({ address, apiKey })), row);
+}
+
+function inferBy({ inference }: Mill, { model, input = 'input', shape, data }: Row) {
+  const request = { model, inputs: [{ name: input, datatype: 'FP32', shape, data: Float32Array.from(data) }] } as const;
+  return () => inference.infer(request);
 }
 
 export function callEcho({ opened }: Stage, address: string, row: Row) {

@@ -3,9 +3,11 @@ import type { CallOptions as GrpcCallOptions } from '@grpc/grpc-js';
 import { context, propagation } from '@opentelemetry/api';
 import type { Method } from './method.js';
 import { MillError, toMillError } from './mill-error.js';
+import { onAbort } from './on-abort.js';
 import { pauseAfter } from './pause.js';
 import { isRetryable } from './retry.js';
 import { twoWayStream } from './two-way-stream.js';
+import { createUnaryCalls } from './unary-calls.js';
 
 /** How one call is made. */
 export interface CallOptions {
@@ -20,7 +22,7 @@ export interface CallOptions {
 /** A connection to one gRPC server. */
 export interface Channel extends AsyncDisposable {
   readonly address: string;
-  /** The grpc-js client beneath, for callers who forward bytes. */
+  /** The grpc-js client beneath the streams, for callers who forward bytes. */
   readonly raw: Client;
   /** Headers of a call made now: the key and the trace context. */
   metadata(more?: Readonly<Record<string, string>>): Metadata;
@@ -57,6 +59,7 @@ export function createChannel({ address, apiKey }: ChannelOptions): Channel {
     'grpc.enable_retries': 0, // retries are ours: grpc-js knows no safe calls
     'grpc.use_local_subchannel_pool': 1,
   });
+  const calls = createUnaryCalls(address, raw);
 
   function metadata(more: Readonly<Record<string, string>> = {}): Metadata {
     const headers = new Metadata();
@@ -66,24 +69,18 @@ export function createChannel({ address, apiKey }: ChannelOptions): Channel {
     return headers;
   }
 
-  function attemptUnary<Q, S>(method: Method<Q, S>, request: Q, deadline: Date, options: CallOptions): Promise<S> {
-    return new Promise((resolve, reject) => {
-      const call = raw.makeUnaryRequest(
-        method.path,
-        method.requestSerialize,
-        method.responseDeserialize,
-        request,
-        metadata(options.metadata),
-        { deadline },
-        (error, response) => {
-          stopListening();
-          if (error) reject(toMillError(error));
-          else if (response === undefined) reject(new MillError(status.INTERNAL, `${method.path} answered nothing`));
-          else resolve(response);
-        },
-      );
-      const stopListening = onAbort(options.signal, () => call.cancel());
-    });
+  async function attemptUnary<Q, S>(
+    method: Method<Q, S>,
+    request: Q,
+    deadline: Date,
+    options: CallOptions,
+  ): Promise<S> {
+    const { signal } = options;
+    const bytes = bytesOf(method, request);
+    return answerOf(
+      method,
+      await calls.call(method.path, bytes, { metadata: metadata(options.metadata), deadline, signal }),
+    );
   }
 
   return {
@@ -168,6 +165,7 @@ export function createChannel({ address, apiKey }: ChannelOptions): Channel {
 
     async [Symbol.asyncDispose]() {
       raw.close();
+      calls[Symbol.dispose]();
     },
   };
 }
@@ -175,8 +173,19 @@ export function createChannel({ address, apiKey }: ChannelOptions): Channel {
 const deadlineOf = (deadlineMs: number | undefined): GrpcCallOptions =>
   deadlineMs === undefined ? {} : { deadline: new Date(Date.now() + deadlineMs) };
 
-function onAbort(signal: AbortSignal | undefined, act: () => void): () => void {
-  if (signal?.aborted) queueMicrotask(act);
-  signal?.addEventListener('abort', act, { once: true });
-  return () => signal?.removeEventListener('abort', act);
+function bytesOf<Q, S>({ path, requestSerialize }: Method<Q, S>, request: Q): Buffer {
+  try {
+    return requestSerialize(request);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new MillError(status.INTERNAL, `${path} was not asked: its request cannot be written: ${reason}`, { cause });
+  }
+}
+
+function answerOf<Q, S>({ path, responseDeserialize }: Method<Q, S>, bytes: Buffer): S {
+  try {
+    return responseDeserialize(bytes);
+  } catch (cause) {
+    throw new MillError(status.INTERNAL, `${path} answered with bytes that are not its message`, { cause });
+  }
 }

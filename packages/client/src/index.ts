@@ -35,6 +35,9 @@ export {
 // For the gateway, which forwards bytes.
 export { createChannel } from './channel.js';
 export type { Channel } from './channel.js';
+export { ConnectionLostError, NotBegunError, createUnaryConnection } from './unary-connection.js';
+export { headerFields } from './header-fields.js';
+export type { UnaryConnection } from './unary-connection.js';
 export type { Method } from './method.js';
 export { decodeTensor, encodeTensor } from './tensors.js';
 export { backoffMs, isRetryable } from './retry.js';

@@ -100,13 +100,16 @@ function openConnection(socket: Duplex, isServer: boolean, options: ConnectionOp
     headerBytes = 2 ** 14,
   } = options;
   const streams = new Map<number, Stream>();
-  const unopened: { readonly stream: Stream; readonly block: Buffer; readonly end: boolean }[] = [];
+  const unopened = new Map<Stream, { readonly block: Buffer; readonly end: boolean }>();
   const pings: (() => void)[] = [];
   const resets = createAllowance(resetBurst, resetsPerSecond);
   const empties = createAllowance(emptyBurst, emptyPerSecond);
   const decoder = createHeaderDecoder({ listBytes: headerBytes });
   const blocks = createHeaderBlocks(onBlock);
-  const writer = createFrameWriter(socket, () => sender.resumeAll());
+  const writer = createFrameWriter(socket, () => {
+    sender.resumeAll();
+    beginUnopened();
+  });
   const peer = defaultSettings();
   const sender = createSender(writer, peer, endHere);
   let receiveWindow = connectionWindowBytes;
@@ -149,11 +152,15 @@ function openConnection(socket: Duplex, isServer: boolean, options: ConnectionOp
   }
 
   function beginUnopened(): void {
-    while (unopened.length > 0 && streams.size < peer.mostStreams && !closed) {
-      const next = unopened.shift()!;
-      if (!next.stream.endedHere) begin(next.stream, next.block, next.end);
+    for (const [stream, { block, end }] of unopened) {
+      if (!mayBegin()) return;
+      unopened.delete(stream);
+      begin(stream, block, end);
     }
   }
+
+  /** Headers that the socket does not take wait, too: the connection would end for them. */
+  const mayBegin = () => !closed && streams.size < peer.mostStreams && writer.backlog < mostBacklogBytes / 2;
 
   function begin(stream: Stream, block: Buffer, end: boolean): void {
     lastId += 2;
@@ -192,8 +199,9 @@ function openConnection(socket: Duplex, isServer: boolean, options: ConnectionOp
     closed = true;
     clearTimeout(late);
     const lost = error ?? new Error('the connection was closed');
-    const open = [...streams.values(), ...unopened.map(({ stream }) => stream)];
+    const open = [...streams.values(), ...unopened.keys()];
     streams.clear();
+    unopened.clear();
     for (const stream of open) {
       if (isOver(stream)) continue;
       sender.forget(stream);
@@ -370,7 +378,9 @@ function openConnection(socket: Duplex, isServer: boolean, options: ConnectionOp
     const code = payload.readUInt32BE(4);
     const ending = new ConnectionEndingError(`the other end goes away (${errorName(code)})`);
     const lost = isServer ? [] : [...streams.values()].filter(({ id }) => id > last);
-    for (const stream of [...lost, ...unopened.splice(0).map((later) => later.stream)]) {
+    const unbegun = [...unopened.keys()];
+    unopened.clear();
+    for (const stream of [...lost, ...unbegun]) {
       const { listener } = stream;
       streams.delete(stream.id);
       sender.forget(stream);
@@ -402,9 +412,9 @@ function openConnection(socket: Duplex, isServer: boolean, options: ConnectionOp
 
   function reset(stream: Stream, code: number): void {
     if (closed || isOver(stream)) return;
-    const isOpen = stream.id > 0;
+    unopened.delete(stream);
+    if (stream.id > 0) tellCode(frameType.rstStream, stream.id, code); // before a stream that takes its place
     forget(stream);
-    if (isOpen) tellCode(frameType.rstStream, stream.id, code);
   }
 
   function takePreface(chunk: Buffer): Buffer {
@@ -451,8 +461,8 @@ function openConnection(socket: Duplex, isServer: boolean, options: ConnectionOp
     request(block, end, listener) {
       if (closed || draining) throw new ConnectionEndingError('the connection takes no more requests');
       const stream = newStream(0, listener, peer.initialWindowBytes, windowBytes);
-      if (streams.size < peer.mostStreams) begin(stream, block, end);
-      else unopened.push({ stream, block, end });
+      if (mayBegin()) begin(stream, block, end);
+      else unopened.set(stream, { block, end });
       return stream;
     },
     headers(stream, block, end, whenSent) {
@@ -467,7 +477,7 @@ function openConnection(socket: Duplex, isServer: boolean, options: ConnectionOp
       if (draining || closed) return;
       draining = true;
       if (isServer) control(frameType.goaway, 0, 0, Buffer.concat([uint32(Math.max(lastId, 0)), uint32(0)]));
-      if (streams.size + unopened.length === 0) end();
+      if (streams.size + unopened.size === 0) end();
     },
     destroy,
     ping() {
@@ -479,7 +489,7 @@ function openConnection(socket: Duplex, isServer: boolean, options: ConnectionOp
       return heardAt;
     },
     get openStreams() {
-      return streams.size + unopened.length;
+      return streams.size + unopened.size;
     },
     get usable() {
       return !closed && !draining && lastId < mostWindowBytes - 2;

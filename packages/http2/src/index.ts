@@ -7,6 +7,7 @@ export { grown } from './grown.js';
 export { letGo, soleMemory } from './sole-memory.js';
 export { keepAlive } from './keep-alive.js';
 export { encodeHeaders } from './header-encoder.js';
+export { hostAndPort } from './host-and-port.js';
 export { createAllowance } from './allowance.js';
 export type { Allowance } from './allowance.js';
 export { Http2Error, errorCode, errorName } from './protocol.js';

@@ -112,7 +112,7 @@ function accept(socket: Socket, options: DoorOptions, connections: Set<Connectio
   });
   connections.add(connection);
   socket.once('close', () => connections.delete(connection));
-  const alive = keepAlive(connection);
+  const alive = keepAlive(connection, { whileIdle: true });
 
   function passOn(stream: Stream, fields: readonly HeaderField[], end: boolean): StreamListener {
     further = further?.usable ? further : openFurther(others);

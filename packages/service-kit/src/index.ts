@@ -1,5 +1,5 @@
 /** What every service process shares. */
-export { hostAndPort } from './host-and-port.js';
+export { hostAndPort } from '@modelmill/http2';
 export { growHeapInLargeSteps } from './heap-growth.js';
 export { runMain, shutdownSignal } from './run-main.js';
 export { aborted } from './aborted.js';

@@ -1,12 +1,12 @@
 import { Server, ServerCredentials, ServerInterceptingCall, logVerbosity, setLogVerbosity } from '@grpc/grpc-js';
 import type { ServerInterceptor, ServiceDefinition, UntypedServiceImplementation } from '@grpc/grpc-js';
 import { ReflectionService } from '@grpc/reflection';
+import { hostAndPort } from '@modelmill/http2';
 import type { AdapterOptions } from './adapters.js';
 import { describedPackage } from './described-package.js';
 import { openDoor } from './door.js';
 import type { Admit, Door, DoorOptions } from './door.js';
 import { createHealth, healthPackage } from './health.js';
-import { hostAndPort } from './host-and-port.js';
 import { RpcError } from './rpc-error.js';
 import type { StreamMethod } from './stream-call.js';
 import type { UnaryMethod } from './unary-call.js';

@@ -3,10 +3,10 @@ import { createServer } from 'node:http2';
 import type { ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
+import { createUnaryConnection } from '@modelmill/client';
 import { soleMemory } from '@modelmill/http2';
 import { forwardUnary } from './forward.js';
 import type { Target } from './replica-set.js';
-import { createUnaryConnection } from './unary-connection.js';
 
 const path = '/test.Echo/Echo';
 const calm = { deadline: Infinity, signal: new AbortController().signal };

@@ -1,11 +1,11 @@
 import { Metadata, status } from '@grpc/grpc-js';
 import type { ServiceError } from '@grpc/grpc-js';
+import { ConnectionLostError, MillError, NotBegunError, headerFields } from '@modelmill/client';
 import type { HeaderField } from '@modelmill/http2';
 import { RpcError, injectContext } from '@modelmill/service-kit';
 import * as errors from './errors.js';
 import type { Named } from './model-name.js';
 import type { ReplicaSet, Target } from './replica-set.js';
-import { ConnectionLostError, NotBegunError } from './unary-connection.js';
 
 /** What a forwarded call takes from the one that came in. */
 export interface Caller {
@@ -84,7 +84,8 @@ export async function callUnary(
     return await target.unary.call(path, request, { signal, deadline, headers: headersFor(caller), sole });
   } catch (error) {
     const lost = error instanceof NotBegunError || error instanceof ConnectionLostError;
-    throw lost ? errors.unreachable(target.replica.service, error) : error;
+    if (lost) throw errors.unreachable(target.replica.service, error);
+    throw error instanceof MillError ? new RpcError(error.code, error.message, { cause: error }) : error;
   } finally {
     target.inFlight--;
   }
@@ -152,14 +153,9 @@ async function* answersOf(call: AnsweringCall, target: Target, signal: AbortSign
 
 /** As metadataFor, in HTTP/2's words. */
 function headersFor({ fields, metadata }: Caller): readonly HeaderField[] {
-  const came = fields ?? (metadata ? fieldsOf(metadata) : []);
+  const came = fields ?? (metadata ? headerFields(metadata) : []);
   return [...came.filter(([name]) => isPassedOn(name)), ...Object.entries(injectContext<Record<string, string>>({}))];
 }
-
-const fieldsOf = (metadata: Metadata): HeaderField[] =>
-  Object.entries(metadata.toHttp2Headers()).flatMap(([name, values]) =>
-    [values].flat().map((value): HeaderField => [name, String(value)]),
-  );
 
 function metadataFor({ metadata }: Caller): Metadata {
   const passed = new Metadata();

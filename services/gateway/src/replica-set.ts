@@ -1,10 +1,8 @@
-import { createChannel } from '@modelmill/client';
-import type { Channel } from '@modelmill/client';
+import { createChannel, createUnaryConnection } from '@modelmill/client';
+import type { Channel, UnaryConnection } from '@modelmill/client';
 import type { Replica, Replicas } from '@modelmill/store';
 import { noReplica } from './errors.js';
 import type { Named } from './model-name.js';
-import { createUnaryConnection } from './unary-connection.js';
-import type { UnaryConnection } from './unary-connection.js';
 
 /** One replica with the calls that are under way to it. */
 export interface Target {
@@ -110,7 +108,7 @@ export async function followReplicas(
 const open = (replica: Replica): Target => ({
   replica,
   channel: createChannel({ address: replica.address }),
-  unary: createUnaryConnection(replica.address),
+  unary: createUnaryConnection(replica.address, { pingsWhileIdle: true }),
   inFlight: 0,
 });
 

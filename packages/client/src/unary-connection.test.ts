@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http2';
-import type { Http2Server, ServerHttp2Stream } from 'node:http2';
+import type { Http2Server, ServerHttp2Stream, Settings } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { Server, ServerCredentials, status } from '@grpc/grpc-js';
 import type { sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
@@ -30,8 +30,17 @@ async function serve(answer: (call: ServerUnaryCall<Buffer, Buffer>, done: sendU
   return { address: `127.0.0.1:${port}`, [Symbol.dispose]: () => server.forceShutdown() };
 }
 
-async function serveStreams(onStream: (stream: ServerHttp2Stream, server: Http2Server) => void) {
-  const server = createServer();
+function answerWith(stream: ServerHttp2Stream, ...message: number[]) {
+  stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
+  stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
+  stream.end(Buffer.from([0, 0, 0, 0, message.length, ...message]));
+}
+
+async function serveStreams(
+  onStream: (stream: ServerHttp2Stream, server: Http2Server) => void,
+  settings: Settings = {},
+) {
+  const server = createServer({ settings });
   server.on('stream', (stream) => {
     stream.on('error', () => {});
     onStream(stream, server);
@@ -125,13 +134,67 @@ describe('a unary call over a connection of its own', () => {
     let calls = 0;
     using server = await serveStreams((stream) => {
       if (++calls === 1) return void stream.session?.destroy();
-      stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
-      stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': '0' }));
-      stream.end(Buffer.from([0, 0, 0, 0, 2, 7, 8]));
+      answerWith(stream, 7, 8);
     });
     using connection = createUnaryConnection(server.address);
     await expect(connection.call(path, Buffer.alloc(1), calm)).rejects.toThrow(ConnectionLostError);
     expect([...(await connection.call(path, Buffer.alloc(1), calm))]).toEqual([7, 8]);
+  });
+
+  it('gives its place back where the server lets its deadline pass', async () => {
+    let streams = 0;
+    let open = 0;
+    using server = await serveStreams(
+      (stream) => {
+        open++;
+        stream.once('close', () => open--);
+        if (++streams > 2) answerWith(stream, 7);
+      },
+      { maxConcurrentStreams: 2 },
+    );
+    using connection = createUnaryConnection(server.address);
+    const late = () => connection.call(path, Buffer.alloc(1), { ...calm, deadline: Date.now() + 100 });
+    for (const { status: outcome } of await Promise.allSettled([late(), late()])) expect(outcome).toBe('rejected');
+    while (open > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect([...(await connection.call(path, Buffer.alloc(1), calm))]).toEqual([7]);
+  });
+
+  it.each([
+    [0, status.INTERNAL],
+    [2, status.INTERNAL],
+    [8, status.CANCELLED],
+    [11, status.RESOURCE_EXHAUSTED],
+  ])('is broken off with code %i', async (code, wanted) => {
+    using server = await serveStreams((stream) => stream.close(code));
+    using connection = createUnaryConnection(server.address);
+    await expect(connection.call(path, Buffer.alloc(1), calm)).rejects.toMatchObject({ code: wanted });
+  });
+
+  it('is told a server’s long words', async () => {
+    const details = '值'.repeat(2000);
+    using server = await serve((_, done) => done({ code: status.INVALID_ARGUMENT, details }));
+    using connection = createUnaryConnection(server.address);
+    const call = connection.call(path, Buffer.alloc(1), calm);
+    await expect(call).rejects.toMatchObject({ code: status.INVALID_ARGUMENT, message: details });
+  });
+
+  it('is not lost with thousands that are given up in one turn', async () => {
+    const held: ServerHttp2Stream[] = [];
+    using server = await serveStreams((stream) => held.push(stream));
+    using connection = createUnaryConnection(server.address);
+    const other = connection.call(path, Buffer.alloc(1), calm);
+    while (held.length === 0) await new Promise((resolve) => setTimeout(resolve, 10));
+    const abort = new AbortController();
+    const headers = [['authorization', 'x'.repeat(500)]] as const;
+    const gone = Array.from({ length: 15_000 }, () =>
+      connection.call(path, Buffer.alloc(1), { ...calm, signal: abort.signal, headers }),
+    );
+    abort.abort();
+    for (const { reason } of (await Promise.allSettled(gone)) as PromiseRejectedResult[]) {
+      expect(reason).toMatchObject({ code: status.CANCELLED });
+    }
+    answerWith(held[0]!, 7);
+    expect([...(await other)]).toEqual([7]);
   });
 
   it('takes nothing that is not one whole message', async () => {

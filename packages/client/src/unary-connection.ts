@@ -1,4 +1,5 @@
 import { connect } from 'node:net';
+import type { Socket } from 'node:net';
 import { status } from '@grpc/grpc-js';
 import {
   ConnectionEndingError,
@@ -8,17 +9,21 @@ import {
   errorCode,
   errorName,
   framedMessage,
+  hostAndPort,
   keepAlive,
   letGo,
   openClientConnection,
 } from '@modelmill/http2';
 import type { Allowance, Connection, HeaderField, Stream, StreamListener } from '@modelmill/http2';
-import { RpcError, hostAndPort } from '@modelmill/service-kit';
+import { MillError } from './mill-error.js';
 
 /** A call that the server has not begun: it may be made elsewhere, whatever it does. */
 export class NotBegunError extends Error {
   override readonly name = 'NotBegunError';
 }
+
+/** The connection was closed here. */
+export class ClosedError extends NotBegunError {}
 
 /** The connection ended, or could not be had. */
 export class ConnectionLostError extends Error {
@@ -27,7 +32,8 @@ export class ConnectionLostError extends Error {
 
 export interface UnaryCallOptions {
   readonly deadline: Date | number;
-  readonly signal: AbortSignal;
+  /** Its caller goes when it aborts. */
+  readonly signal?: AbortSignal | undefined;
   /** Headers beside gRPC's own. */
   readonly headers: readonly HeaderField[];
   /** Nobody else is sent the request, or was: its memory goes with a good answer. */
@@ -35,28 +41,37 @@ export interface UnaryCallOptions {
 }
 
 /**
- * Unary gRPC calls over one HTTP/2 connection, bytes in, bytes out: what forwarding needs, and a tenth of the work that a
- * general client does per call. It connects when the first call is made, and again after the connection was lost.
+ * Unary gRPC calls over one HTTP/2 connection, bytes in, bytes out. It connects when the first call is made, and again after the
+ * connection was lost, and keeps the process alive while calls are under way.
  */
 export interface UnaryConnection extends Disposable {
-  /** Throws RpcError with the server's status, NotBegunError or ConnectionLostError. */
+  /** Throws MillError with the server's status, NotBegunError or ConnectionLostError. */
   call(path: string, request: Buffer, options: UnaryCallOptions): Promise<Buffer>;
+}
+
+export interface UnaryConnectionOptions {
+  /** Whether the other end is asked every 30 s if it is still there when there is nothing to do. */
+  readonly pingsWhileIdle?: boolean;
 }
 
 interface Opened {
   readonly connection: Connection;
+  readonly socket: Socket;
+  calls: number;
   connected: boolean;
   readonly resets: Allowance;
 }
 
-const windowBytes = 8 * 2 ** 20; // what a replica may send before the gateway has read it
+const windowBytes = 8 * 2 ** 20; // what a server may send before it is read
 const frameBytes = 2 ** 20;
-// half of what a replica takes before it ends a connection with every call on it
+const headerBytes = 2 ** 16;
+// half of what our servers take before it ends a connection with every call on it
 const resetBurst = 500;
 const resetsPerSecond = 15;
 const connectMs = 5_000;
+const expiredMs = 1_000; // until a server that lets a deadline pass is told to stop
 
-export function createUnaryConnection(address: string): UnaryConnection {
+export function createUnaryConnection(address: string, options: UnaryConnectionOptions = {}): UnaryConnection {
   let open: Opened | undefined;
   let closed = false;
   const headersOf = new Map<string, Buffer>(); // by path, of which there are a few dozen
@@ -67,14 +82,16 @@ export function createUnaryConnection(address: string): UnaryConnection {
     const connection = openClientConnection(socket, {
       windowBytes,
       frameBytes,
+      headerBytes,
       onClose() {
         clearTimeout(late);
         alive[Symbol.dispose]();
       },
     });
-    const alive = keepAlive(connection);
+    const alive = keepAlive(connection, { whileIdle: options.pingsWhileIdle ?? false });
     const late = setTimeout(() => connection.destroy(new Error('no connection in time')), connectMs).unref();
-    const made: Opened = { connection, connected: false, resets: createAllowance(resetBurst, resetsPerSecond) };
+    const resets = createAllowance(resetBurst, resetsPerSecond);
+    const made: Opened = { connection, socket, calls: 0, connected: false, resets };
     socket.once('connect', () => {
       clearTimeout(late);
       made.connected = true;
@@ -93,16 +110,17 @@ export function createUnaryConnection(address: string): UnaryConnection {
       [':authority', address],
       ['content-type', 'application/grpc'],
       ['te', 'trailers'],
+      ['user-agent', 'modelmill'],
     ]);
     headersOf.set(path, made);
     return made;
   }
 
   return {
-    call: (path, request, options) =>
+    call: (path, request, call) =>
       new Promise((resolve, reject) => {
-        if (closed) throw new NotBegunError('the connection is closed');
-        new Call(opened(), ownHeaders(path), request, options, resolve, reject);
+        if (closed) throw new ClosedError('the connection is closed');
+        new Call(opened(), ownHeaders(path), request, call, resolve, reject);
       }),
     [Symbol.dispose]() {
       closed = true;
@@ -135,10 +153,11 @@ class Call implements StreamListener {
     const more = leftMs < Infinity ? [...headers, ['grpc-timeout', timeoutOf(leftMs)] as const] : headers;
     const block = more.length === 0 ? ownHeaders : Buffer.concat([ownHeaders, encodeHeaders(more)]);
     this.#stream = begun(on.connection, block, this);
+    if (on.calls++ === 0) on.socket.ref();
     // the server knows the deadline, too, and ends the call by itself
     if (leftMs < 2 ** 31) this.#timer = setTimeout(() => this.#expired(), Math.max(leftMs, 0));
-    signal.addEventListener('abort', this.#cancel, { once: true });
-    if (signal.aborted) this.#cancelled();
+    signal?.addEventListener('abort', this.#cancel, { once: true });
+    if (signal?.aborted) this.#cancelled();
     const pieces = framedMessage(request);
     const taken = () => void (this.#taken = true);
     pieces.forEach((piece, i) => {
@@ -160,17 +179,32 @@ class Call implements StreamListener {
   }
 
   onReset(code: number, cause?: Error): void {
-    const isBegun = code !== errorCode.refusedStream && this.#on.connected;
-    this.#end(
-      isBegun
-        ? new ConnectionLostError(`the connection ended before an answer (${errorName(code)})`, { cause })
-        : new NotBegunError('the call was not begun', { cause }),
-    );
+    this.#end(this.#failureOf(code, cause));
+  }
+
+  #failureOf(code: number, cause: Error | undefined): Error {
+    if (code === errorCode.refusedStream || !this.#on.connected) {
+      return new NotBegunError('the call was not begun', { cause });
+    }
+    if (cause) return new ConnectionLostError(`the connection ended before an answer (${errorName(code)})`, { cause });
+    return new MillError(statusOfReset[code] ?? status.INTERNAL, `the call was broken off (${errorName(code)})`);
   }
 
   #expired(): void {
     if (this.#isUnsent()) this.#on.connection.reset(this.#stream, errorCode.cancel);
+    else setTimeout(() => this.#breakOff(), expiredMs).unref();
     this.#end(deadlinePassed());
+  }
+
+  /**
+   * Its stream counts among those that the server takes, as long as that does not end it. It may run on over there for a while, for
+   * nobody: better than that the calls of others are lost with the connection.
+   */
+  #breakOff(): void {
+    const { endedHere, endedThere } = this.#stream;
+    if (endedHere && endedThere) return;
+    if (this.#on.resets.take()) this.#on.connection.reset(this.#stream, errorCode.cancel);
+    else setTimeout(() => this.#breakOff(), expiredMs).unref();
   }
 
   /** It waits for its turn, as the server takes no more calls now. */
@@ -179,9 +213,9 @@ class Call implements StreamListener {
   }
 
   #cancelled(): void {
-    // without it the call runs to its end over there, for nobody: better than that the calls of others are lost
-    if (this.#isUnsent() || this.#on.resets.take()) this.#on.connection.reset(this.#stream, errorCode.cancel);
-    this.#end(new RpcError(status.CANCELLED, 'the caller has gone away'));
+    if (this.#isUnsent()) this.#on.connection.reset(this.#stream, errorCode.cancel);
+    else this.#breakOff();
+    this.#end(new MillError(status.CANCELLED, 'the call was cancelled'));
   }
 
   #answered(trailers: readonly HeaderField[]): void {
@@ -189,10 +223,10 @@ class Call implements StreamListener {
     if (code === undefined) return this.#end(withoutStatus(this.#httpStatus));
     if (code !== '0') {
       const message = trailers.find(([name]) => name === 'grpc-message')?.[1] ?? '';
-      return this.#end(new RpcError(Number(code), unescaped(message)));
+      return this.#end(new MillError(Number(code), unescaped(message)));
     }
     if (!this.#message.isWhole() || this.#message.compressed) {
-      return this.#end(new RpcError(status.INTERNAL, 'the replica answered with something else than one message'));
+      return this.#end(new MillError(status.INTERNAL, 'the server answered with something else than one message'));
     }
     if (this.options.sole && this.#taken) letGo(this.request);
     this.#end(this.#message.take());
@@ -201,9 +235,10 @@ class Call implements StreamListener {
   #end(outcome: Buffer | Error): void {
     if (this.#ended) return;
     this.#ended = true;
+    if (--this.#on.calls === 0) this.#on.socket.unref();
     this.#message.clear();
     clearTimeout(this.#timer);
-    this.options.signal.removeEventListener('abort', this.#cancel);
+    this.options.signal?.removeEventListener('abort', this.#cancel);
     if (outcome instanceof Error) this.reject(outcome);
     else this.resolve(outcome);
   }
@@ -218,12 +253,33 @@ function begun(connection: Connection, block: Buffer, listener: StreamListener):
   }
 }
 
-const deadlinePassed = () => new RpcError(status.DEADLINE_EXCEEDED, 'the deadline has passed');
+const deadlinePassed = () => new MillError(status.DEADLINE_EXCEEDED, 'the deadline has passed');
 
 const withoutStatus = (httpStatus: string | undefined) =>
   httpStatus === '200'
     ? new ConnectionLostError('the answer ended before its status')
-    : new RpcError(status.UNKNOWN, `the replica answered with HTTP status ${httpStatus}`);
+    : new MillError(
+        statusOfHttp[httpStatus ?? ''] ?? status.UNKNOWN,
+        `the server answered with HTTP status ${httpStatus}`,
+      );
+
+/** What the end of a stream says, as gRPC's own clients take it; INTERNAL where nothing else is said. */
+const statusOfReset: Readonly<Record<number, status>> = {
+  [errorCode.cancel]: status.CANCELLED,
+  [errorCode.enhanceYourCalm]: status.RESOURCE_EXHAUSTED,
+};
+
+/** What proxies say that know nothing of gRPC, as its own clients take it. */
+const statusOfHttp: Readonly<Record<string, status>> = {
+  '400': status.INTERNAL,
+  '401': status.UNAUTHENTICATED,
+  '403': status.PERMISSION_DENIED,
+  '404': status.UNIMPLEMENTED,
+  '429': status.UNAVAILABLE,
+  '502': status.UNAVAILABLE,
+  '503': status.UNAVAILABLE,
+  '504': status.UNAVAILABLE,
+};
 
 /** gRPC's header has at most eight digits. */
 function timeoutOf(ms: number): string {
