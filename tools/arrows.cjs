@@ -9,10 +9,11 @@ module.exports = {
   'packages/store': ['contracts'],
   'packages/tfjs': ['autodiff'],
   'packages/autodiff': ['onnx'],
-  'packages/runtime': ['onnx'],
+  'packages/runtime': ['onnx', 'wire'],
   'packages/onnx': [],
   'packages/data': [],
   'packages/contracts': [],
-  'packages/http2': [],
+  'packages/http2': ['wire'],
+  'packages/wire': [],
   'packages/service-kit': ['http2'], // takes service definitions and codecs as arguments, so it needs no contracts
 };

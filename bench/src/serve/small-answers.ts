@@ -5,7 +5,7 @@ import type { Contest } from '../alternate.js';
 import { build } from '../networks.js';
 import { medianMs, perSecond, warm } from './load.js';
 import { openSide } from './open-side.js';
-import { callEcho, callStraight, callThroughGateway, serveModel } from './stage.js';
+import { callEcho, callStraight, callThroughGateway, inferStraight, serveModel } from './stage.js';
 import type { Stage } from './stage.js';
 
 const inFlight = 64;
@@ -23,6 +23,7 @@ export async function smallAnswers(stage: Stage): Promise<Contest[]> {
     const row = { model: name, shape: [1, 64], data: pixels() };
     const straight = callStraight(stage, row);
     const through = callThroughGateway(stage, row);
+    const typed = inferStraight(stage, row);
     const bare = callEcho(stage, echo.address, row);
     await warm(bare);
     const answers = { unit: 'answers/s', better: 'higher', against: 'bare grpc-js echo of the same bytes' } as const;
@@ -40,6 +41,15 @@ export async function smallAnswers(stage: Stage): Promise<Contest[]> {
         goal: 0.45,
         ours: () => perSecond(through, inFlight, calls),
         theirs: () => perSecond(bare, inFlight, calls),
+      },
+      {
+        case: `${name}, batch 1, ${inFlight} in flight, straight to inference, by our client`,
+        unit: 'answers/s',
+        better: 'higher',
+        against: 'a grpc-js client of the same service',
+        goal: null,
+        ours: () => perSecond(typed, inFlight, calls),
+        theirs: () => perSecond(straight, inFlight, calls),
       },
       {
         case: `${name}, batch 1, one at a time, through the gateway, median`,

@@ -4,7 +4,7 @@ import type { Http2Server, ServerHttp2Stream, Settings } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { Server, ServerCredentials, status } from '@grpc/grpc-js';
 import type { sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
-import { soleMemory } from '@modelmill/http2';
+import { soleMemory } from '@modelmill/wire';
 import { ConnectionLostError, NotBegunError, createUnaryConnection } from './unary-connection.js';
 
 const path = '/test.Echo/Echo';

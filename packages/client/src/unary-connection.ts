@@ -11,10 +11,10 @@ import {
   framedMessage,
   hostAndPort,
   keepAlive,
-  letGo,
   openClientConnection,
 } from '@modelmill/http2';
 import type { Allowance, Connection, HeaderField, Stream, StreamListener } from '@modelmill/http2';
+import { letGo } from '@modelmill/wire';
 import { MillError } from './mill-error.js';
 
 /** A call that the server has not begun: it may be made elsewhere, whatever it does. */
@@ -95,6 +95,7 @@ export function createUnaryConnection(address: string, options: UnaryConnectionO
     socket.once('connect', () => {
       clearTimeout(late);
       made.connected = true;
+      if (made.calls === 0) socket.unref(); // of several addresses, each one tried has a handle of its own
     });
     open = made;
     return made;
@@ -219,6 +220,7 @@ class Call implements StreamListener {
   }
 
   #answered(trailers: readonly HeaderField[]): void {
+    if (this.#ended) return;
     const code = trailers.find(([name]) => name === 'grpc-status')?.[1];
     if (code === undefined) return this.#end(withoutStatus(this.#httpStatus));
     if (code !== '0') {

@@ -1,4 +1,5 @@
 import type { Duplex } from 'node:stream';
+import { onInput } from '@modelmill/wire';
 import { createAllowance } from './allowance.js';
 import { createFrameReader } from './frame-reader.js';
 import { createFrameWriter } from './frame-writer.js';
@@ -22,7 +23,6 @@ import {
 import { createSender } from './sender.js';
 import { defaultSettings, readSettings, writeSettings } from './settings.js';
 import { newStream } from './stream.js';
-import { onInput } from './socket-input.js';
 import type { Sending, Stream, StreamListener } from './stream.js';
 
 export interface ConnectionOptions {
@@ -148,7 +148,7 @@ function openConnection(socket: Duplex, isServer: boolean, options: ConnectionOp
     sender.forget(stream);
     stream.endedHere = stream.endedThere = true;
     beginUnopened();
-    if (draining && streams.size === 0) end();
+    if (draining && streams.size + unopened.size === 0) end();
   }
 
   function beginUnopened(): void {
@@ -413,6 +413,7 @@ function openConnection(socket: Duplex, isServer: boolean, options: ConnectionOp
   function reset(stream: Stream, code: number): void {
     if (closed || isOver(stream)) return;
     unopened.delete(stream);
+    stream.endedHere = stream.endedThere = true; // its listener hears no more, should the connection end of this
     if (stream.id > 0) tellCode(frameType.rstStream, stream.id, code); // before a stream that takes its place
     forget(stream);
   }

@@ -1,4 +1,4 @@
-import { grown } from './grown.js';
+import { grown } from '@modelmill/wire';
 import { Http2Error, errorCode, flag, frameHeaderBytes, frameType } from './protocol.js';
 
 export interface FrameListener {

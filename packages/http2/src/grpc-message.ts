@@ -1,5 +1,4 @@
-import { grown } from './grown.js';
-import { letGo } from './sole-memory.js';
+import { grown, letGo } from '@modelmill/wire';
 
 /** A message as gRPC frames it: one byte that says whether it is compressed, four of length, itself. */
 const prefixBytes = 5;

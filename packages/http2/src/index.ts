@@ -3,8 +3,6 @@ export { ConnectionEndingError, openClientConnection, openServerConnection } fro
 export type { Connection, ConnectionOptions } from './connection.js';
 export type { Stream, StreamListener } from './stream.js';
 export type { HeaderField } from './header-table.js';
-export { grown } from './grown.js';
-export { letGo, soleMemory } from './sole-memory.js';
 export { keepAlive } from './keep-alive.js';
 export { encodeHeaders } from './header-encoder.js';
 export { hostAndPort } from './host-and-port.js';

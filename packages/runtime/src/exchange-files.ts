@@ -7,10 +7,12 @@ import { join } from 'node:path';
  * and an answer comes in the file of its request, which the runner has read by then.
  */
 export interface ExchangeFiles {
-  /** Whether these bytes are in the file now; false where they are too few or too many, or the file cannot hold them. */
-  write(file: number, pieces: readonly Uint8Array[], bytes: number): boolean;
-  /** Fills `into` from the file's beginning. Throws where it holds less. */
-  read(file: number, into: Uint8Array): void;
+  /** Whether so many bytes are better put there than sent. */
+  takes(file: number, bytes: number): boolean;
+  /** Puts the pieces there, one behind the other, and tells `onPart` after each part where that ends. False: there is no room for all. */
+  write(file: number, pieces: readonly Uint8Array[], onPart: (end: number) => void): boolean;
+  /** Fills `into` between two places with what the file has there. Throws where it holds less. */
+  read(file: number, into: Uint8Array, from: number, to: number): void;
   /** Gives their memory back until they are written again. */
   release(): void;
 }
@@ -18,6 +20,8 @@ export interface ExchangeFiles {
 export const exchangeFiles = 2;
 const smallestBytes = 2 ** 18;
 const largestBytes = 2 ** 26;
+const partBytes = 2 ** 20; // while one is read, the next is written
+const fullMs = 1_000; // while memory has no room, whatever is tried goes over the socket in the end
 const memory = '/dev/shm';
 
 /** Opens them where the system has files in memory. They have no name, and end with the last process that holds them. */
@@ -39,26 +43,40 @@ export function openExchangeDescriptors(): readonly number[] | undefined {
 /** Over descriptors that are open in this process; every write is refused where there are none. */
 export function createExchangeFiles(descriptors: readonly number[] = []): ExchangeFiles {
   let held = false;
+  let fullUntil = 0;
+  const cut = new Set<number>(); // files that hold the beginning of what did not fit
   const release = () => {
     if (held) for (const descriptor of descriptors) shorten(descriptor);
     held = false;
   };
   return {
-    write(file, pieces, bytes) {
+    takes(file, bytes) {
       const descriptor = descriptors[file];
-      if (descriptor === undefined || bytes < smallestBytes || bytes > largestBytes) return false;
-      held = true;
-      if (written(descriptor, pieces) === bytes) return true;
-      shorten(descriptor);
-      return false;
+      if (descriptor === undefined) return false;
+      if (cut.delete(file)) shorten(descriptor); // it was read, as the file is asked for again
+      return bytes >= smallestBytes && bytes <= largestBytes && performance.now() >= fullUntil;
     },
-    read(file, into) {
+    write(file, pieces, onPart) {
+      held = true;
+      let at = 0;
+      for (const part of partsOf(pieces)) {
+        const bytes = part.reduce((sum, { byteLength }) => sum + byteLength, 0);
+        if (written(descriptors[file]!, part, at) !== bytes) {
+          cut.add(file);
+          fullUntil = performance.now() + fullMs;
+          return false;
+        }
+        onPart((at += bytes));
+      }
+      return true;
+    },
+    read(file, into, from, to) {
       const descriptor = descriptors[file];
       if (descriptor === undefined) throw new Error(`there is no exchange file ${file}`);
       held = true;
-      for (let at = 0; at < into.byteLength;) {
-        const count = readSync(descriptor, into, at, into.byteLength - at, at);
-        if (count === 0) throw new Error(`exchange file ${file} ends after ${at} of ${into.byteLength} bytes`);
+      for (let at = from; at < to;) {
+        const count = readSync(descriptor, into, at, to - at, at);
+        if (count === 0) throw new Error(`exchange file ${file} ends after ${at} of ${to} bytes`);
         at += count;
       }
     },
@@ -66,10 +84,28 @@ export function createExchangeFiles(descriptors: readonly number[] = []): Exchan
   };
 }
 
+/** The pieces in groups of as many bytes as a part has, at most. */
+function* partsOf(pieces: readonly Uint8Array[]): Generator<readonly Uint8Array[]> {
+  let part: Uint8Array[] = [];
+  let room = partBytes;
+  for (const piece of pieces) {
+    for (let at = 0; at < piece.byteLength;) {
+      const taken = piece.subarray(at, at + room);
+      part.push(taken);
+      at += taken.byteLength;
+      room -= taken.byteLength;
+      if (room > 0) continue;
+      yield part;
+      [part, room] = [[], partBytes];
+    }
+  }
+  if (part.length > 0) yield part;
+}
+
 /** How much of it the memory had room for. */
-function written(descriptor: number, pieces: readonly Uint8Array[]): number {
+function written(descriptor: number, pieces: readonly Uint8Array[], at: number): number {
   try {
-    return writevSync(descriptor, pieces, 0);
+    return writevSync(descriptor, pieces, at);
   } catch {
     return 0;
   }

@@ -1,3 +1,4 @@
+import type { ExchangeFiles } from './exchange-files.js';
 import { memoryWithRoom } from './memory-with-room.js';
 import type { TensorData } from './tensor.js';
 
@@ -5,7 +6,8 @@ import type { TensorData } from './tensor.js';
  * What passes between a runner and its parent: a preamble of 16 bytes (u32 header length, u16 where the body lies, u16 where
  * the answer's may, f64 body length), a JSON header, then the tensors' bytes. Places are 0 for right behind the header and
  * n for exchange file n - 1. Header and tensors begin at multiples of 8, so that a received body can be viewed as typed
- * arrays without a copy.
+ * arrays without a copy. Behind a header whose body lies in a file, a u32 for each part that is put there says where it ends, so
+ * that one side reads while the other writes; or that the file has no more room, and the whole body follows here after all.
  */
 export interface Frame {
   readonly header: FrameHeader;
@@ -55,14 +57,37 @@ export function encodeFrame(header: FrameHeader, tensors: Iterable<readonly [str
   return { front, body, bodyBytes };
 }
 
-/** What is to be sent of a frame: all of it, or where `file` holds the body the rest. */
-export function addressed(
-  { front, body }: EncodedFrame,
-  { file, answerFile }: { readonly file: number | undefined; readonly answerFile?: number },
-): readonly Uint8Array[] {
-  front.writeUInt16LE(file === undefined ? 0 : file + 1, 4);
+export interface Places {
+  /** The exchange file for the body, if that takes it. */
+  readonly file: number | undefined;
+  readonly answerFile?: number;
+}
+
+/** Hands everything that goes over the channel to `send`, and the body to its file. */
+export function sendFrame(
+  { front, body, bodyBytes }: EncodedFrame,
+  { file, answerFile }: Places,
+  exchange: ExchangeFiles,
+  send: (pieces: readonly Uint8Array[]) => void,
+): void {
+  const inFile = file !== undefined && exchange.takes(file, bodyBytes);
+  front.writeUInt16LE(inFile ? file + 1 : 0, 4);
   front.writeUInt16LE(answerFile === undefined ? 0 : answerFile + 1, 6);
-  return file === undefined ? [front, ...body] : [front];
+  if (!inFile) return send([front, ...body]);
+  send([front]);
+  const isPut = exchange.write(file, body, (end) => send([partEnd(end)]));
+  if (!isPut) send([partEnd(bodyFollows), ...body]);
+}
+
+export const partEndBytes = 4;
+
+/** In place of a part's end: the body comes over the channel. */
+export const bodyFollows = 2 ** 32 - 1;
+
+function partEnd(end: number): Buffer {
+  const bytes = Buffer.allocUnsafe(partEndBytes);
+  bytes.writeUInt32LE(end);
+  return bytes;
 }
 
 export interface Preamble {
@@ -106,13 +131,12 @@ export function decodeFrame(json: Buffer, body: Buffer): Frame {
   return { header, tensors };
 }
 
-/** Cuts a stream of chunks into frames. A body in one piece is not copied; those in exchange files are read by `readFile`. */
-export function createFrameReader(
-  onFrame: (frame: Frame) => void,
-  readFile: (file: number, into: Buffer) => void,
-): (chunk: Buffer) => void {
+/** Cuts a stream of chunks into frames. Chunks are the reader's until it returns. */
+export function createFrameReader(onFrame: (frame: Frame) => void, exchange: ExchangeFiles): (chunk: Buffer) => void {
   let wanted = preambleBytes;
   let preamble: Preamble | undefined;
+  /** Of a frame whose body lies in a file. */
+  let parted: { readonly header: Buffer; readonly body: Buffer; readonly file: number; read: number } | undefined;
   let partial: Buffer | undefined; // of `wanted` bytes, filled up to `filled`
   let filled = 0;
 
@@ -120,25 +144,41 @@ export function createFrameReader(
     if (preamble === undefined) {
       preamble = decodePreamble(bytes);
       wanted = preamble.paddedHeaderBytes + (preamble.file === undefined ? preamble.bodyBytes : 0);
-    } else {
+    } else if (parted !== undefined) part(parted, bytes);
+    else {
       const { headerBytes, paddedHeaderBytes, bodyBytes, file } = preamble;
-      preamble = undefined;
-      wanted = preambleBytes;
-      let body = bytes.subarray(paddedHeaderBytes);
-      if (file !== undefined) readFile(file, (body = memoryWithRoom(bodyBytes)));
-      onFrame(decodeFrame(bytes.subarray(0, headerBytes), body));
+      const header = bytes.subarray(0, headerBytes);
+      if (file === undefined) return frame(header, bytes.subarray(paddedHeaderBytes));
+      parted = { header, body: memoryWithRoom(bodyBytes), file, read: 0 };
+      wanted = partEndBytes;
     }
+  }
+
+  function part(of: NonNullable<typeof parted>, bytes: Buffer) {
+    const { header, body, file, read } = of;
+    if (bytes === body) return frame(header, body); // it came over the channel
+    const end = bytes.readUInt32LE();
+    if (end === bodyFollows) {
+      partial = body;
+      wanted = body.length;
+      return;
+    }
+    if (end <= read || end > body.length)
+      throw new Error(`a part from ${read} to ${end} is none of ${body.length} bytes`);
+    exchange.read(file, body, read, end);
+    of.read = end;
+    if (end === body.length) frame(header, body);
+  }
+
+  function frame(header: Buffer, body: Buffer) {
+    preamble = parted = undefined;
+    wanted = preambleBytes;
+    onFrame(decodeFrame(header, body));
   }
 
   return (chunk) => {
     for (let at = 0; at < chunk.length;) {
-      if (partial === undefined && chunk.length - at >= wanted) {
-        const whole = chunk.subarray(at, at + wanted);
-        at += wanted;
-        piece(whole);
-        continue;
-      }
-      partial ??= Buffer.allocUnsafeSlow(wanted);
+      partial ??= Buffer.allocUnsafe(wanted);
       const taken = chunk.copy(partial, filled, at);
       at += taken;
       filled += taken;

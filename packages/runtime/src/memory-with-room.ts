@@ -1,10 +1,12 @@
+import { wholeMemory } from '@modelmill/wire';
+
 /** A multiple of 8; what an answer says before the bytes of its only tensor is rarely more. */
 const roomBytes = 1024;
 const roomy = new WeakSet<ArrayBufferLike>();
 
 /** Memory for tensors, with free bytes before it: whoever sends it on can write there what goes before it. */
 export function memoryWithRoom(bytes: number): Buffer {
-  const memory = Buffer.allocUnsafeSlow(roomBytes + bytes);
+  const memory = wholeMemory(roomBytes + bytes);
   roomy.add(memory.buffer);
   return memory.subarray(roomBytes);
 }

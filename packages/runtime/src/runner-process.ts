@@ -7,7 +7,15 @@ import { setPriority } from 'node:os';
 import { basename } from 'node:path';
 import { Worker } from 'node:worker_threads';
 import { createExchangeFiles } from './exchange-files.js';
-import { addressed, decodeFrame, decodePreamble, encodeFrame, preambleBytes } from './frames.js';
+import {
+  bodyFollows,
+  decodeFrame,
+  decodePreamble,
+  encodeFrame,
+  partEndBytes,
+  preambleBytes,
+  sendFrame,
+} from './frames.js';
 import type { Frame, FrameHeader } from './frames.js';
 import type { RunnerErrorKind } from './runner-error.js';
 import type { LoadOptions } from './runner-options.js';
@@ -168,12 +176,24 @@ function receive(): Received | undefined {
   const header = Buffer.allocUnsafe(paddedHeaderBytes);
   const body = spare(bodyBytes);
   if (!fill(header)) return undefined;
-  if (file !== undefined) exchange.read(file, body);
-  else if (!fill(body)) return undefined;
+  if (!(file === undefined ? fill(body) : fillFrom(file, body))) return undefined;
   return { ...decodeFrame(header.subarray(0, headerBytes), body), answerFile };
 }
 
 const preamble = Buffer.alloc(preambleBytes);
+const partEnd = Buffer.alloc(partEndBytes);
+
+/** As the parts come. */
+function fillFrom(file: number, body: Buffer): boolean {
+  for (let at = 0; at < body.length;) {
+    if (!fill(partEnd)) return false;
+    const end = partEnd.readUInt32LE();
+    if (end === bodyFollows) return fill(body);
+    exchange.read(file, body, at, end);
+    at = end;
+  }
+  return true;
+}
 
 let largest = Buffer.alloc(0);
 
@@ -209,12 +229,12 @@ function fill(buffer: Buffer): boolean {
 
 function send(header: FrameHeader, tensors?: Iterable<readonly [string, TensorData]>, answerFile?: number): void {
   const frame = encodeFrame(header, tensors);
-  const inFile = answerFile !== undefined && exchange.write(answerFile, frame.body, frame.bodyBytes);
-  const pieces = addressed(frame, { file: inFile ? answerFile : undefined });
-  const total = pieces.reduce((sum, { byteLength }) => sum + byteLength, 0);
-  for (const piece of total < 2 ** 16 ? [Buffer.concat(pieces)] : pieces) {
-    for (let at = 0; at < piece.byteLength;) at += writeSync(channel, piece, at);
-  }
+  sendFrame(frame, { file: answerFile }, exchange, (pieces) => {
+    const total = pieces.reduce((sum, { byteLength }) => sum + byteLength, 0);
+    for (const piece of total < 2 ** 16 && pieces.length > 1 ? [Buffer.concat(pieces)] : pieces) {
+      for (let at = 0; at < piece.byteLength;) at += writeSync(channel, piece, at);
+    }
+  });
 }
 
 /** A stuck model blocks this thread, which then does not see its parent go; another thread does. */

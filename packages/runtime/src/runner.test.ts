@@ -1,3 +1,4 @@
+import { closeSync, fstatSync, openSync } from 'node:fs';
 import { mkdtemp, readFile, readdir, readlink, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -233,6 +234,33 @@ describe('a runner', () => {
     await runner.load('greedy', file('allocating'));
     await expect(runner.run('greedy', sizes(10n ** 12n))).rejects.toMatchObject({ kind: 'memory' });
     expect((await runner.run('greedy', sizes(3n))).outputs.get('y')!.shape).toEqual([3]);
+  });
+});
+
+describe('a runner that was killed', () => {
+  it('has its large requests written to no other file', async () => {
+    await using runner = await startRunner({});
+    await runner.load('m', file('doubling'));
+    const folder = await mkdtemp(join(tmpdir(), 'mill-killed-'));
+    const large = new Map([['x', { datatype: 'FP32', shape: [2 ** 18], data: new Uint8Array(2 ** 20).fill(7) }]]);
+    const links = await readdir('/proc/self/fd').then((all) =>
+      Promise.all(
+        all.map(async (name) => [Number(name), await readlink(`/proc/self/fd/${name}`).catch(() => '')] as const),
+      ),
+    );
+    const exchange = new Set(
+      links.filter(([, link]) => link.includes('mill-exchange-')).map(([descriptor]) => descriptor),
+    );
+    process.kill(runner.pid, 'SIGKILL');
+    const opened: number[] = [];
+    const open = () => opened.push(openSync(join(folder, String(opened.length)), 'w'));
+    for (open(); !exchange.has(opened.at(-1)!); open()) await new Promise((resolve) => setImmediate(resolve));
+    open(); // both numbers are taken now
+    const runs = await Promise.allSettled([runner.run('m', large), runner.run('m', large)]);
+    expect(runs.map(({ status }) => status)).toEqual(['rejected', 'rejected']);
+    expect(opened.map((descriptor) => fstatSync(descriptor).size)).toEqual(opened.map(() => 0));
+    opened.forEach((descriptor) => closeSync(descriptor));
+    await rm(folder, { recursive: true });
   });
 });
 

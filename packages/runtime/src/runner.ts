@@ -1,5 +1,6 @@
+import { onInput } from '@modelmill/wire';
 import { createExchangeFiles, exchangeFiles } from './exchange-files.js';
-import { addressed, createFrameReader, encodeFrame } from './frames.js';
+import { createFrameReader, encodeFrame, sendFrame } from './frames.js';
 import type { EncodedFrame, Frame, FrameHeader } from './frames.js';
 import { RunnerError } from './runner-error.js';
 import type { RunnerErrorKind } from './runner-error.js';
@@ -106,8 +107,9 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     pump();
     head?.resolve(frame);
   };
-  const reader = createFrameReader(onFrame, exchange.read);
-  child.channel.on('data', (chunk: Buffer) => {
+  const reader = createFrameReader(onFrame, exchange);
+  onInput(child.channel, (chunk) => {
+    if (fate !== undefined) return; // what comes after an answer that made no sense makes none either
     try {
       reader(chunk);
     } catch (error) {
@@ -139,12 +141,13 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
 
   function write(frame: EncodedFrame) {
     const file = nextFile++ % exchangeFiles;
-    const inFile = exchange.write(file, frame.body, frame.bodyBytes);
-    const pieces = addressed(frame, { file: inFile ? file : undefined, answerFile: file });
-    if (!inFile && frame.bodyBytes <= joinedBytes) return void child.channel.write(Buffer.concat(pieces));
-    child.channel.cork();
-    for (const piece of pieces) child.channel.write(piece);
-    child.channel.uncork();
+    sendFrame(frame, { file, answerFile: file }, exchange, (pieces) => {
+      if (pieces.length === 1) return void child.channel.write(pieces[0]!);
+      if (frame.bodyBytes <= joinedBytes) return void child.channel.write(Buffer.concat(pieces));
+      child.channel.cork();
+      for (const piece of pieces) child.channel.write(piece);
+      child.channel.uncork();
+    });
   }
 
   async function request(frame: EncodedFrame, signal?: AbortSignal): Promise<Frame> {

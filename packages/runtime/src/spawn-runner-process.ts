@@ -1,6 +1,6 @@
 import { spawn } from 'node:child_process';
-import { closeSync, readFileSync } from 'node:fs';
-import { chmod, mkdtemp, rm } from 'node:fs/promises';
+import { closeSync, readFileSync, rmSync } from 'node:fs';
+import { chmod, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Duplex } from 'node:stream';
@@ -45,10 +45,10 @@ export async function spawnRunnerProcess(options: RunnerOptions, memoryLimitByte
   const onlyCpu = chosenProviders(providers).every((provider) => provider === 'cpu'); // devices map addresses at will
   const addressKiB = Math.ceil((memoryLimitBytes + reservedBytes) / 1024);
   const limits = ['ulimit -c 0', ...(onlyCpu ? [`ulimit -v ${addressKiB}`] : [])].join('; ');
-  const exchange = openExchangeDescriptors() ?? [];
-  const settings = JSON.stringify({ providers: providers ?? null, threads, exchange: exchange.map((_, i) => 4 + i) });
   const directory = await mkdtemp(join(tmpdir(), 'mill-runner-'));
   await chmod(directory, 0o500);
+  const exchange = openExchangeDescriptors() ?? [];
+  const settings = JSON.stringify({ providers: providers ?? null, threads, exchange: exchange.map((_, i) => 4 + i) });
 
   const child = spawn('/bin/sh', ['-c', `${limits}; exec "$0" "$@"`, process.execPath, entry, settings], {
     cwd: directory,
@@ -62,9 +62,10 @@ export async function spawnRunnerProcess(options: RunnerOptions, memoryLimitByte
     child.once('exit', (code, signal) =>
       resolve({ reason: `the runner ended with ${signal ?? `code ${code}`}`, killed: signal === 'SIGKILL' }),
     );
-  }).then(async (exit) => {
+  }).then((exit) => {
+    // at once: whoever still wrote to these descriptors would write to what has them next
     exchange.forEach((descriptor) => closeSync(descriptor));
-    await rm(directory, { recursive: true, force: true });
+    removeFolder(directory);
     return exit;
   });
   const channel = child.stdio[3] as Duplex;
@@ -77,6 +78,14 @@ export async function spawnRunnerProcess(options: RunnerOptions, memoryLimitByte
   if (first !== 'ready') throw new Error(first.reason);
   if (child.pid === undefined) throw new Error('the runner has no process id');
   return { pid: child.pid, channel, exchange, exited, kill };
+}
+
+function removeFolder(path: string): void {
+  try {
+    rmSync(path, { recursive: true, force: true });
+  } catch {
+    // an empty folder stays behind
+  }
 }
 
 /** Memory the process holds; 0 once it is gone. */

@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import type { Metadata, StatusObject } from '@grpc/grpc-js';
-import { MessageGatherer, errorCode, framedMessage, letGo } from '@modelmill/http2';
+import { MessageGatherer, errorCode, framedMessage } from '@modelmill/http2';
+import { letGo } from '@modelmill/wire';
 import type { Connection, HeaderField, Stream, StreamListener } from '@modelmill/http2';
 import { answerBlock, failureBlock, metadataOf, okBlock } from './call-headers.js';
 import { CallTime } from './call-time.js';

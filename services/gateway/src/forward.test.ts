@@ -4,7 +4,7 @@ import type { ServerHttp2Stream } from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { createUnaryConnection } from '@modelmill/client';
-import { soleMemory } from '@modelmill/http2';
+import { soleMemory } from '@modelmill/wire';
 import { forwardUnary } from './forward.js';
 import type { Target } from './replica-set.js';
 

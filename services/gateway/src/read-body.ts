@@ -3,7 +3,7 @@ import { finished } from 'node:stream';
 import type { Readable } from 'node:stream';
 import { types } from 'node:util';
 import { createGunzip, createInflate } from 'node:zlib';
-import { grown } from '@modelmill/http2';
+import { grown } from '@modelmill/wire';
 import * as errors from './errors.js';
 
 /** All of a request's body, decompressed. Refuses what is larger than the limit before it holds it. */

@@ -1,6 +1,7 @@
 import { status } from '@grpc/grpc-js';
 import { RunnerError } from '@modelmill/runtime';
 import type { RunResult, TensorData } from '@modelmill/runtime';
+import { letGo, soleMemory, wholeMemory } from '@modelmill/wire';
 import { gather, split } from './batch.js';
 import type { Tensors } from './batch.js';
 import { createBatcher } from './batcher.js';
@@ -68,6 +69,54 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 async function reaching(executions: readonly unknown[], count: number) {
   while (executions.length < count) await turn();
 }
+
+describe('the memory of large messages', () => {
+  const bytes = 2 ** 21;
+  const large = (memory: Buffer): TensorData => ({
+    datatype: 'UINT8',
+    shape: [1, bytes / 2],
+    data: memory.subarray(8),
+  });
+  const asking = (memory: Buffer): CheckedRequest => request([1, 1], [0], { inputs: new Map([['x', large(memory)]]) });
+  const answering = (memory: Buffer): Partial<BatcherOptions> => ({
+    execute: (inputs) => {
+      const y = { ...large(memory), shape: [inputs.get('x')!.shape[0]!, 4], data: memory.subarray(8, 16) };
+      return Promise.resolve({ outputs: new Map([['y', y]]), computeNs: 1n });
+    },
+  });
+
+  it('is let go with the answer', async () => {
+    const [asked, answered] = [soleMemory(bytes), wholeMemory(bytes)];
+    const { batcher } = heldModel(answering(answered));
+    await batcher.infer(asking(asked));
+    expect(asked.length).toBe(0);
+    letGo(answered);
+    expect(answered.length).toBe(0);
+  });
+
+  it('stays for who observes', async () => {
+    const [asked, answered] = [soleMemory(bytes), wholeMemory(bytes)];
+    const { batcher } = heldModel(answering(answered));
+    await batcher.infer(asking(asked), { observe: () => {} });
+    letGo(answered);
+    expect([asked.length, answered.length]).toEqual([bytes, bytes]);
+  });
+
+  it('stays where it holds the answers of several', async () => {
+    const answered = wholeMemory(bytes);
+    const { batcher } = heldModel({ ...answering(answered), maxQueueBytes: 1e8 });
+    await Promise.all([soleMemory(bytes), soleMemory(bytes)].map((asked) => batcher.infer(asking(asked))));
+    letGo(answered);
+    expect(answered.length).toBe(bytes);
+  });
+
+  it('stays for another try where an execution fails', async () => {
+    const asked = soleMemory(bytes);
+    const { batcher } = heldModel({ execute: () => Promise.reject(new RunnerError('model', 'broken')) });
+    await expect(batcher.infer(asking(asked))).rejects.toThrow('broken');
+    expect(asked.length).toBe(bytes);
+  });
+});
 
 describe('a batcher', () => {
   it('runs a lone request at once and alone', async () => {

@@ -1,6 +1,7 @@
 import { RunnerError } from '@modelmill/runtime';
 import type { RunResult } from '@modelmill/runtime';
 import { RpcError } from '@modelmill/service-kit';
+import { letGo, makeSole } from '@modelmill/wire';
 import { batchKey, gather, split } from './batch.js';
 import type { Tensors } from './batch.js';
 import { isWorthParting } from './batch-cost.js';
@@ -238,7 +239,8 @@ export function createBatcher(options: BatcherOptions): Batcher {
       forecast.learn(batch[0]!.work, done - batch[0]!.since);
       batch.forEach(({ request, caller, since, resolve }, index) => {
         statistics.succeeded(request.rows, begun - since, gathered - begun, executed - gathered, done - executed);
-        caller.observe?.(parts[index]!, Number(computeNs) / 1e6);
+        if (caller.observe) caller.observe(parts[index]!, Number(computeNs) / 1e6);
+        else settleMemory(request.inputs, batch.length === 1 ? outputs : undefined);
         resolve(parts[index]!);
       });
     } catch (error) {
@@ -282,6 +284,12 @@ export function createBatcher(options: BatcherOptions): Batcher {
       });
     },
   };
+}
+
+/** Nobody looks at what was asked any more; the memory of what nobody else got goes with the answer that is made of it. */
+function settleMemory(inputs: Tensors, own: Tensors = new Map()): void {
+  for (const { data } of inputs.values()) letGo(data);
+  for (const { data } of own.values()) makeSole(data);
 }
 
 const isBackground = ({ caller }: Waiting) => caller.background === true;

@@ -2,6 +2,7 @@
 const leastBytes = 2 ** 20;
 const mostKeptBytes = 2 ** 26;
 const idleMs = 10_000;
+const whole = new WeakSet<ArrayBufferLike>();
 const sole = new WeakSet<ArrayBufferLike>();
 /** For the next messages: new memory costs a fault for every page. */
 const kept: ArrayBuffer[] = [];
@@ -11,9 +12,22 @@ let idle: NodeJS.Timeout | undefined;
 /** Memory for one message, which goes with it where somebody says so: `letGo`. What is in it is anything. */
 export function soleMemory(bytes: number): Buffer {
   if (bytes < leastBytes) return Buffer.allocUnsafe(bytes);
+  const memory = wholeMemory(bytes);
+  makeSole(memory);
+  return memory;
+}
+
+/** Memory in which nothing else lies. It is nobody's to let go before `makeSole`. */
+export function wholeMemory(bytes: number): Buffer {
+  if (bytes < leastBytes) return Buffer.allocUnsafeSlow(bytes);
   const buffer = takeKept(bytes) ?? Buffer.allocUnsafeSlow(bytes).buffer;
-  sole.add(buffer);
+  whole.add(buffer);
   return Buffer.from(buffer, 0, bytes);
+}
+
+/** Says that who has this has all that anybody will look at in its memory. */
+export function makeSole({ buffer }: Uint8Array): void {
+  if (whole.has(buffer)) sole.add(buffer);
 }
 
 /**

@@ -1,4 +1,4 @@
-import { letGo, soleMemory } from './sole-memory.js';
+import { letGo, makeSole, soleMemory, wholeMemory } from './sole-memory.js';
 
 const mib = 2 ** 20;
 const held = () => process.memoryUsage().arrayBuffers;
@@ -43,8 +43,18 @@ describe('the memory of a large message', () => {
     letGo(small);
   });
 
+  it('stays until somebody says that nobody else looks at it', () => {
+    const memory = wholeMemory(2 * mib).fill(7);
+    letGo(memory);
+    expect(memory[2 * mib - 1]).toBe(7);
+    makeSole(memory.subarray(5, 6));
+    letGo(memory);
+    expect(memory.length).toBe(0);
+  });
+
   it('stays where it is not its own', () => {
     const memory = Buffer.alloc(2 * mib, 7);
+    makeSole(memory);
     letGo(memory);
     const small = soleMemory(100).fill(7);
     letGo(small);
