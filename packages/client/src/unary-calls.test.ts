@@ -7,39 +7,21 @@ import type { AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { text } from 'node:stream/consumers';
-import { Server, ServerCredentials, status } from '@grpc/grpc-js';
-import type { Metadata, sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
+import type { Metadata } from '@grpc/grpc-js';
 import { createChannel } from './channel.js';
+import { bytesMethod, serveBytes } from './serve-bytes-for-tests.js';
 
-const asIs = (bytes: Buffer) => bytes;
-const echo = { path: '/test.Echo/Echo', requestSerialize: asIs, responseDeserialize: asIs };
+const echo = bytesMethod;
 
-/** A grpc-js server that gives back what it gets, and the metadata it saw. */
+/** Gives back what it gets, and the metadata it saw. */
 async function serveEcho(listen: string, afterMs = 0) {
   const seen: Metadata[] = [];
-  const server = new Server();
-  const method = {
-    ...echo,
-    requestStream: false,
-    responseStream: false,
-    requestDeserialize: asIs,
-    responseSerialize: asIs,
-  };
-  server.addService(
-    { Echo: method },
-    {
-      Echo(call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) {
-        seen.push(call.metadata);
-        setTimeout(() => done(null, call.request), afterMs);
-      },
-    },
-  );
-  const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync(listen, ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    ),
-  );
-  return { port, seen, [Symbol.dispose]: () => server.forceShutdown() };
+  const server = await serveBytes((call, done) => {
+    seen.push(call.metadata);
+    setTimeout(() => done(null, call.request), afterMs);
+  }, listen);
+  return { ...server, seen };
 }
 
 describe('a unary call of the client', () => {

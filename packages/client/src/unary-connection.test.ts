@@ -2,33 +2,13 @@ import { once } from 'node:events';
 import { createServer } from 'node:http2';
 import type { Http2Server, ServerHttp2Stream, Settings } from 'node:http2';
 import type { AddressInfo } from 'node:net';
-import { Server, ServerCredentials, status } from '@grpc/grpc-js';
-import type { sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
+import { status } from '@grpc/grpc-js';
 import { soleMemory } from '@modelmill/wire';
+import { bytesMethod, serveBytes } from './serve-bytes-for-tests.js';
 import { ConnectionLostError, NotBegunError, createUnaryConnection } from './unary-connection.js';
 
-const path = '/test.Echo/Echo';
-const asIs = (bytes: Buffer) => bytes;
+const { path } = bytesMethod;
 const calm = { deadline: Infinity, signal: new AbortController().signal, headers: [] };
-
-/** A grpc-js server, which knows nothing of the connection under test. */
-async function serve(answer: (call: ServerUnaryCall<Buffer, Buffer>, done: sendUnaryData<Buffer>) => void) {
-  const server = new Server({ 'grpc.max_receive_message_length': -1, 'grpc.max_send_message_length': -1 });
-  const method = {
-    path,
-    requestStream: false,
-    responseStream: false,
-    requestSerialize: asIs,
-    requestDeserialize: asIs,
-  };
-  server.addService({ Echo: { ...method, responseSerialize: asIs, responseDeserialize: asIs } }, { Echo: answer });
-  const port = await new Promise<number>((resolve, reject) =>
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    ),
-  );
-  return { address: `127.0.0.1:${port}`, [Symbol.dispose]: () => server.forceShutdown() };
-}
 
 function answerWith(stream: ServerHttp2Stream, ...message: number[]) {
   stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true });
@@ -55,7 +35,7 @@ async function serveStreams(
 
 describe('a unary call over a connection of its own', () => {
   it('brings bytes there and back, many large ones at a time', async () => {
-    using server = await serve((call, done) => done(null, call.request));
+    using server = await serveBytes((call, done) => done(null, call.request));
     using connection = createUnaryConnection(server.address);
     const requests = [0, 1, 65_536, ...Array<number>(6).fill(8 * 2 ** 20)].map((size, i) => Buffer.alloc(size, i + 1));
     const answers = await Promise.all(requests.map((request) => connection.call(path, request, calm)));
@@ -63,8 +43,8 @@ describe('a unary call over a connection of its own', () => {
   });
 
   it('lets go of a large request with a good answer, and keeps it for another try', async () => {
-    using busy = await serve((_, done) => done({ code: status.UNAVAILABLE, details: 'busy' }));
-    using server = await serve((call, done) => done(null, call.request));
+    using busy = await serveBytes((_, done) => done({ code: status.UNAVAILABLE, details: 'busy' }));
+    using server = await serveBytes((call, done) => done(null, call.request));
     using first = createUnaryConnection(busy.address);
     using second = createUnaryConnection(server.address);
     const bytes = Buffer.alloc(2 * 2 ** 20, 'large ');
@@ -78,7 +58,7 @@ describe('a unary call over a connection of its own', () => {
   });
 
   it('gives headers, and fails with the status and words of the server', async () => {
-    using server = await serve((call, done) =>
+    using server = await serveBytes((call, done) =>
       done({ code: status.NOT_FOUND, details: `no “${call.metadata.get('wanted')[0]?.toString()}”, 100 %` }),
     );
     using connection = createUnaryConnection(server.address);
@@ -88,7 +68,7 @@ describe('a unary call over a connection of its own', () => {
 
   it('ends at its deadline, and when the caller goes, and tells the server so', async () => {
     const cancelled: string[] = [];
-    using server = await serve((call) => {
+    using server = await serveBytes((call) => {
       call.on('cancelled', () => cancelled.push(call.request.toString()));
     });
     using connection = createUnaryConnection(server.address);
@@ -104,7 +84,7 @@ describe('a unary call over a connection of its own', () => {
 
   it('lasts for others, however many callers go', async () => {
     const held: (() => void)[] = [];
-    using server = await serve((call, done) => {
+    using server = await serveBytes((call, done) => {
       if (call.request.toString() === 'held') held.push(() => done(null, call.request));
     });
     using connection = createUnaryConnection(server.address);
@@ -172,7 +152,7 @@ describe('a unary call over a connection of its own', () => {
 
   it('is told a server’s long words', async () => {
     const details = '值'.repeat(2000);
-    using server = await serve((_, done) => done({ code: status.INVALID_ARGUMENT, details }));
+    using server = await serveBytes((_, done) => done({ code: status.INVALID_ARGUMENT, details }));
     using connection = createUnaryConnection(server.address);
     const call = connection.call(path, Buffer.alloc(1), calm);
     await expect(call).rejects.toMatchObject({ code: status.INVALID_ARGUMENT, message: details });
