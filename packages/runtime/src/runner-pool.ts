@@ -15,6 +15,12 @@ export type RunnerEvent =
   | { readonly kind: 'exited'; readonly pid: number; readonly reason: string }
   | { readonly kind: 'unstartable'; readonly reason: string };
 
+export interface PoolRunOptions {
+  readonly signal?: AbortSignal;
+  /** About how long it should take, where that is known. */
+  readonly expectedMs?: number;
+}
+
 /**
  * Runners that stand in for one another. One that ends is replaced, with what it had loaded; a request that had not
  * begun there is made again, and one that was being executed is made again once: it may be the victim, not the cause.
@@ -27,8 +33,12 @@ export interface RunnerPool extends AsyncDisposable {
     id: string,
     inputs: ReadonlyMap<string, TensorData>,
     outputs?: readonly string[],
-    signal?: AbortSignal,
+    options?: PoolRunOptions,
   ): Promise<RunResult>;
+  /**
+   * Requests that are under way, where a load counts as many, and runners that have none of them and could answer for every model.
+   */
+  occupancy(): { readonly requests: number; readonly idle: number };
   models(): ReadonlyMap<string, LoadedModel>;
   /** The processes that are up. */
   pids(): number[];
@@ -39,6 +49,10 @@ interface Slot {
   /** Ids it can answer for. */
   readonly loaded: Set<string>;
   inFlight: number;
+  /** When it should be done with that; 0 where it has nothing. */
+  freeAt: number;
+  /** How long all of that should take. */
+  expectedMs: number;
   /** Resolves when it is up with every model of the time. */
   settled: Promise<void>;
 }
@@ -108,16 +122,24 @@ export async function startRunnerPool(options: RunnerPoolOptions): Promise<Runne
       signal?.addEventListener('abort', () => resolve(), { once: true });
     });
 
-  /** The least busy runner that has the model; waits while every one that should have it is being replaced. */
-  async function slotWith(id: string, signal?: AbortSignal): Promise<Slot & { runner: Runner }> {
+  /**
+   * The least busy runner that has the model, with one request more from now on; waits while every one that should have it is
+   * being replaced.
+   */
+  async function enter(id: string, { signal, expectedMs = 0 }: PoolRunOptions): Promise<[Slot, Runner]> {
     for (;;) {
       if (closed) throw new RunnerError('refused', 'the runners are closed');
       if (signal?.aborted === true) throw new RunnerError('cancelled', 'the caller went away');
       let best: (Slot & { runner: Runner }) | undefined;
       for (const slot of slots) {
-        if (isUp(slot) && slot.loaded.has(id) && !(best && best.inFlight <= slot.inFlight)) best = slot;
+        if (isUp(slot) && slot.loaded.has(id) && (best === undefined || isFreeBefore(slot, best))) best = slot;
       }
-      if (best !== undefined) return best;
+      if (best !== undefined) {
+        best.inFlight++;
+        best.expectedMs += expectedMs;
+        best.freeAt = Math.max(best.freeAt, performance.now()) + expectedMs;
+        return [best, best.runner];
+      }
       if (!files.has(id)) throw new RunnerError('refused', `model '${id}' is not loaded`);
       await nextChange(signal);
     }
@@ -170,12 +192,11 @@ export async function startRunnerPool(options: RunnerPoolOptions): Promise<Runne
       return files.get(id)!.model;
     },
     unload,
-    async run(id, inputs, outputs, signal) {
+    async run(id, inputs, outputs, options = {}) {
       for (let executions = 0; ;) {
-        const slot = await slotWith(id, signal);
-        slot.inFlight++;
+        const [slot, runner] = await enter(id, options);
         try {
-          return await slot.runner.run(id, inputs, outputs, signal);
+          return await runner.run(id, inputs, outputs, options.signal);
         } catch (error) {
           if (!(error instanceof RunnerError) || error.kind !== 'crashed' || closed) throw error;
           // whoever kills one runner from outside may have killed them all
@@ -183,9 +204,18 @@ export async function startRunnerPool(options: RunnerPoolOptions): Promise<Runne
           if (!error.innocent && ++executions >= most) throw error;
           slot.loaded.clear(); // its end is known here before its exit is
         } finally {
-          slot.inFlight--;
+          const isIdle = --slot.inFlight === 0;
+          slot.expectedMs = isIdle ? 0 : slot.expectedMs - (options.expectedMs ?? 0);
+          slot.freeAt = isIdle ? 0 : performance.now() + slot.expectedMs;
         }
       }
+    },
+    occupancy() {
+      const up = slots.filter(isUp);
+      return {
+        requests: up.reduce((sum, { inFlight }) => sum + inFlight, 0),
+        idle: up.filter(({ inFlight, loaded }) => inFlight === 0 && loaded.size >= files.size).length,
+      };
     },
     models: () => new Map([...files].map(([id, { model }]) => [id, model])),
     pids: () => slots.flatMap(({ runner }) => runner?.pid ?? []),
@@ -198,7 +228,14 @@ export async function startRunnerPool(options: RunnerPoolOptions): Promise<Runne
   };
 
   for (let index = 0; index < options.runners; index++) {
-    const slot: Slot = { runner: undefined, loaded: new Set(), inFlight: 0, settled: Promise.resolve() };
+    const slot: Slot = {
+      runner: undefined,
+      loaded: new Set(),
+      inFlight: 0,
+      freeAt: 0,
+      expectedMs: 0,
+      settled: Promise.resolve(),
+    };
     slot.settled = fill(slot);
     slots.push(slot);
   }
@@ -213,5 +250,9 @@ export async function startRunnerPool(options: RunnerPoolOptions): Promise<Runne
 
 /** A runner that loads counts as this many requests. */
 const busy = 1_000;
+
+/** Of runners that are as busy as each other, the one that should be done first. */
+const isFreeBefore = (slot: Slot, other: Slot) =>
+  slot.inFlight < other.inFlight || (slot.inFlight === other.inFlight && slot.freeAt < other.freeAt);
 
 const isUp = (slot: Slot): slot is Slot & { runner: Runner } => slot.runner !== undefined;

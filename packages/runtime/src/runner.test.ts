@@ -278,6 +278,56 @@ describe('a pool of runners', () => {
     expect(performance.now() - begun).toBeLessThan(5000);
   });
 
+  it('gives what comes at once to one runner each', async () => {
+    await using pool = await startRunnerPool({ runners: 2 });
+    await pool.load('loop', file('looping'));
+    await pool.load('m', file('doubling'));
+    const order: string[] = [];
+    const rounds = await roundsIn100ms((count) => pool.run('loop', loop(count)));
+    await Promise.all([
+      pool.run('loop', loop(4n * rounds)).then(() => order.push('long')),
+      pool.run('m', new Map([['x', floats(1, 2)]])).then(() => order.push('short')),
+    ]);
+    expect(order).toEqual(['short', 'long']);
+  });
+
+  it('gives what comes next to the runner that should be free first', async () => {
+    await using pool = await startRunnerPool({ runners: 2 });
+    await pool.load('loop', file('looping'));
+    await pool.load('m', file('doubling'));
+    const order: string[] = [];
+    const rounds = await roundsIn100ms((count) => pool.run('loop', loop(count)));
+    const run = (name: string, times: bigint) =>
+      pool
+        .run('loop', loop(times * rounds), undefined, { expectedMs: 100 * Number(times) })
+        .then(() => order.push(name));
+    const long = run('long', 8n);
+    const short = run('short', 2n);
+    const next = pool.run('m', new Map([['x', floats(1, 2)]])).then(() => order.push('next'));
+    expect(pool.occupancy()).toEqual({ requests: 3, idle: 0 });
+    await Promise.all([short, next]);
+    expect(pool.occupancy()).toEqual({ requests: 1, idle: 1 });
+    await long;
+    expect(order).toEqual(['short', 'next', 'long']);
+  });
+
+  it('gives what comes next to the runner that has been at it for longer, where that is not known', async () => {
+    await using pool = await startRunnerPool({ runners: 2 });
+    await pool.load('loop', file('looping'));
+    await pool.load('m', file('doubling'));
+    const order: string[] = [];
+    const run = (name: string, id: string, inputs: Map<string, TensorData>) =>
+      pool.run(id, inputs).then(() => order.push(name));
+    const rounds = await roundsIn100ms((count) => pool.run('loop', loop(count)));
+    const short = run('short', 'loop', loop(rounds));
+    const long = run('long', 'loop', loop(4n * rounds));
+    await short;
+    const later = run('later', 'loop', loop(8n * rounds));
+    const next = run('next', 'm', new Map([['x', floats(1, 2)]]));
+    await Promise.all([long, later, next]);
+    expect(order).toEqual(['short', 'long', 'next', 'later']);
+  });
+
   it('loses no request of others when a runner is killed again and again', async () => {
     const ended: RunnerEvent[] = [];
     await using pool = await startRunnerPool({
@@ -306,6 +356,22 @@ describe('a pool of runners', () => {
     }
   });
 
+  it('counts no runner as idle that loads, or has ended', async () => {
+    await using pool = await startRunnerPool({ runners: 2 });
+    expect(pool.occupancy()).toEqual({ requests: 0, idle: 2 });
+    const loading = pool.load('m', file('doubling'));
+    await Promise.resolve();
+    await Promise.resolve();
+    expect(pool.occupancy().idle).toBeLessThan(2);
+    await loading;
+    expect(pool.occupancy()).toEqual({ requests: 0, idle: 2 });
+    process.kill(pool.pids()[0]!, 'SIGKILL');
+    while (pool.occupancy().idle === 2) await new Promise((resolve) => setImmediate(resolve));
+    await pool.run('m', new Map([['x', floats(1, 2)]]));
+    while (pool.occupancy().idle < 2) await new Promise((resolve) => setTimeout(resolve, 5));
+    expect(pool.occupancy().requests).toBe(0);
+  });
+
   it('goes on without a model that ends its runner while it is loaded', async () => {
     await using pool = await startRunnerPool({ runners: 2 });
     await pool.load('m', file('doubling'));
@@ -323,6 +389,14 @@ describe('a pool of runners', () => {
     await expect(pool.run('m', new Map())).rejects.toMatchObject({ kind: 'refused' });
   });
 });
+
+async function roundsIn100ms(run: (count: bigint) => Promise<unknown>): Promise<bigint> {
+  for (let count = 1000n; ; count *= 2n) {
+    const begun = performance.now();
+    await run(count);
+    if (performance.now() - begun > 100) return count;
+  }
+}
 
 describe('probation', () => {
   it('passes a model that loads and runs', async () => {
