@@ -28,4 +28,4 @@ export { probation } from './probation.js';
 export type { ProbationLimits } from './probation.js';
 export { zeroInputs } from './zero-inputs.js';
 // users of other processes
-export { residentBytes } from './spawn-runner-process.js';
+export { openMemoryGauge } from './memory-gauge.js';

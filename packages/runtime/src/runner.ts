@@ -2,10 +2,11 @@ import { onInput } from '@modelmill/wire';
 import { createExchangeFiles, exchangeFiles } from './exchange-files.js';
 import { createFrameReader, encodeFrame, sendFrame } from './frames.js';
 import type { EncodedFrame, Frame, FrameHeader } from './frames.js';
+import { openMemoryGauge } from './memory-gauge.js';
 import { RunnerError } from './runner-error.js';
 import type { RunnerErrorKind } from './runner-error.js';
 import type { LoadOptions, RunnerOptions } from './runner-options.js';
-import { residentBytes, spawnRunnerProcess } from './spawn-runner-process.js';
+import { spawnRunnerProcess } from './spawn-runner-process.js';
 import type { TensorData, TensorSignature } from './tensor.js';
 
 /** What a model takes and gives, and how it was loaded. */
@@ -69,6 +70,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
   const { requestTimeoutMs = 30_000, memoryLimitBytes = 4 * 2 ** 30 } = options;
   const child = await spawnRunnerProcess(options, memoryLimitBytes);
   const exchange = createExchangeFiles(child.exchange);
+  const gauge = openMemoryGauge(child.pid);
   let nextFile = 0;
   let idleSince = 0;
   const waiting: Pending[] = [];
@@ -89,7 +91,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
     }
     if (performance.now() - head.begun > requestTimeoutMs) {
       end('timeout', `the request executed longer than ${requestTimeoutMs} ms`);
-    } else if (residentBytes(child.pid) > memoryLimitBytes) {
+    } else if (gauge.residentBytes() > memoryLimitBytes) {
       end('memory', `the request took more memory than ${memoryLimitBytes} bytes`);
     }
   }
@@ -120,6 +122,7 @@ export async function startRunner(options: RunnerOptions): Promise<Runner> {
 
   const exited = child.exited.then((exit) => {
     clearInterval(watch);
+    gauge[Symbol.dispose]();
     const killed = fate === undefined && exit.killed;
     fate ??= { kind: 'crashed', reason: exit.reason };
     const [head, ...others] = [...sent.splice(0), ...waiting.splice(0)];

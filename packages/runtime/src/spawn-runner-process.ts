@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { closeSync, readFileSync, rmSync } from 'node:fs';
+import { closeSync, rmSync } from 'node:fs';
 import { chmod, mkdtemp } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -85,15 +85,5 @@ function removeFolder(path: string): void {
     rmSync(path, { recursive: true, force: true });
   } catch {
     // an empty folder stays behind
-  }
-}
-
-/** Memory the process holds; 0 once it is gone. */
-export function residentBytes(pid: number): number {
-  try {
-    const kib = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'latin1'))?.[1];
-    return Number(kib ?? 0) * 1024;
-  } catch {
-    return 0; // it ended between two looks, or this system has no /proc: its end, or its limits, will tell
   }
 }

@@ -2,7 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { residentBytes } from '@modelmill/runtime';
+import { openMemoryGauge } from '@modelmill/runtime';
 import { startChild } from '@modelmill/service-kit';
 import { JobFailedError } from '@modelmill/store';
 import { PassProcessError, openCalls } from './calls.js';
@@ -43,8 +43,9 @@ export async function startPassProcess(
   const passes: CallEnd<PassWork> = openCalls<PassNeeds, PassWork>(child.send, needs);
   let isTooLarge = false;
   let hasEnded = false;
+  const gauge = openMemoryGauge(child.pid);
   const watch = setInterval(() => {
-    if (residentBytes(child.pid) <= memoryBytes) return;
+    if (gauge.residentBytes() <= memoryBytes) return;
     isTooLarge = true;
     child.kill();
   }, watchMs);
@@ -53,6 +54,7 @@ export async function startPassProcess(
     .catch((error: unknown) => error)
     .then(async (reason) => {
       clearInterval(watch);
+      gauge[Symbol.dispose]();
       hasEnded = true;
       passes.close(reason);
       await rm(folder, { recursive: true, force: true });
