@@ -22,6 +22,30 @@ describe('what an execution costs', () => {
     expect(compute).toEqual([1, 4, 16, 20].map((size) => ({ rows: size, ms: size })));
   });
 
+  it('is not believed to grow where the machine has become slower', async () => {
+    const { rows, run } = runs(0);
+    const slowing = async (inputs: Parameters<typeof run>[0]) => {
+      const answer = await run(inputs);
+      const isSlow = rows.includes(16);
+      await new Promise((resolve) => setTimeout(resolve, (4 + rows.at(-1)!) * (isSlow ? 4 : 1)));
+      return answer;
+    };
+    const { whole } = await measureCost([x], 16, slowing);
+    expect(preferredBatch(whole, 16)).toBe(16); // 1.25 a row against 2, and not 5
+  });
+
+  it('is what it is on the machine at its fastest', async () => {
+    const { rows, run } = runs(0);
+    const hastening = async (inputs: Parameters<typeof run>[0]) => {
+      const answer = await run(inputs);
+      await new Promise((resolve) => setTimeout(resolve, rows.at(-1)! * (rows.includes(4) ? 4 : 40)));
+      return answer;
+    };
+    const { whole } = await measureCost([x], 16, hastening);
+    expect(whole.map((point) => point.rows)).toEqual([1, 4, 16]);
+    expect(whole[0]!.ms).toBeLessThan(10); // 40 when it was alone
+  });
+
   it('is not measured where that would take long', async () => {
     const { rows, run } = runs(80);
     expect((await measureCost([x], 64, run)).whole.map((point) => point.rows)).toEqual([1]);

@@ -5,6 +5,8 @@ import type { Tensors } from './batch.js';
 /** Milliseconds of one execution by its rows, growing; empty where it could not be measured. */
 export type CostCurve = readonly { readonly rows: number; readonly ms: number }[];
 
+type Point = { readonly rows: number; ms: number };
+
 const growth = 4;
 const longestMs = 250; // no size is tried that should take longer
 const takes = 5; // the fastest counts
@@ -17,6 +19,8 @@ export interface ExecutionCost {
   readonly compute: CostCurve;
 }
 
+type Run = (inputs: Tensors) => Promise<{ readonly computeNs: bigint }>;
+
 /**
  * Times executions of 1, 4, 16, … rows of zeros, up to `maxBatch` and while one takes less than about 250 ms. A model
  * whose inputs are of open sizes beyond the batch tells nothing this way. What a runner has no memory or time for is not
@@ -25,32 +29,60 @@ export interface ExecutionCost {
 export async function measureCost(
   inputs: readonly TensorSignature[],
   maxBatch: number,
-  run: (inputs: Tensors) => Promise<{ readonly computeNs: bigint }>,
+  run: Run,
 ): Promise<ExecutionCost> {
   if (inputs.some(({ shape }) => shape.slice(1).includes(-1))) return { whole: [], compute: [] };
-  const curve: { rows: number; ms: number }[] = [];
-  const compute: { rows: number; ms: number }[] = [];
+  const curve: Point[] = [];
+  const compute: Point[] = [];
   for (let rows = 1; rows <= maxBatch; rows = rows < maxBatch ? Math.min(rows * growth, maxBatch) : Infinity) {
     const last = curve.at(-1);
     if (last !== undefined && (last.ms / last.rows) * rows > longestMs) break;
-    const batch = zeroInputs(inputs, rows);
-    const times: number[] = [];
-    const computed: number[] = [];
     try {
-      for (let take = 0; take < takes; take++) {
-        const begun = performance.now();
-        const { computeNs } = await run(batch);
-        times.push(performance.now() - begun);
-        computed.push(Number(computeNs) / 1e6);
+      if (last === undefined) {
+        const [alone] = await inTurn([rows], inputs, run);
+        curve.push({ rows, ms: alone!.whole });
+        compute.push({ rows, ms: alone!.compute });
+      } else {
+        const [more, fewer] = await inTurn([rows, last.rows], inputs, run);
+        goOn(curve, rows, fewer!.whole, more!.whole);
+        goOn(compute, rows, fewer!.compute, more!.compute);
       }
     } catch (error) {
       if (last !== undefined && isTooMuch(error)) break; // fewer rows are answered all the same
       throw error;
     }
-    curve.push({ rows, ms: Math.max(Math.min(...times), last?.ms ?? 0) });
-    compute.push({ rows, ms: Math.max(Math.min(...computed), compute.at(-1)?.ms ?? 0) });
   }
   return { whole: curve, compute };
+}
+
+/** The fastest of a few executions of each, one after the other: what slows the machine for a while slows all of them. */
+async function inTurn(
+  sizes: readonly number[],
+  inputs: readonly TensorSignature[],
+  run: Run,
+): Promise<{ whole: number; compute: number }[]> {
+  const batches = sizes.map((rows) => zeroInputs(inputs, rows));
+  const fastest = batches.map(() => ({ whole: Infinity, compute: Infinity }));
+  for (let take = 0; take < takes; take++) {
+    for (const [index, batch] of batches.entries()) {
+      const begun = performance.now();
+      const { computeNs } = await run(batch);
+      const { whole, compute } = fastest[index]!;
+      fastest[index] = {
+        whole: Math.min(whole, performance.now() - begun),
+        compute: Math.min(compute, Number(computeNs) / 1e6),
+      };
+    }
+  }
+  return fastest;
+}
+
+/** Another point of a curve that grows, by what it and the last one take now; where that is less than it was, so were all. */
+function goOn(curve: Point[], rows: number, fewer: number, more: number): void {
+  const last = curve.at(-1)!.ms;
+  const faster = last > 0 ? Math.min(1, fewer / last) : 1;
+  for (const point of curve) point.ms *= faster;
+  curve.push({ rows, ms: fewer > 0 ? last * faster * Math.max(1, more / fewer) : more });
 }
 
 const isTooMuch = (error: unknown) =>
