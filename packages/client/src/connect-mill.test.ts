@@ -292,6 +292,31 @@ describe('inference', () => {
       outputs: [{ name: 'y', datatype: 'FP32', shape: [1, 2], data: Float32Array.of(2, 5) }],
     });
   });
+
+  it('takes what is sent as it was when the call was made, however large it is', async () => {
+    await using mesh = await startServer(inference.GRPCInferenceServiceService, {
+      modelInfer: ({ request: { modelName, inputs, rawInputContents } }, answer) => {
+        const outputs = inputs.map(({ name, datatype, shape }) => ({ name, datatype, shape }));
+        const response = { modelName, outputs, rawOutputContents: rawInputContents };
+        answer(null, inference.ModelInferResponse.fromPartial(response));
+      },
+    });
+    await using mill = connectMill(mesh);
+    for (const length of [10, 3000, 30_000, 700_000]) {
+      const floats = new Float32Array(length);
+      const input = { name: 'x', datatype: 'FP32', shape: [length], data: floats } as const;
+      const texts = { name: 'texts', datatype: 'BYTES', shape: [2], data: ['', 'Grüße'] } as const;
+      const answers = [1, 2, 3].map((value) => {
+        floats.fill(value);
+        return mill.inference.infer({ model: 'same', inputs: [input, texts] });
+      });
+      floats.fill(0);
+      for (const [i, { outputs }] of (await Promise.all(answers)).entries()) {
+        expect((outputs[0]!.data as Float32Array).every((value) => value === i + 1)).toBe(true);
+        expect([outputs[0]!.data.length, outputs[1]!.data]).toEqual([length, ['', 'Grüße']]);
+      }
+    }
+  });
 });
 
 type Handlers<S> = {

@@ -1,10 +1,14 @@
-import { inference } from '@modelmill/contracts';
+import { decodeInferResponse, inferRequestPieces, inference } from '@modelmill/contracts';
+import { soleMemory } from '@modelmill/wire';
 import type { CallOptions, Channel } from './channel.js';
 import { present } from './present.js';
 import { decodeTensor, encodeTensor } from './tensors.js';
 import type { Datatype, InputTensor, OutputTensor } from './tensors.js';
 
 const { GRPCInferenceServiceService: methods } = inference;
+const modelInferMethod = { ...methods.modelInfer, requestSerialize: serialized };
+/** Raw outputs are views into the answer, which will do where their elements are copied from there. */
+const inferMethod = { ...modelInferMethod, responseDeserialize: decodeInferResponse };
 
 export interface InferRequest {
   readonly model: string;
@@ -33,12 +37,12 @@ export type StreamedAnswer =
 /** The Open Inference Protocol. */
 export function createInferenceClient(channel: Channel) {
   const modelInfer = (request: inference.ModelInferRequest, options?: CallOptions) =>
-    channel.unary(methods.modelInfer, request, { ...options, safe: true });
+    channel.unary(modelInferMethod, request, { ...options, safe: true });
 
   return {
     /** Runs one request; a model is a function, so the call is safe to repeat. */
     async infer(request: InferRequest, options?: CallOptions): Promise<InferResponse> {
-      return fromWire(await modelInfer(toWire(request), options));
+      return fromWire(await channel.unary(inferMethod, toWire(request), { ...options, safe: true }));
     },
     /** The same call in the protocol's own messages. */
     modelInfer,
@@ -114,6 +118,18 @@ function toWire({ model, version = '', inputs, outputs = [], id = '' }: InferReq
     outputs: outputs.map((name) => ({ name, parameters: {} })),
     rawInputContents: inputs.map(encodeTensor),
   };
+}
+
+/** The tensors are copied once, into memory that the next request of the size gets when this one is answered. */
+function serialized(request: inference.ModelInferRequest): Buffer {
+  const pieces = inferRequestPieces(request);
+  const message = soleMemory(pieces.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    message.set(piece, at);
+    at += piece.length;
+  }
+  return message;
 }
 
 function streamedAnswer({ errorMessage, inferResponse }: inference.ModelStreamInferResponse): StreamedAnswer {

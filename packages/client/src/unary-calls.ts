@@ -38,6 +38,7 @@ function overConnection(address: string): UnaryCalls {
           deadline,
           signal,
           headers: headerFields(metadata).filter(isTheirs),
+          sole: true,
         });
       } catch (error) {
         if (error instanceof ClosedError)

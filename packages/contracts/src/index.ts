@@ -10,5 +10,11 @@ export * as recipes from './gen/modelmill/v1/recipes.js';
 export * as trainer from './gen/modelmill/v1/trainer.js';
 export * as optimizer from './gen/modelmill/v1/optimizer.js';
 export * as events from './gen/modelmill/v1/events.js';
-export { decodeInferRequest, decodeInferResponse, encodeInferRequest, writtenBefore } from './infer-messages.js';
+export {
+  decodeInferRequest,
+  decodeInferResponse,
+  encodeInferRequest,
+  inferRequestPieces,
+  writtenBefore,
+} from './infer-messages.js';
 export { descriptorSet } from './descriptor-set.js';

@@ -1,5 +1,5 @@
 import * as inference from './gen/inference/grpc_service.js';
-import { decodeInferRequest, decodeInferResponse, encodeInferRequest } from './infer-messages.js';
+import { decodeInferRequest, decodeInferResponse, encodeInferRequest, inferRequestPieces } from './infer-messages.js';
 
 const large = Buffer.alloc(2 ** 17, 7);
 
@@ -112,4 +112,12 @@ describe('the encoder of requests', () => {
     expect(written.buffer === memory.buffer).toBe(inPlace);
     expect(memory.subarray(0, 1000 - room).every((byte) => byte === 9)).toBe(true);
   });
+});
+
+it('writes requests in pieces as the generated encoder does in one, and copies no tensor', () => {
+  const request = inference.ModelInferRequest.decode(whole);
+  const pieces = inferRequestPieces(request);
+  expect(Buffer.concat(pieces).equals(whole)).toBe(true);
+  for (const tensor of request.rawInputContents) expect(pieces).toContain(tensor);
+  expect(Buffer.concat(inferRequestPieces(inference.ModelInferRequest.fromPartial({}))).length).toBe(0);
 });

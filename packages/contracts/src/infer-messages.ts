@@ -26,14 +26,20 @@ export function decodeInferResponse(bytes: Buffer): ModelInferResponse {
   return response;
 }
 
+/** What the generated encoder writes, in pieces: raw tensors are not copied, where that one copies them three times. */
+export function inferRequestPieces(request: ModelInferRequest): Uint8Array[] {
+  const pieces: Uint8Array[] = [ModelInferRequest.encode({ ...request, rawInputContents: [] }).finish()];
+  for (const tensor of request.rawInputContents) pieces.push(rawPrefix(rawInputContents, tensor.byteLength), tensor);
+  return pieces;
+}
+
 /**
- * As the generated encoder, but that raw tensors are copied once, where that one copies them three times, and a single one not at
- * all where what goes before it fits into the `room` of so many bytes right before it. The encoder writes there.
+ * The same in one piece: a single raw tensor is not copied, either, where what goes before it fits into the `room` of so many
+ * bytes right before it. The encoder writes there.
  */
 export function encodeInferRequest(request: ModelInferRequest, room = 0): Buffer {
   const { rawInputContents: tensors } = request;
-  const pieces: Uint8Array[] = [ModelInferRequest.encode({ ...request, rawInputContents: [] }).finish()];
-  for (const tensor of tensors) pieces.push(rawPrefix(rawInputContents, tensor.byteLength), tensor);
+  const pieces = inferRequestPieces(request);
   const [only] = tensors;
   if (only === undefined || tensors.length > 1) return Buffer.concat(pieces);
   const head = Buffer.concat(pieces.slice(0, -1));

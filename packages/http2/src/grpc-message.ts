@@ -3,7 +3,7 @@ import { grown, letGo } from '@modelmill/wire';
 /** A message as gRPC frames it: one byte that says whether it is compressed, four of length, itself. */
 const prefixBytes = 5;
 /** Below this, a message is copied behind its prefix: one piece of memory costs less than two. */
-const copiedBytes = 2 ** 16;
+const copiedBytes = 2 ** 13;
 
 const nothing = Buffer.alloc(0);
 

@@ -44,4 +44,12 @@ describe('the encoder of answers', () => {
     expect(written.buffer === tensor.buffer).toBe(inPlace);
     expect(encodeInferResponse(response).equals(want)).toBe(true);
   });
+
+  it('does not keep the memory of a batch for one of its rows', () => {
+    const batch = memoryWithRoom(700_000).fill(7);
+    const response = inference.ModelInferResponse.fromPartial({ rawOutputContents: [batch.subarray(0, 70_000)] });
+    expect(encodeInferResponse(response).buffer).not.toBe(batch.buffer);
+    const whole = inference.ModelInferResponse.fromPartial({ rawOutputContents: [batch] });
+    expect(encodeInferResponse(whole).buffer).toBe(batch.buffer);
+  });
 });

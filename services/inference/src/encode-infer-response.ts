@@ -18,7 +18,7 @@ export function encodeInferResponse(response: inference.ModelInferResponse): Buf
   if (!first) return Buffer.from(head);
   rawPrefix(head, first);
   // once: the answer may still be on its way when the same tensor is written again
-  if (others.length === 0 && takeRoomBefore(first, head.length)) return writtenBefore(first, head);
+  if (others.length === 0 && fills(first) && takeRoomBefore(first, head.length)) return writtenBefore(first, head);
   const pieces: Uint8Array[] = [Buffer.from(head), first];
   for (const raw of others) {
     const prefix: number[] = [];
@@ -27,6 +27,9 @@ export function encodeInferResponse(response: inference.ModelInferResponse): Buf
   }
   return Buffer.concat(pieces);
 }
+
+/** One row of a large batch would keep all of that until it is read. */
+const fills = ({ buffer, byteLength }: Uint8Array) => 2 * byteLength >= buffer.byteLength;
 
 function rawPrefix(into: number[], raw: Uint8Array) {
   key(into, 6);
