@@ -4,8 +4,9 @@ import type { RunResult, TensorData } from '@modelmill/runtime';
 import { letGo, soleMemory, wholeMemory } from '@modelmill/wire';
 import { gather, split } from './batch.js';
 import type { Tensors } from './batch.js';
+import type { CostCurve, ExecutionCost } from './batch-cost.js';
 import { createBatcher } from './batcher.js';
-import type { BatcherOptions } from './batcher.js';
+import type { Batcher, BatcherOptions } from './batcher.js';
 import type { CheckedRequest } from './infer-request.js';
 import { createStatistics } from './statistics.js';
 
@@ -24,9 +25,12 @@ const request = (shape: number[], values: readonly number[], rest: Partial<Check
   ...rest,
 });
 
+const costOfAll = (curve: CostCurve): ExecutionCost => ({ whole: curve, compute: curve });
+
 /** A model that negates, and executes when it is told to. */
 function heldModel(options: Partial<BatcherOptions> = {}) {
   const executions: { inputs: Tensors; finish: (error?: Error) => void }[] = [];
+  let underWay = 0;
   const batcher = createBatcher({
     model: 'm',
     batched: true,
@@ -37,12 +41,14 @@ function heldModel(options: Partial<BatcherOptions> = {}) {
     runners: 1,
     sideBySide: 1,
     lanes: 1,
-    curve: [],
+    cost: costOfAll([]),
     statistics: createStatistics(),
     execute: (inputs) =>
       new Promise<RunResult>((resolve, reject) => {
+        underWay++;
         executions.push({ inputs, finish: (error) => (error ? reject(error) : resolve(negated(inputs))) });
-      }),
+      }).finally(() => underWay--),
+    occupancy: () => ({ requests: underWay, idle: Math.max(0, (options.runners ?? 1) - underWay) }),
     ...options,
   });
   return { batcher, executions };
@@ -64,6 +70,7 @@ function negated(inputs: Tensors): RunResult {
   };
 }
 
+const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 async function reaching(executions: readonly unknown[], count: number) {
@@ -182,7 +189,12 @@ describe('a batcher', () => {
     ['decides so for less than full batches, too', 4, 8, 1, 0.25, [8]],
   ])('%s', async (_, runners, requests, rows, msPerRow, batches) => {
     const curve = [1, 8].map((of) => ({ rows: of, ms: 1 + of * msPerRow }));
-    const { batcher, executions } = heldModel({ runners, sideBySide: runners, lanes: 2 * runners, curve });
+    const { batcher, executions } = heldModel({
+      runners,
+      sideBySide: runners,
+      lanes: 2 * runners,
+      cost: costOfAll(curve),
+    });
     const answers = Array.from({ length: requests }, (_, i) =>
       batcher.infer(request([rows, 1], Array<number>(rows).fill(i))),
     );
@@ -192,6 +204,182 @@ describe('a batcher', () => {
       Array.from({ length: requests }, (_, i) => -i),
     );
     expect(executions.map(({ inputs }) => inputs.get('x')!.shape[0])).toEqual(batches);
+  });
+
+  describe('while every runner has work', () => {
+    const hundredMs = { lanes: 2, cost: costOfAll([{ rows: 8, ms: 100 }]) };
+    const ask = (batcher: Batcher, count: number) =>
+      Array.from({ length: count }, (_, i) => batcher.infer(request([1, 1], [i])));
+    const rowsOf = (executions: readonly { readonly inputs: Tensors }[]) =>
+      executions.map(({ inputs }) => inputs.get('x')!.shape[0]);
+
+    it('gathers the next batch until one is done', async () => {
+      const { batcher, executions } = heldModel(hundredMs);
+      const answers = ask(batcher, 1);
+      await turn();
+      for (let i = 0; i < 3; i++) {
+        answers.push(...ask(batcher, 1));
+        await turn();
+      }
+      expect(rowsOf(executions)).toEqual([1]);
+      executions[0]!.finish();
+      await reaching(executions, 2);
+      expect(rowsOf(executions)).toEqual([1, 3]);
+      executions[1]!.finish();
+      await Promise.all(answers);
+    });
+
+    it('has the next batch ready before the one under way should be done', async () => {
+      const { batcher, executions } = heldModel(hundredMs);
+      const began = performance.now();
+      const answers = ask(batcher, 1);
+      await turn();
+      answers.push(...ask(batcher, 2));
+      await reaching(executions, 2);
+      const waited = performance.now() - began;
+      expect(waited).toBeGreaterThan(50);
+      expect(waited).toBeLessThan(1000);
+      expect(rowsOf(executions)).toEqual([1, 2]);
+      executions.forEach(({ finish }) => finish());
+      await Promise.all(answers);
+    });
+
+    it('does not hurry for a runner that has its next batch', async () => {
+      const { batcher, executions } = heldModel({ ...hundredMs, runners: 2, sideBySide: 2, lanes: 4 });
+      const answers = ask(batcher, 8);
+      await pause(60);
+      answers.push(...ask(batcher, 17));
+      await turn();
+      expect(rowsOf(executions)).toEqual([8, 8, 8]);
+      const began = performance.now();
+      await reaching(executions, 4);
+      expect(performance.now() - began).toBeGreaterThan(70); // the first should end after 40 ms, the second after 100
+      executions.forEach(({ finish }) => finish());
+      await Promise.all(answers);
+    });
+
+    it('gathers as long as what is ahead takes where executions share one device', async () => {
+      const { batcher, executions } = heldModel({ ...hundredMs, runners: 2, lanes: 4 });
+      const answers = ask(batcher, 8);
+      await turn();
+      answers.push(...ask(batcher, 9));
+      const began = performance.now();
+      await turn();
+      expect(rowsOf(executions)).toEqual([8, 8]);
+      await pause(100);
+      executions[0]!.finish();
+      await reaching(executions, 3);
+      expect(performance.now() - began).toBeGreaterThan(150);
+      executions.forEach(({ finish }) => finish());
+      await Promise.all(answers);
+    });
+
+    it('sends what waits earlier where sending takes longer', async () => {
+      const cost = { whole: [{ rows: 8, ms: 100 }], compute: [{ rows: 8, ms: 20 }] };
+      const { batcher, executions } = heldModel({ lanes: 2, cost });
+      const answers = ask(batcher, 1);
+      await turn();
+      answers.push(...ask(batcher, 1));
+      const began = performance.now();
+      await reaching(executions, 2);
+      expect(performance.now() - began).toBeLessThan(60); // 20 of 100
+      executions.forEach(({ finish }) => finish());
+      await Promise.all(answers);
+    });
+
+    it('answers what gathers before it is drained, first what has a priority, and nothing that nobody wants', async () => {
+      const { batcher, executions } = heldModel({ lanes: 2, cost: costOfAll([{ rows: 2, ms: 10_000 }]), maxBatch: 2 });
+      const running = ask(batcher, 2);
+      await turn();
+      const caller = new AbortController();
+      const ending = batcher.infer(request([1, 1], [3]), { signal: caller.signal });
+      const gone = expect(ending).rejects.toThrow('went away');
+      await turn();
+      caller.abort();
+      const urgent = batcher.infer(request([1, 1], [4], { priority: 1 }));
+      const drained = batcher.drain();
+      await turn();
+      expect(executions.slice(1).map(({ inputs }) => valuesOf(inputs.get('x')!))).toEqual([[4]]);
+      await gone;
+      executions.forEach(({ finish }) => finish());
+      await Promise.all([...running, urgent, drained]);
+    });
+
+    it('sends what waits at once where little more may wait', async () => {
+      const { batcher, executions } = heldModel({ ...hundredMs, maxQueue: 2 });
+      const answers = ask(batcher, 1);
+      for (let i = 0; i < 2; i++) {
+        await turn();
+        answers.push(...ask(batcher, 1));
+      }
+      await turn();
+      expect(rowsOf(executions)).toEqual([1, 1]);
+      answers.push(...ask(batcher, 1)); // and is not refused
+      executions.forEach(({ finish }) => finish());
+      await reaching(executions, 3);
+      executions[2]!.finish();
+      await Promise.all(answers);
+    });
+
+    it('sends what waits at once where they work for others, too', async () => {
+      const { batcher, executions } = heldModel({ ...hundredMs, occupancy: () => ({ requests: 3, idle: 0 }) });
+      const answers = ask(batcher, 1);
+      await turn();
+      answers.push(...ask(batcher, 1));
+      await turn();
+      expect(rowsOf(executions)).toEqual([1, 1]);
+      executions.forEach(({ finish }) => finish());
+      await Promise.all(answers);
+    });
+
+    it('does not take requests of other shapes for a full batch', async () => {
+      const { batcher, executions } = heldModel(hundredMs);
+      const answers = ask(batcher, 1);
+      await turn();
+      for (const columns of [1, 2]) {
+        for (let i = 0; i < 4; i++) answers.push(batcher.infer(request([1, columns], Array<number>(columns).fill(i))));
+      }
+      await turn();
+      expect(rowsOf(executions)).toEqual([1]);
+      for (let done = 0; done < 3; done++) {
+        await reaching(executions, done + 1);
+        executions[done]!.finish();
+      }
+      await Promise.all(answers);
+      expect(rowsOf(executions)).toEqual([1, 4, 4]);
+    });
+
+    it('sends a full batch at once', async () => {
+      const { batcher, executions } = heldModel(hundredMs);
+      const answers = ask(batcher, 1);
+      await turn();
+      answers.push(...ask(batcher, 8));
+      await turn();
+      expect(rowsOf(executions)).toEqual([1, 8]);
+      executions.forEach(({ finish }) => finish());
+      await Promise.all(answers);
+    });
+
+    it('sends what cannot go with others at once', async () => {
+      const { batcher, executions } = heldModel({ ...hundredMs, batched: false });
+      const answers = ask(batcher, 1);
+      await turn();
+      answers.push(...ask(batcher, 1));
+      await turn();
+      expect(executions).toHaveLength(2);
+      executions.forEach(({ finish }) => finish());
+      await Promise.all(answers);
+    });
+  });
+
+  it('does not divide a burst among runners that work for others', async () => {
+    const occupancy = () => ({ requests: 1, idle: 1 });
+    const { batcher, executions } = heldModel({ runners: 2, sideBySide: 2, lanes: 4, occupancy });
+    const answers = Array.from({ length: 8 }, (_, i) => batcher.infer(request([1, 1], [i])));
+    await turn();
+    expect(executions.map(({ inputs }) => inputs.get('x')!.shape[0])).toEqual([8]);
+    executions[0]!.finish();
+    await Promise.all(answers);
   });
 
   it('does not divide what nobody waits for', async () => {
@@ -275,7 +463,6 @@ describe('a batcher', () => {
     expect(executions).toHaveLength(1);
   });
 
-  const pause = (ms: number) => new Promise((resolve) => setTimeout(resolve, ms));
   const within = (ms: number) => ({ deadline: Date.now() + ms });
 
   it('never runs what nobody waits for any more', async () => {
@@ -291,7 +478,7 @@ describe('a batcher', () => {
     expect(executions).toHaveLength(1);
   });
 
-  const hundredMsEach = { curve: [{ rows: 1, ms: 100 }], maxBatch: 1 };
+  const hundredMsEach = { cost: costOfAll([{ rows: 1, ms: 100 }]), maxBatch: 1 };
 
   it('refuses at once what it cannot answer in time', async () => {
     const { batcher, executions } = heldModel(hundredMsEach);
@@ -319,7 +506,7 @@ describe('a batcher', () => {
   });
 
   it('tries what finds a runner free, whatever the forecast says', async () => {
-    const { batcher, executions } = heldModel({ curve: [{ rows: 1, ms: 60_000 }] });
+    const { batcher, executions } = heldModel({ cost: costOfAll([{ rows: 1, ms: 60_000 }]) });
     const answer = batcher.infer(request([1, 1], [1]), within(500));
     await reaching(executions, 1);
     executions[0]!.finish();
@@ -327,7 +514,7 @@ describe('a batcher', () => {
   });
 
   it('lets no queue stand that takes half of what callers wait', async () => {
-    const { batcher } = heldModel({ curve: [{ rows: 1, ms: 10 }], maxBatch: 1 });
+    const { batcher } = heldModel({ cost: costOfAll([{ rows: 1, ms: 10 }]), maxBatch: 1 });
     for (let i = 0; i < 4; i++) void batcher.infer(request([1, 1], [0]));
     const burst = Promise.race([batcher.infer(request([1, 1], [1]), within(80)), turn()]);
     await expect(burst).resolves.toBeUndefined(); // 50 ms of 80

@@ -4,8 +4,8 @@ import { RpcError } from '@modelmill/service-kit';
 import { letGo, makeSole } from '@modelmill/wire';
 import { batchKey, gather, split } from './batch.js';
 import type { Tensors } from './batch.js';
-import { isWorthParting } from './batch-cost.js';
-import type { CostCurve } from './batch-cost.js';
+import { costOf, isWorthParting } from './batch-cost.js';
+import type { ExecutionCost } from './batch-cost.js';
 import {
   answerTooLate,
   callerGone,
@@ -15,6 +15,7 @@ import {
   queueTimeout,
   stopping,
 } from './errors.js';
+import { createExecutions } from './executions.js';
 import { createForecast } from './forecast.js';
 import type { CheckedRequest } from './infer-request.js';
 import type { VersionStatistics } from './statistics.js';
@@ -38,10 +39,13 @@ export interface BatcherOptions {
   readonly sideBySide: number;
   /** Executions under way at a time: some more, so that no runner waits for one to be put together. */
   readonly lanes: number;
-  /** What executions cost, as far as it is known. */
-  readonly curve: CostCurve;
+  /** What executions cost, as far as it is known, and what of it ONNX Runtime takes. */
+  readonly cost: ExecutionCost;
   readonly statistics: VersionStatistics;
-  execute(inputs: Tensors, outputs: readonly string[] | undefined): Promise<RunResult>;
+  /** `expectedMs`: about how long it should take; 0 where that is not known. */
+  execute(inputs: Tensors, outputs: readonly string[] | undefined, expectedMs: number): Promise<RunResult>;
+  /** Of the runners, for whichever version: executions and loads that are under way, and runners that have none. */
+  occupancy(): { readonly requests: number; readonly idle: number };
 }
 
 /** Who waits for an answer. */
@@ -59,7 +63,8 @@ export interface Caller {
 }
 
 /**
- * Batches what has waited, and adds no waiting of its own. One per loaded version. What could not be answered within its
+ * Batches what has waited, and keeps no runner waiting for it: what comes while they have work gathers here, and not in front of
+ * them. One per loaded version. What could not be answered within its
  * deadline is refused as it comes: it would take the time of those that can.
  */
 export interface Batcher {
@@ -85,17 +90,20 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+/** What it takes at least to put an execution together and to send it. */
+const leastLeadMs = 2;
+
 export function createBatcher(options: BatcherOptions): Batcher {
-  const { model, maxBatch, maxQueue, maxQueueBytes, maxWaitMs, sideBySide, lanes, curve, statistics, execute } =
-    options;
-  const forecast = createForecast(options);
+  const { model, maxBatch, maxQueue, maxQueueBytes, maxWaitMs, sideBySide, lanes, cost, statistics, execute } = options;
+  const forecast = createForecast({ ...options, curve: cost.whole });
   let { batched } = options;
   let queue: Waiting[] = [];
   const queued = { requests: 0, rows: 0, bytes: 0 };
   const wanted = { requests: 0, rows: 0, bytes: 0 }; // of these, what somebody waits for
   let wantedSince = 0;
-  const executing = new Set<{ readonly rows: number; readonly background: boolean }>();
+  const executing = createExecutions({ sideBySide, curve: cost.whole });
   let planned = false;
+  let timer: NodeJS.Timeout | undefined;
   let draining = false;
   let drained = () => {};
 
@@ -167,9 +175,51 @@ export function createBatcher(options: BatcherOptions): Batcher {
     planned = true;
     setImmediate(() => {
       planned = false;
-      while (executing.size < lanes && queue.length > 0) launch();
+      clearTimeout(timer);
+      while (executing.size < lanes && queue.length > 0) {
+        const ms = executing.size < sideBySide ? 0 : msToGather();
+        if (ms > 0) {
+          timer = setTimeout(plan, ms);
+          break;
+        }
+        launch();
+      }
       if (draining && queue.length === 0 && executing.size === 0) drained();
     });
+  }
+
+  /**
+   * How long what waits may go on waiting for more to go with it, while every runner has work: until one is about to have none.
+   * What is put together before that is sent with few rows, and those who come next wait for it. Where runners work for other
+   * versions, too, whoever comes late to them is last: then nothing waits here.
+   */
+  function msToGather(): number {
+    if (!batched || isFull() || isCrowded() || !haveOnlyOurs()) return 0;
+    const rows = Math.min(queued.rows, maxBatch);
+    const sendingMs = Math.max(leastLeadMs, costOf(cost.whole, rows) - costOf(cost.compute, rows));
+    return Math.max(0, executing.msUntilIdle() - sendingMs);
+  }
+
+  /** Whether what waits is near to what may. */
+  function isCrowded(): boolean {
+    return 2 * wanted.requests >= maxQueue || 2 * wanted.bytes >= maxQueueBytes;
+  }
+
+  /** Whether runners have work, and none but ours. */
+  function haveOnlyOurs(): boolean {
+    const { requests, idle } = options.occupancy();
+    return requests <= executing.size && idle <= options.runners - sideBySide;
+  }
+
+  /** Whether as many rows wait as go together with the first of them. */
+  function isFull(): boolean {
+    if (queued.rows < maxBatch) return false;
+    let rows = 0;
+    for (const { key, request } of queue) {
+      if (key === queue[0]!.key) rows += request.rows;
+      if (rows >= maxBatch) return true;
+    }
+    return false;
   }
 
   function launch() {
@@ -177,9 +227,11 @@ export function createBatcher(options: BatcherOptions): Batcher {
     if (batch.length === 0) return;
     const rows = batch.reduce((sum, { request }) => sum + request.rows, 0);
     const execution = { rows, background: isBackground(batch[0]!) };
-    executing.add(execution);
-    void run(batch).finally(() => {
-      executing.delete(execution);
+    executing.begin(execution);
+    let isAnswered = false;
+    const ended = run(batch).then((answered) => void (isAnswered = answered));
+    void ended.finally(() => {
+      executing.end(execution, isAnswered);
       if (queue.length > 0) plan();
       else if (draining && executing.size === 0) drained();
     });
@@ -187,10 +239,10 @@ export function createBatcher(options: BatcherOptions): Batcher {
 
   /** Runners that are free get a part each of what is waited for, where that costs little. */
   function rowsToTake(): number {
-    const free = sideBySide - executing.size;
+    const free = Math.min(sideBySide - executing.size, options.occupancy().idle);
     const rows = Math.min(wanted.rows, free * maxBatch);
     const part = Math.ceil(rows / free);
-    return free > 1 && rows > 0 && isWorthParting(curve, part, Math.min(rows, maxBatch)) ? part : maxBatch;
+    return free > 1 && rows > 0 && isWorthParting(cost.whole, part, Math.min(rows, maxBatch)) ? part : maxBatch;
   }
 
   /** The first one that still wants an answer, and those behind it that fit with it; the others keep their order. */
@@ -216,21 +268,23 @@ export function createBatcher(options: BatcherOptions): Batcher {
     return batch;
   }
 
-  async function run(batch: readonly Waiting[]): Promise<void> {
+  /** Whether one execution answered all of them. */
+  async function run(batch: readonly Waiting[]): Promise<boolean> {
     const begun = performance.now();
     const rows = batch.map(({ request }) => request.rows);
+    const total = rows.reduce((sum, count) => sum + count, 0);
     try {
       const inputs = gather(batch.map(({ request }) => request));
       const gathered = performance.now();
-      const { outputs, computeNs } = await execute(inputs, commonOutputs(batch));
+      const { outputs, computeNs } = await execute(inputs, commonOutputs(batch), executing.expectedMs(total));
       const executed = performance.now();
       const parts = split(outputs, rows);
       if (parts === undefined) {
         batched = false; // it said it was, with a variable first dimension, and is not
-        return await runApart(batch);
+        await runApart(batch);
+        return false;
       }
       const done = performance.now();
-      const total = rows.reduce((sum, count) => sum + count, 0);
       statistics.executed(total, gathered - begun, executed - gathered, done - executed);
       if (batch.some(({ caller }) => caller.watch)) {
         const watches = new Set(batch.map(({ caller }) => caller.watch));
@@ -243,10 +297,12 @@ export function createBatcher(options: BatcherOptions): Batcher {
         else settleMemory(request.inputs, batch.length === 1 ? outputs : undefined);
         resolve(parts[index]!);
       });
+      return true;
     } catch (error) {
       // one bad request must not fail the others it was put together with; but what nobody waits for ends one runner, not many
       if (batch.length > 1 && !(isBackground(batch[0]!) && endsRunner(error))) await runApart(batch);
       else for (const { reject } of batch) reject(error);
+      return false;
     }
   }
 

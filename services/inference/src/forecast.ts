@@ -1,5 +1,6 @@
 import { costOf } from './batch-cost.js';
 import type { CostCurve } from './batch-cost.js';
+import { createSlowness } from './slowness.js';
 
 export interface ForecastOptions {
   readonly curve: CostCurve;
@@ -29,29 +30,22 @@ export interface Forecast {
   learn(work: number, milliseconds: number): void;
 }
 
-const weight = 0.1;
 const deviations = 2;
 
 export function createForecast({ curve, maxBatch, runners }: ForecastOptions): Forecast {
   let learned = curve;
-  // a smoothed mean and its mean deviation, as TCP foretells when an answer is late (Jacobson 1988, RFC 6298)
-  let slowness = 1;
-  let deviation = 0;
+  const slowness = createSlowness();
   return {
     work({ executing, waiting, own }) {
       let ms = Math.floor(waiting / maxBatch) * costOf(learned, maxBatch) + costOf(learned, waiting % maxBatch);
       for (const rows of executing) ms += costOf(learned, rows);
       return Math.max(costOf(learned, Math.min(own, maxBatch)), ms / runners);
     },
-    milliseconds: (work) => work * (slowness + deviations * deviation),
+    milliseconds: (work) => work * (slowness.mean + deviations * slowness.deviation),
     learn(work, milliseconds) {
       if (learned.length === 0) {
         learned = [{ rows: maxBatch, ms: milliseconds }]; // optimistic: that a full execution takes what the first one did
-      } else if (work > 0) {
-        const error = milliseconds / work - slowness;
-        slowness += weight * error;
-        deviation += weight * (Math.abs(error) - deviation);
-      }
+      } else if (work > 0) slowness.learn(milliseconds / work);
     },
   };
 }

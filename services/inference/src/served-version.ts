@@ -90,16 +90,18 @@ export async function loadVersion(
   }
   const { batched, cost } = measured;
   const preferred = preferredBatch(cost.whole, limits.maxBatch);
+  const sideBySide = loaded.provider === 'cpu' ? limits.runners : 1; // runners share one GPU
   const batcher = createBatcher({
     model,
     batched,
     ...limits,
     maxBatch: preferred,
     lanes: 2 * limits.runners, // each has one ahead while its last one is taken apart
-    sideBySide: loaded.provider === 'cpu' ? limits.runners : 1, // runners share one GPU
-    curve: cost.whole,
+    sideBySide,
+    cost,
     statistics,
-    execute: (inputs, outputs) => pool.run(id, inputs, outputs),
+    execute: (inputs, outputs, expectedMs) => pool.run(id, inputs, outputs, { expectedMs }),
+    occupancy: pool.occupancy,
   });
   const outputNames = loaded.outputs.map(({ name }) => name);
   const served: LoadedVersion = {

@@ -24,7 +24,8 @@ function heldVersion(version: string) {
     runners,
     sideBySide: runners,
     lanes: 2 * runners,
-    curve: [],
+    cost: { whole: [], compute: [] },
+    occupancy: () => ({ requests: ends.length, idle: runners }),
     statistics: createStatistics(),
     execute: () => new Promise((resolve) => ends.push(() => resolve(answer))),
   });
