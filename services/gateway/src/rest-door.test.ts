@@ -4,6 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { status } from '@grpc/grpc-js';
 import { RpcError, startTelemetry } from '@modelmill/service-kit';
 import type { Telemetry } from '@modelmill/service-kit';
+import { createHostCheck } from './host-check.js';
+import type { HostCheck } from './host-check.js';
 import { openRestDoor } from './rest-door.js';
 import { jsonAnswer } from './rest-request.js';
 import type { RestHandler, RestRoute, Verb } from './rest-request.js';
@@ -71,7 +73,7 @@ const routes = [
   }),
 ];
 
-const open = () =>
+const open = (checkHost: HostCheck = () => {}) =>
   openRestDoor(
     {
       listen: '127.0.0.1:0',
@@ -79,7 +81,7 @@ const open = () =>
       telemetry,
       translate: (error) => error,
       checkKey: () => {},
-      checkHost: () => {},
+      checkHost,
       idleMs: 3000,
     },
     routes,
@@ -220,5 +222,18 @@ it('gives the head of a stream to who asks for that alone', async () => {
   await until('\r\n\r\n');
   expect(heard()).toMatch(/^HTTP\/1\.1 200/);
   expect(heard()).not.toContain('tick');
+  socket.destroy();
+});
+
+it('is asked for whole URLs, too, whose host goes before the header', async () => {
+  await using door = await open(createHostCheck('127.0.0.1:0', []));
+  const { socket, until, codes, heard } = caller(door.port);
+  const ask = (url: string, host: string) => `GET ${url} HTTP/1.1\r\nHost: ${host}\r\n\r\n`;
+  socket.write(ask('http://localhost:80/now?x=1', 'evil.example') + ask('HTTP://127.0.0.1/now', 'localhost'));
+  socket.write(ask('http://evil.example/now', 'localhost') + ask('http://localhost', 'localhost'));
+  socket.write(ask('ftp://localhost/now', 'localhost') + ask('/later', 'localhost'));
+  await until('"later"');
+  expect(codes()).toEqual([200, 200, 421, 404, 404, 200]);
+  expect(heard()).toContain('evil.example');
   socket.destroy();
 });

@@ -87,8 +87,8 @@ export async function openRestDoor(
     let path = 'unknown';
     try {
       if (closing) throw errors.doorCloses();
-      const [pathname = '', search = ''] = split(url);
-      options.checkHost(headers);
+      const { host = headers.host, path: pathname, search } = targetOf(url);
+      options.checkHost(host === headers.host ? headers : { ...headers, host });
       const { route, params } = find(method, pathname);
       path = route.path;
       if (!route.open) options.checkKey(headers.authorization);
@@ -181,10 +181,13 @@ function refuseConnection(error: NodeJS.ErrnoException, socket: Socket, answerin
   socket.destroy(error);
 }
 
-function split(url: string): string[] {
+/** What is asked for: a path, or all of a URL, as proxies ask, whose host goes before the header (RFC 9112, 3.2.2). */
+function targetOf(url: string): { readonly host?: string | undefined; readonly path: string; readonly search: string } {
   if (url.length > limits.urlLength) throw errors.urlTooLong(url.length, limits.urlLength);
-  const mark = url.indexOf('?');
-  return mark < 0 ? [url, ''] : [url.slice(0, mark), url.slice(mark + 1)];
+  const [, host, rest = url] = url.startsWith('/') ? [] : (/^http:\/\/([^/?]*)(.*)$/i.exec(url) ?? []);
+  const mark = rest.indexOf('?');
+  const path = mark < 0 ? rest : rest.slice(0, mark);
+  return { host, path: path || '/', search: mark < 0 ? '' : rest.slice(mark + 1) };
 }
 
 function queryOf(search: string): URLSearchParams {
