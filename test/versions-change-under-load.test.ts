@@ -5,7 +5,7 @@ import { childrenOf, residentBytes } from './processes.js';
 import { startMesh } from './start-mesh.js';
 import type { Mesh } from './start-mesh.js';
 
-jest.setTimeout(240_000);
+jest.setTimeout(480_000);
 
 /** y [n, 4] is `value` wherever x [n, 4] is, and carries so many bytes of weights. */
 function constant(value: number, weightBytes = 16): Uint8Array {
