@@ -242,10 +242,13 @@ describe('a replica with memory for one model', () => {
       };
       return call(mesh, service.modelInfer, inference.ModelInferRequest.fromJSON(json));
     };
-    await work(200);
-    const begun = performance.now();
-    await work(200);
-    const threeSeconds = Math.ceil(200 * Math.cbrt(3_000 / (performance.now() - begun)));
+    let fastestMs = Infinity; // one that was held up would make three seconds out to be one
+    for (let i = 0; i < 5; i++) {
+      const begun = performance.now();
+      await work(200);
+      fastestMs = Math.min(fastestMs, performance.now() - begun);
+    }
+    const threeSeconds = Math.ceil(200 * Math.cbrt(3_000 / fastestMs));
     const before = mesh.lines.length;
     const working = work(threeSeconds);
     const impatient = new Promise((resolve, reject) => {
