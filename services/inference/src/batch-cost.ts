@@ -10,7 +10,7 @@ type Point = { readonly rows: number; ms: number };
 const growth = 4;
 const longestMs = 250; // no size is tried that should take longer
 const takes = { least: 3, most: 5, ms: 500 }; // as many as that time allows, of which the fastest counts
-const worthwhile = 1.03; // more than what the fastest of five differ by from day to day
+const worthwhile = 1.03; // more than what the fastest differ by from day to day
 const dearest = 1.5; // of a row in a part, against one in the whole
 
 /** The whole of an execution, and what of it ONNX Runtime took. */
